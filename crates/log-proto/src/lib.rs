@@ -1,0 +1,13 @@
+//! Code generated from `proto/`, with nothing added.
+//!
+//! `src/gen` is committed, so that building needs neither `protoc` nor a build script; the test
+//! `generated` makes it anew and fails if the two differ. `cargo test -p log-proto` with
+//! `CAIRN_BLESS=1` in the environment writes it.
+
+/// `cairn.log.v1`: the log's API.
+pub mod log_v1 {
+    include!("gen/cairn.log.v1.rs");
+}
+
+/// Every message and service above as an encoded `FileDescriptorSet`, for gRPC reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("gen/descriptors.bin");

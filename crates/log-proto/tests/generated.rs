@@ -1,0 +1,42 @@
+//! The committed code is what `proto/` gives today.
+
+use std::{env, fs, path::Path};
+
+use prost::Message as _;
+
+const PROTOS: &[&str] = &["cairn/log/v1/log.proto"];
+const FILES: &[&str] = &["cairn.log.v1.rs", "descriptors.bin"];
+
+#[test]
+fn generated_code_is_current() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let fresh = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gen");
+    fs::create_dir_all(&fresh).unwrap();
+    generate(&here.join("../../proto"), &fresh);
+
+    for file in FILES {
+        let new = fs::read(fresh.join(file)).unwrap();
+        let committed = here.join("src/gen").join(file);
+        if env::var_os("CAIRN_BLESS").is_some() {
+            fs::write(&committed, &new).unwrap();
+        }
+        let old = fs::read(&committed).unwrap_or_default();
+        assert!(
+            old == new,
+            "{} is not what proto/ gives: run CAIRN_BLESS=1 cargo test -p log-proto",
+            committed.display()
+        );
+    }
+}
+
+fn generate(protos: &Path, out: &Path) {
+    let descriptors = protox::compile(PROTOS, [protos]).expect("proto/ compiles");
+    fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec()).unwrap();
+    tonic_prost_build::configure()
+        .bytes(".")
+        .out_dir(out)
+        .client_mod_attribute(".", "#[cfg(feature = \"client\")]")
+        .server_mod_attribute(".", "#[cfg(feature = \"server\")]")
+        .compile_fds(descriptors)
+        .expect("the descriptors generate");
+}

@@ -1,0 +1,158 @@
+//! Batch inclusion: one proof that many leaves are in a tree, no hash in it twice.
+//!
+//! # Order of the hashes
+//!
+//! Count and order follow from the indexes and the size alone. Draw the tree as rows: row 0 is the leaf
+//! hashes, and row `r + 1` joins the nodes `2 i` and `2 i + 1` of row `r` into its node `i`; a last node
+//! without a neighbour moves up unchanged. Start with the row 0 nodes to be proved as the known ones. In
+//! each row, from row 0 up to the root, from left to right: for each known node whose neighbour exists and
+//! is not known, the proof has the neighbour's hash. The parents of the known nodes are the known nodes
+//! of the next row.
+//!
+//! ```text
+//! row 3               .                  leaves 1, 2 and 6 of a tree of 7; the proof is A B C:
+//!               /           \
+//! row 2         .             .          row 0: A = leaf 0 (neighbour of 1), B = leaf 3 (neighbour of 2);
+//!            /     \         / \                leaf 6 has no neighbour and moves up
+//! row 1      .      .       C   .        row 1: nodes 0 and 1 are known both; node 3 needs C = node 2
+//!           / \    / \     / \   \       row 2: nodes 0 and 1 are known both
+//! row 0    A  [1] [2] B   4   5  [6]     row 3: the root
+//! ```
+//!
+//! For a single leaf this is the order of RFC 6962's audit path.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use super::verify::{expect_root, expect_used};
+use super::{Plan, ProofError};
+use crate::{Hash, LeafIndex, TreeSize, node_hash};
+
+/// Plans the proof that a tree of `size` leaves has certain leaves at `indexes`, ascending and each once.
+pub fn plan_batch_inclusion(indexes: &[LeafIndex], size: TreeSize) -> Result<Plan, ProofError> {
+    check_indexes(indexes.iter().copied(), size)?;
+    let mut plan = Plan::default();
+    let mut known: Vec<u64> = indexes.iter().map(|index| index.get()).collect();
+    for level in 0..rows_above(size) {
+        let last = (size.get() - 1) >> level;
+        let mut parents = Vec::with_capacity(known.len());
+        for group in known.chunk_by(|left, right| left ^ 1 == *right) {
+            let sibling = group[0] ^ 1;
+            if group.len() == 1 && sibling <= last {
+                plan.push(sibling << level..((sibling + 1) << level).min(size.get()));
+            }
+            parents.push(group[0] >> 1);
+        }
+        known = parents;
+    }
+    Ok(plan)
+}
+
+/// Checks that the tree of `size` leaves with this `root` has each of `leaves`, ascending and each once.
+///
+/// Costs about as many hashes as the proof and `leaves` have together.
+pub fn verify_batch_inclusion(
+    leaves: &[(LeafIndex, Hash)],
+    size: TreeSize,
+    proof: &[Hash],
+    root: &Hash,
+) -> Result<(), ProofError> {
+    expect_root(climb(leaves, size, proof, &mut |_, _| ())?, root)
+}
+
+/// Verifies a batch proof and takes it apart: the single inclusion proof of each leaf, in their order.
+pub fn expand(
+    leaves: &[(LeafIndex, Hash)],
+    size: TreeSize,
+    proof: &[Hash],
+    root: &Hash,
+) -> Result<Vec<Vec<Hash>>, ProofError> {
+    let mut paths = alloc::vec![Vec::new(); leaves.len()];
+    let mut extend = |under: Range<usize>, sibling| paths[under].iter_mut().for_each(|path| path.push(sibling));
+    expect_root(climb(leaves, size, proof, &mut extend)?, root)?;
+    Ok(paths)
+}
+
+/// A node on the way from some of the leaves to the root.
+struct Known {
+    /// Its position in its row.
+    index: u64,
+    hash: Hash,
+    /// Which of the leaves lie under it, by their position in the batch.
+    under: Range<usize>,
+}
+
+/// The root that follows from a batch proof. `joined` is told which leaves each used hash is a sibling to,
+/// from row 0 upwards.
+fn climb(
+    leaves: &[(LeafIndex, Hash)],
+    size: TreeSize,
+    proof: &[Hash],
+    joined: &mut impl FnMut(Range<usize>, Hash),
+) -> Result<Hash, ProofError> {
+    check_indexes(leaves.iter().map(|(index, _)| *index), size)?;
+    let mut rest = proof.iter();
+    let mut known: Vec<Known> = (0..)
+        .zip(leaves)
+        .map(|(position, (index, hash))| Known { index: index.get(), hash: *hash, under: position..position + 1 })
+        .collect();
+    for level in 0..rows_above(size) {
+        let last = (size.get() - 1) >> level;
+        let mut parents: Vec<Known> = Vec::with_capacity(known.len());
+        for group in known.chunk_by(|left, right| left.index ^ 1 == right.index) {
+            parents.push(match group {
+                [left, right] => join(left, right, joined),
+                [alone, ..] if alone.index ^ 1 > last => alone.raise(alone.hash),
+                [node, ..] => {
+                    let sibling = rest.next().ok_or(ProofError::MissingHashes { found: proof.len() })?;
+                    joined(node.under.clone(), *sibling);
+                    node.raise(if node.index % 2 == 0 {
+                        node_hash(&node.hash, sibling)
+                    } else {
+                        node_hash(sibling, &node.hash)
+                    })
+                }
+                [] => unreachable!("groups are not empty"),
+            });
+        }
+        known = parents;
+    }
+    expect_used(proof, proof.len() - rest.len())?;
+    Ok(known[0].hash)
+}
+
+fn join(left: &Known, right: &Known, joined: &mut impl FnMut(Range<usize>, Hash)) -> Known {
+    joined(left.under.clone(), right.hash);
+    joined(right.under.clone(), left.hash);
+    Known {
+        index: left.index >> 1,
+        hash: node_hash(&left.hash, &right.hash),
+        under: left.under.start..right.under.end,
+    }
+}
+
+impl Known {
+    fn raise(&self, hash: Hash) -> Self {
+        Self { index: self.index >> 1, hash, under: self.under.clone() }
+    }
+}
+
+/// How many rows lie above the leaves of a tree that is not empty.
+fn rows_above(size: TreeSize) -> u32 {
+    u64::BITS - (size.get() - 1).leading_zeros()
+}
+
+/// At least one index, ascending, none twice, all within the tree.
+fn check_indexes(indexes: impl Iterator<Item = LeafIndex>, size: TreeSize) -> Result<(), ProofError> {
+    let mut before = None;
+    for (position, index) in indexes.enumerate() {
+        if !size.contains(index) {
+            return Err(ProofError::IndexBeyondSize { index, size });
+        }
+        if before.is_some_and(|before| index <= before) {
+            return Err(ProofError::LeavesNotAscending { position, index });
+        }
+        before = Some(index);
+    }
+    before.map(|_| ()).ok_or(ProofError::NoLeaves)
+}

@@ -1,0 +1,183 @@
+//! Names: of keys, and of logs.
+
+use alloc::sync::Arc;
+use core::fmt;
+use core::str::FromStr;
+
+/// Bytes a name may have. ML-DSA cosignatures carry names behind a one-byte length.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// Why a name was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing at all.
+    #[error("a name is empty")]
+    Empty,
+    /// More than [`NAME_BYTES_MAX`] bytes.
+    #[error("a name of {bytes} bytes exceeds {NAME_BYTES_MAX}")]
+    TooLong {
+        /// Bytes found.
+        bytes: usize,
+    },
+    /// A character the format forbids in this name.
+    #[error("a name holds the character {character:?}")]
+    Character {
+        /// The first such character.
+        character: char,
+    },
+}
+
+/// The name of a key: non-empty, without Unicode spaces, `+` and control characters, at most 255
+/// bytes (<https://c2sp.org/signed-note@v1.0.0#format>). Cloning is cheap.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyName(Arc<str>);
+
+impl KeyName {
+    /// Checks a name.
+    pub fn new(name: &str) -> Result<Self, NameError> {
+        check(name, is_key_name_character)?;
+        Ok(Self(name.into()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The first line of a log's checkpoints: the log's identity. Non-empty, one line, at most 255 bytes.
+/// Logs of others may have spaces in it, so it is looser than a [`KeyName`]; our own logs take their
+/// origin from their key's name. Cloning is cheap.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin(Arc<str>);
+
+impl Origin {
+    /// Checks an origin.
+    pub fn new(origin: &str) -> Result<Self, NameError> {
+        check(origin, |character| !is_control(character))?;
+        Ok(Self(origin.into()))
+    }
+
+    /// The origin as text, without a newline.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The same text as the name of a key, where it can be one.
+    pub fn key_name(&self) -> Result<KeyName, NameError> {
+        KeyName::new(&self.0)
+    }
+}
+
+impl From<KeyName> for Origin {
+    fn from(name: KeyName) -> Self {
+        Self(name.0)
+    }
+}
+
+/// Whether a signature line may carry this name. Without the limit of [`KeyName`]: a longer name is
+/// of no key of ours, and a line of an unknown key is ignored, not refused.
+pub(crate) fn is_key_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(is_key_name_character)
+}
+
+fn check(name: &str, allowed: impl Fn(char) -> bool) -> Result<(), NameError> {
+    if name.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if name.len() > NAME_BYTES_MAX {
+        return Err(NameError::TooLong { bytes: name.len() });
+    }
+    match name.chars().find(|&character| !allowed(character)) {
+        Some(character) => Err(NameError::Character { character }),
+        None => Ok(()),
+    }
+}
+
+fn is_key_name_character(character: char) -> bool {
+    !character.is_whitespace() && character != '+' && !is_control(character)
+}
+
+/// The control characters that signed notes forbid: those below U+0020.
+fn is_control(character: char) -> bool {
+    character < ' '
+}
+
+macro_rules! text_impls {
+    ($name:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NameError;
+
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                Self::new(text)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl PartialEq<str> for $name {
+            fn eq(&self, other: &str) -> bool {
+                &*self.0 == other
+            }
+        }
+    };
+}
+
+text_impls!(KeyName);
+text_impls!(Origin);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_name_is_one_word_without_plus() {
+        for good in ["a", "example.com/log", "é.example", &"x".repeat(255)] {
+            assert!(KeyName::new(good).is_ok(), "{good}");
+            assert!(is_key_name(good));
+        }
+        for (bad, character) in [
+            ("a b", ' '),
+            ("a+b", '+'),
+            ("a\u{a0}b", '\u{a0}'),
+            ("a\u{2003}b", '\u{2003}'),
+            ("a\u{85}b", '\u{85}'),
+            ("a\n", '\n'),
+            ("a\0", '\0'),
+        ] {
+            assert_eq!(KeyName::new(bad), Err(NameError::Character { character }));
+            assert!(!is_key_name(bad));
+        }
+        assert_eq!(KeyName::new(""), Err(NameError::Empty));
+        let long = "x".repeat(256);
+        assert_eq!(KeyName::new(&long), Err(NameError::TooLong { bytes: 256 }));
+        assert!(is_key_name(&long), "a longer name is unknown, not malformed");
+    }
+
+    #[test]
+    fn an_origin_is_one_line() {
+        let sumdb = Origin::new("go.sum database tree").unwrap();
+        assert_eq!(sumdb.key_name(), Err(NameError::Character { character: ' ' }));
+        assert_eq!(Origin::new("a\nb"), Err(NameError::Character { character: '\n' }));
+        assert_eq!(Origin::new("a\r"), Err(NameError::Character { character: '\r' }));
+        assert_eq!(Origin::new(""), Err(NameError::Empty));
+        assert!(Origin::new(&"x".repeat(255)).is_ok());
+        assert!(Origin::new(&"x".repeat(256)).is_err());
+    }
+}

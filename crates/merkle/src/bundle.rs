@@ -1,4 +1,5 @@
-//! Entry bundles of [c2sp.org/tlog-tiles]: up to 256 entries, each after its length as a big-endian `u16`.
+//! Entry bundles of [c2sp.org/tlog-tiles]: up to 256 entries, each after its length as a big-endian
+//! `u16`.
 //!
 //! ```text
 //! +--------+-------------+--------+-------------+
@@ -49,7 +50,9 @@ pub fn push(bundle: &mut Vec<u8>, entry: &[u8]) -> Result<(), BundleError> {
 }
 
 /// The bundle of these entries, in order.
-pub fn encode<E: AsRef<[u8]>>(entries: impl IntoIterator<Item = E>) -> Result<Vec<u8>, BundleError> {
+pub fn encode<E: AsRef<[u8]>>(
+    entries: impl IntoIterator<Item = E>,
+) -> Result<Vec<u8>, BundleError> {
     let mut bundle = Vec::new();
     entries.into_iter().try_for_each(|entry| push(&mut bundle, entry.as_ref()))?;
     Ok(bundle)

@@ -10,8 +10,8 @@
 //!   0   1 2   3 4   5 C
 //! ```
 //!
-//! A range of `n` leaves needs at most `2 log2(n)` hashes (`log2(n)` if it starts at 0), and appending a leaf
-//! costs one hash on average.
+//! A range of `n` leaves needs at most `2 log2(n)` hashes (`log2(n)` if it starts at 0), and
+//! appending a leaf costs one hash on average.
 
 use alloc::vec::Vec;
 
@@ -50,7 +50,8 @@ pub struct CompactRange {
 }
 
 impl CompactRange {
-    /// A range of no leaves that will grow from leaf `start` on, to be merged into one that ends there.
+    /// A range of no leaves that will grow from leaf `start` on, to be merged into one that ends
+    /// there.
     pub fn new(start: LeafIndex) -> Self {
         let end = TreeSize::new(start.get()).expect("every leaf index is a tree size");
         Self { start: start.get(), end, hashes: Vec::new() }
@@ -101,7 +102,7 @@ impl CompactRange {
         self.append_with(leaf, &mut |_, _| ());
     }
 
-    /// [`append`](Self::append), telling `visit` each node this completes: the leaf first, then upwards.
+    /// [`append`](Self::append), telling `visit` each node this completes, from the leaf upwards.
     pub fn append_with(&mut self, leaf: Hash, visit: &mut impl FnMut(NodeId, Hash)) {
         let index = self.end.next_index().expect("no tree grows to 2^63 leaves");
         self.push(NodeId::leaf(index), leaf, visit);
@@ -131,7 +132,8 @@ impl CompactRange {
         Ok(())
     }
 
-    /// The root of the tree over these leaves. Costs one hash less than there are [`hashes`](Self::hashes).
+    /// The root of the tree over these leaves. Costs one hash less than there are
+    /// [`hashes`](Self::hashes).
     ///
     /// # Panics
     ///
@@ -141,15 +143,17 @@ impl CompactRange {
         fold_right(&self.hashes)
     }
 
-    /// Pushes a node that starts at `end`, then joins it with its left sibling while that is in the range.
-    /// A node with an odd index has its sibling in the last hash: nothing smaller can lie between them.
+    /// Pushes a node that starts at `end`, then joins it with its left sibling while that is in the
+    /// range. A node with an odd index has its sibling in the last hash: nothing smaller can lie
+    /// between them.
     fn push(&mut self, node: NodeId, hash: Hash, visit: &mut impl FnMut(NodeId, Hash)) {
         let (mut node, mut hash) = (node, hash);
         self.end = TreeSize::new(node.leaves().end).expect("a node lies in a tree");
         visit(node, hash);
-        while let Some(parent) = node.parent().filter(|parent| {
-            node.index() % 2 == 1 && parent.leaves().start >= self.start
-        }) {
+        while let Some(parent) = node
+            .parent()
+            .filter(|parent| node.index() % 2 == 1 && parent.leaves().start >= self.start)
+        {
             let left = self.hashes.pop().expect("the left sibling is in the range");
             hash = node_hash(&left, &hash);
             node = parent;

@@ -1,7 +1,7 @@
 //! The right edge of a growing tree: the partial tile of each level, in memory.
 //!
-//! Only full tiles are ever stored, so this is what a log must keep, and rebuild at start, to grow and to
-//! prove. It is at most 255 hashes a level, 32 KB for a tree of 10^9 leaves.
+//! Only full tiles are ever stored, so this is what a log must keep, and rebuild at start, to grow
+//! and to prove. It is at most 255 hashes a level, 32 KB for a tree of 10^9 leaves.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -20,7 +20,7 @@ pub enum FrontierError {
     #[error("the partial tile of level {level} has {expected} hashes, found {found}")]
     Width {
         /// The tile level.
-        level: u8,
+        level: usize,
         /// How many hashes it should have.
         expected: u16,
         /// How many there were.
@@ -52,16 +52,21 @@ impl Frontier {
 
     /// Rebuilds the right edge of a tree from its partial tiles, from level 0 up.
     ///
-    /// Their widths are those of [`tile::partial_tiles`] (0 for levels it leaves out); levels above the last
-    /// partial tile may be missing. Only the widths are checked here: compare [`root`](Self::root) with the
-    /// one that was stored.
+    /// Their widths are those of [`tile::partial_tiles`] (0 for levels it leaves out); levels above
+    /// the last partial tile may be missing. Only the widths are checked here: compare
+    /// [`root`](Self::root) with the one that was stored.
     pub fn from_levels(size: TreeSize, levels: Vec<Vec<Hash>>) -> Result<Self, FrontierError> {
         check_widths(size, &levels)?;
         let mut range = CompactRange::empty();
         for (coord, _) in tile::partial_tiles(size).collect::<Vec<_>>().into_iter().rev() {
-            for (index, hash) in (coord.index << tile::HEIGHT..).zip(&levels[usize::from(coord.level)]) {
-                let node = NodeId::new(coord.level * tile::HEIGHT, index).expect("a tile of the tree holds it");
-                range.append_node_with(node, *hash, &mut |_, _| ()).expect("each level starts where the one above ends");
+            for (index, hash) in
+                (coord.index << tile::HEIGHT..).zip(&levels[usize::from(coord.level)])
+            {
+                let node = NodeId::new(coord.level * tile::HEIGHT, index)
+                    .expect("a tile of the tree holds it");
+                range
+                    .append_node_with(node, *hash, &mut |_, _| ())
+                    .expect("each level starts where the one above ends");
             }
         }
         Ok(Self { range, levels: levels.into_iter().map(Arc::new).collect() })
@@ -82,13 +87,14 @@ impl Frontier {
         &self.range
     }
 
-    /// The hashes of the partial tile of this tile level; none if its last tile is full or it has no tile.
+    /// The hashes of the partial tile of this tile level; none if its last tile is full or it has
+    /// no tile.
     pub fn partial(&self, level: u8) -> &[Hash] {
         self.levels.get(usize::from(level)).map_or(&[], |hashes| hashes.as_slice())
     }
 
-    /// A node that lies in a partial tile, or above full tiles in the compact range; `None` for any other.
-    /// Costs at most 127 hashes.
+    /// A node that lies in a partial tile, or above full tiles in the compact range; `None` for any
+    /// other. Costs at most 127 hashes.
     pub fn node(&self, node: NodeId) -> Option<Hash> {
         let location = tile::locate(node);
         if location.coord.index == self.size_at(location.coord.level) >> tile::HEIGHT {
@@ -99,7 +105,8 @@ impl Frontier {
 
     /// Adds leaves on the right, and yields the tiles this fills, each after those it is made of.
     ///
-    /// Whole tiles of new leaves are hashed in bulk. At most one tile a level is copied, if a clone shares it.
+    /// Whole tiles of new leaves are hashed in bulk. At most one tile a level is copied, if a clone
+    /// shares it.
     ///
     /// # Panics
     ///
@@ -122,7 +129,9 @@ impl Frontier {
     fn append_leaves(&mut self, leaves: &[Hash], full: &mut Vec<FullTile>) {
         let levels = &mut self.levels;
         let mut visit = |node, hash| grow(levels, node, hash, full);
-        leaves.iter().for_each(|leaf| self.range.append_with(*leaf, &mut visit));
+        for leaf in leaves {
+            self.range.append_with(*leaf, &mut visit);
+        }
     }
 
     /// A whole level-0 tile at once, which an empty partial tile has room for.
@@ -135,7 +144,9 @@ impl Frontier {
         }
         let levels = &mut self.levels;
         let mut visit = |node, hash| grow(levels, node, hash, full);
-        self.range.append_node_with(node, tile::root_of(row), &mut visit).expect("the tile starts at the tree's end");
+        self.range
+            .append_node_with(node, tile::root_of(row), &mut visit)
+            .expect("the tile starts at the tree's end");
     }
 
     /// How many hashes the tiles of a level hold together.
@@ -144,9 +155,10 @@ impl Frontier {
     }
 }
 
-/// Puts a completed node into the partial tile of its level, if it has one, and empties that when full.
+/// Puts a completed node into the partial tile of its level, if it has one, and empties that when
+/// full.
 fn grow(levels: &mut Vec<Arc<Vec<Hash>>>, node: NodeId, hash: Hash, full: &mut Vec<FullTile>) {
-    if node.level() % tile::HEIGHT != 0 {
+    if !node.level().is_multiple_of(tile::HEIGHT) {
         return;
     }
     let level = node.level() / tile::HEIGHT;
@@ -156,15 +168,22 @@ fn grow(levels: &mut Vec<Arc<Vec<Hash>>>, node: NodeId, hash: Hash, full: &mut V
     let partial = Arc::make_mut(&mut levels[usize::from(level)]);
     partial.push(hash);
     if partial.len() == tile::WIDTH {
-        let row = core::mem::take(partial).into_boxed_slice().try_into().expect("it holds a full tile");
+        let row =
+            core::mem::take(partial).into_boxed_slice().try_into().expect("it holds a full tile");
         full.push((TileCoord { level, index: node.index() >> tile::HEIGHT }, row));
     }
 }
 
 fn check_widths(size: TreeSize, levels: &[Vec<Hash>]) -> Result<(), FrontierError> {
-    (0..tile::LEVELS).try_for_each(|level| {
-        let expected = tile::partial_tiles(size).find(|(coord, _)| coord.level == level).map_or(0, |(_, width)| width);
-        let found = levels.get(usize::from(level)).map_or(0, Vec::len);
-        if usize::from(expected) == found { Ok(()) } else { Err(FrontierError::Width { level, expected, found }) }
+    (0..levels.len().max(usize::from(tile::LEVELS))).try_for_each(|level| {
+        let expected = tile::partial_tiles(size)
+            .find(|(coord, _)| usize::from(coord.level) == level)
+            .map_or(0, |(_, width)| width);
+        let found = levels.get(level).map_or(0, Vec::len);
+        if usize::from(expected) == found {
+            Ok(())
+        } else {
+            Err(FrontierError::Width { level, expected, found })
+        }
     })
 }

@@ -1,8 +1,9 @@
 //! The two hash functions of RFC 6962, section 2.1, one at a time and in bulk.
 //!
-//! One SHA-256 cannot be split over the lanes of a vector unit, but many independent ones can run side by
-//! side, one a lane. With the feature `multilane` the bulk functions do that from [`LANES_PAY_FROM`]
-//! messages on; without it, and below that, every hash goes through `sha2`, one after the other.
+//! One SHA-256 cannot be split over the lanes of a vector unit, but many independent ones can run
+//! side by side, one a lane. With the feature `multilane` the bulk functions do that from
+//! [`LANES_PAY_FROM`] messages on; without it, and below that, every hash goes through `sha2`, one
+//! after the other.
 
 use alloc::vec::Vec;
 
@@ -43,8 +44,8 @@ pub fn leaf_hashes(entries: &[&[u8]]) -> Vec<Hash> {
     entries.iter().map(|entry| leaf_hash(entry)).collect()
 }
 
-/// [`node_hash`] of each pair of neighbours, in order: the row above `row`. A last one without a neighbour
-/// moves up as it is, as the split of RFC 6962 has it.
+/// [`node_hash`] of each pair of neighbours, in order: the row above `row`. A last one without a
+/// neighbour moves up as it is, as the split of RFC 6962 has it.
 pub fn parent_hashes(row: &[Hash]) -> Vec<Hash> {
     let (pairs, alone) = row.as_chunks::<2>();
     let mut parents = pair_hashes(pairs);
@@ -96,5 +97,62 @@ mod multilane {
         let mut digests = vec![[0; Hash::LEN]; pairs.len()];
         tape_sha256::hash_pairs(&[NODE_PREFIX], &lefts, &rights, &mut digests);
         digests.into_iter().map(Hash::from).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// From the test data of the Certificate Transparency reference implementation.
+    #[test]
+    fn published_vectors() {
+        let says = |hash: Hash, hex: &str| assert_eq!(alloc::format!("{hash}"), hex);
+        says(leaf_hash(b""), "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d");
+        says(leaf_hash(&[0]), "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7");
+        let entries: [&[u8]; 8] = [
+            &[],
+            &[0x00],
+            &[0x10],
+            &[0x20, 0x21],
+            &[0x30, 0x31],
+            &[0x40, 0x41, 0x42, 0x43],
+            &[0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57],
+            b"\x60\x61\x62\x63\x64\x65\x66\x67\x68\x69\x6a\x6b\x6c\x6d\x6e\x6f",
+        ];
+        let leaves = leaf_hashes(&entries);
+        let root = |size| root_of(&leaves[..size]);
+        says(root(2), "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125");
+        says(root(3), "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77");
+        says(root(7), "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c");
+        says(root(8), "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328");
+        assert_eq!(Hash::EMPTY_ROOT.into_bytes(), <[u8; 32]>::from(Sha256::digest(b"")));
+    }
+
+    /// In bulk and one at a time: every count around the number of lanes, every length around SHA-256's
+    /// blocks, all the same and mixed.
+    #[test]
+    fn bulk_hashes_are_the_single_ones() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(70_000).collect();
+        let lengths =
+            (0..=70).map(|count| (0..count).map(|position| position * 37 % 300).collect());
+        let same = (0..=300).map(|length| alloc::vec![length; 33]);
+        let long = [alloc::vec![65_535; 20], (0..40).map(|position| position * 1700).collect()];
+        for lengths in lengths.chain(same).chain(long) {
+            let lengths: Vec<usize> = lengths;
+            let entries: Vec<&[u8]> = lengths
+                .iter()
+                .enumerate()
+                .map(|(start, length)| &bytes[start..][..*length])
+                .collect();
+            let singly: Vec<Hash> = entries.iter().map(|entry| leaf_hash(entry)).collect();
+            assert_eq!(leaf_hashes(&entries), singly, "lengths {lengths:?}");
+
+            let pairs = singly.chunks(2).map(|pair| match pair {
+                [left, right] => node_hash(left, right),
+                alone => alone[0],
+            });
+            assert_eq!(parent_hashes(&singly), pairs.collect::<Vec<_>>());
+        }
     }
 }

@@ -1,11 +1,13 @@
-//! The tree mathematics of a transparency log: pure functions over bytes, no I/O, no clock, no `unsafe`.
+//! The tree mathematics of a transparency log: pure functions over bytes, no I/O, no clock, no
+//! `unsafe`.
 //!
-//! The tree is the Merkle tree of [RFC 6962, section 2.1]: SHA-256, leaves hashed with a `0x00` prefix,
-//! inner nodes with `0x01`, and a tree of `n` leaves split at the largest power of two below `n`.
+//! The tree is the Merkle tree of [RFC 6962, section 2.1]: SHA-256, leaves hashed with a `0x00`
+//! prefix, inner nodes with `0x01`, and a tree of `n` leaves split at the largest power of two
+//! below `n`.
 //!
 //! Read the modules in this order:
 //!
-//! 1. [`types`](LeafIndex): what a hash, an index, a size, a node and a subtree are, each checked once.
+//! 1. [`types`](LeafIndex): what a hash, an index, a size, a node and a subtree are, checked once.
 //! 2. [`hash`](leaf_hash): the two hash functions, one at a time and in bulk.
 //! 3. [`compact`](CompactRange): the few hashes that stand for a whole range of leaves.
 //! 4. [`tile`] and [`bundle`]: how c2sp.org/tlog-tiles cuts the tree and the entries into files.

@@ -1,8 +1,8 @@
 //! Tiles of the tree, as [c2sp.org/tlog-tiles] cuts it.
 //!
-//! A tile holds 256 neighbouring hashes of one level of the tree, and tile level `L` takes them from tree
-//! level `8 L`: the leaf hashes, the roots of full level-0 tiles, the roots of full level-1 tiles, and so on.
-//! The levels between are recomputed from the tile.
+//! A tile holds 256 neighbouring hashes of one level of the tree, and tile level `L` takes them
+//! from tree level `8 L`: the leaf hashes, the roots of full level-0 tiles, the roots of full
+//! level-1 tiles, and so on. The levels between are recomputed from the tile.
 //!
 //! ```text
 //! tile level 1            . . . r . .            one hash for each full tile below
@@ -63,7 +63,8 @@ pub struct Location {
 }
 
 impl Location {
-    /// The slice of a tile's hashes under the node, or `None` if the tile is too narrow to have all.
+    /// The slice of a tile's hashes under the node, or `None` if the tile is too narrow to have
+    /// all.
     pub fn slice<'a>(&self, row: &'a [Hash]) -> Option<&'a [Hash]> {
         let first = usize::from(self.first);
         row.get(first..first + usize::from(self.count))
@@ -75,7 +76,8 @@ impl Location {
     }
 }
 
-/// Which tile holds `node`, and which slice of it. The tile is that of the row at or below the node.
+/// Which tile holds `node`, and which slice of it. The tile is that of the row at or below the
+/// node.
 pub fn locate(node: NodeId) -> Location {
     let (level, height) = (node.level() / HEIGHT, node.level() % HEIGHT);
     let first = node.index() << height;
@@ -86,7 +88,8 @@ pub fn locate(node: NodeId) -> Location {
     }
 }
 
-/// How many hashes this tile has in a tree of `size` leaves: 1 to 256, or `None` if there is no such tile.
+/// How many hashes this tile has in a tree of `size` leaves: 1 to 256, or `None` if there is no
+/// such tile.
 pub fn width_at(coord: TileCoord, size: TreeSize) -> Option<u16> {
     let row = hashes_at(coord.level, size);
     let full = row >> HEIGHT;
@@ -107,8 +110,8 @@ pub fn full_tiles_between(old: TreeSize, new: TreeSize) -> impl Iterator<Item = 
     })
 }
 
-/// The partial tiles of a tree, from level 0 up, each with its width of 1 to 255. Levels whose last tile is
-/// full, or whose next has not begun, are left out.
+/// The partial tiles of a tree, from level 0 up, each with its width of 1 to 255. Levels whose last
+/// tile is full, or whose next has not begun, are left out.
 pub fn partial_tiles(size: TreeSize) -> impl Iterator<Item = (TileCoord, u16)> {
     (0..LEVELS).filter_map(move |level| {
         let row = hashes_at(level, size);
@@ -126,7 +129,8 @@ fn low_byte(value: u64) -> u16 {
     u16::from(value.to_le_bytes()[0])
 }
 
-/// A full tile with all the nodes above it up to its root: 511 hashes, 16 KiB. Any node is then a look-up.
+/// A full tile with all the nodes above it up to its root: 511 hashes, 16 KiB. Any node is then a
+/// look-up.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ExpandedTile {
     /// Row after row, from the tile's own 256 hashes up to the root.
@@ -150,8 +154,8 @@ impl ExpandedTile {
         Self { nodes: nodes.into_boxed_slice() }
     }
 
-    /// The node `height` (0 to 8) above the tile's own row, at position `index` from the tile's left side;
-    /// `None` outside the tile.
+    /// The node `height` (0 to 8) above the tile's own row, at position `index` from the tile's
+    /// left side; `None` outside the tile.
     pub fn node(&self, height: u8, index: usize) -> Option<Hash> {
         let width = WIDTH.checked_shr(u32::from(height)).filter(|width| index < *width)?;
         self.nodes.get(2 * (WIDTH - width) + index).copied()
@@ -184,7 +188,7 @@ impl core::fmt::Debug for ExpandedTile {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TileError {
     /// A tile of this width has another length.
-    #[error("a tile of {width} hashes is {expected} bytes, found {found}", expected = usize::from(*width) * Hash::LEN)]
+    #[error("a tile of {width} hashes has 32 bytes for each, found {found} bytes")]
     Length {
         /// The width it should have.
         width: u16,

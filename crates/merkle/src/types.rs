@@ -1,11 +1,11 @@
-//! The vocabulary of the tree. Every value here is checked when it is made, so no later function has to
-//! ask whether an index, a size or a subtree makes sense.
+//! The vocabulary of the tree. Every value here is checked when it is made, so no later function
+//! has to ask whether an index, a size or a subtree makes sense.
 
 use core::fmt;
 use core::ops::Range;
 
-/// The largest tree: 2^63 - 1 leaves, so that sizes fit the signed integers of other implementations
-/// and no sum of two of them overflows.
+/// The largest tree: 2^63 - 1 leaves, so that sizes fit the signed integers of other
+/// implementations and no sum of two of them overflows.
 const SIZE_MAX: u64 = (1 << 63) - 1;
 
 /// A SHA-256 digest: the hash of a leaf, of an inner node, or of a whole tree.
@@ -18,8 +18,9 @@ impl Hash {
 
     /// The root of the tree with no leaves: SHA-256 of the empty string (RFC 6962, section 2.1).
     pub const EMPTY_ROOT: Self = Self([
-        0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27,
-        0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+        0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9,
+        0x24, 0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52,
+        0xb8, 0x55,
     ]);
 
     /// The digest's bytes.
@@ -171,7 +172,8 @@ impl fmt::Display for TreeSize {
 
 /// A perfect subtree: the node over the leaves `[index << level, (index + 1) << level)`.
 ///
-/// Level 0 is the leaves. All its leaves lie in some tree, so shifts of these numbers never overflow.
+/// Level 0 is the leaves. All its leaves lie in some tree, so shifts of these numbers never
+/// overflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId {
     level: u8,
@@ -182,7 +184,11 @@ impl NodeId {
     /// Checks that some tree has this node.
     pub fn new(level: u8, index: u64) -> Result<Self, OutOfRange> {
         let nodes_max = SIZE_MAX.checked_shr(u32::from(level)).unwrap_or(0);
-        if index < nodes_max { Ok(Self { level, index }) } else { Err(OutOfRange::Node { level, index }) }
+        if index < nodes_max {
+            Ok(Self { level, index })
+        } else {
+            Err(OutOfRange::Node { level, index })
+        }
     }
 
     /// The node of a leaf.
@@ -210,8 +216,9 @@ impl NodeId {
         Self::new(self.level + 1, self.index >> 1).ok()
     }
 
-    /// The maximal perfect subtrees that cover `[start, end)`, left to right: at most 62 growing ones,
-    /// then at most 62 shrinking ones. From `start` on, each is as large as alignment and `end` allow.
+    /// The maximal perfect subtrees that cover `[start, end)`, left to right: at most 62 growing
+    /// ones, then at most 62 shrinking ones. From `start` on, each is as large as alignment and
+    /// `end` allow.
     pub(crate) fn cover(Range { start, end }: Range<u64>) -> impl Iterator<Item = Self> {
         debug_assert!(end <= SIZE_MAX, "a range of leaves lies in a tree");
         let mut at = start;
@@ -231,19 +238,21 @@ impl fmt::Display for NodeId {
     }
 }
 
+const POWER: &str = "rounded up to a power of two";
+
 /// Two numbers that are not the bounds of a subtree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubtreeError {
-    /// The end lies before the start.
-    #[error("subtree [{start}, {end}) ends before it starts")]
-    Reversed {
+    /// It has no leaves.
+    #[error("subtree [{start}, {end}) has no leaves")]
+    Empty {
         /// First leaf.
         start: u64,
         /// One past the last leaf.
         end: u64,
     },
     /// The start is no multiple of the length rounded up to a power of two.
-    #[error("subtree [{start}, {end}) does not start at a multiple of its length rounded up to a power of two")]
+    #[error("subtree [{start}, {end}) does not start at a multiple of its length, {POWER}")]
     Misaligned {
         /// First leaf.
         start: u64,
@@ -257,8 +266,9 @@ pub enum SubtreeError {
 
 /// A run of leaves that is a Merkle tree of its own inside every tree that holds it.
 ///
-/// Defined by [draft-ietf-plants-merkle-tree-certs-03, section 4.1]: `start` is a multiple of the length
-/// rounded up to a power of two. `[0, n)` and `[n, n)` are subtrees for every `n`.
+/// Defined by [draft-ietf-plants-merkle-tree-certs-03, section 4.1]: `start` is a multiple of the
+/// length rounded up to a power of two, and it has at least one leaf. (Later drafts count `[n, n)`
+/// as a subtree too; c2sp.org/tlog-witness and c2sp.org/tlog-cosignature name this one.)
 ///
 /// [draft-ietf-plants-merkle-tree-certs-03, section 4.1]: https://www.ietf.org/archive/id/draft-ietf-plants-merkle-tree-certs-03.html#section-4.1
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -272,16 +282,17 @@ impl Subtree {
     pub fn new(leaves: Range<u64>) -> Result<Self, SubtreeError> {
         let Range { start, end } = leaves;
         TreeSize::new(end)?;
-        let length = end.checked_sub(start).ok_or(SubtreeError::Reversed { start, end })?;
+        let length = end.checked_sub(start).filter(|length| *length > 0);
+        let length = length.ok_or(SubtreeError::Empty { start, end })?;
         if start & (length.next_power_of_two() - 1) != 0 {
             return Err(SubtreeError::Misaligned { start, end });
         }
         Ok(Self { start, end })
     }
 
-    /// The whole of a tree.
-    pub fn whole(size: TreeSize) -> Self {
-        Self { start: 0, end: size.0 }
+    /// The whole of a tree, or `None` for the empty tree.
+    pub fn whole(size: TreeSize) -> Option<Self> {
+        (size != TreeSize::ZERO).then_some(Self { start: 0, end: size.0 })
     }
 
     /// One leaf.
@@ -302,11 +313,6 @@ impl Subtree {
     /// How many leaves it has, which is its size as a tree of its own.
     pub fn size(self) -> TreeSize {
         TreeSize(self.end - self.start)
-    }
-
-    /// Whether it has no leaves.
-    pub fn is_empty(self) -> bool {
-        self.start == self.end
     }
 
     /// The leaves as a range.

@@ -2,21 +2,21 @@
 //!
 //! # Order of the hashes
 //!
-//! Count and order follow from the indexes and the size alone. Draw the tree as rows: row 0 is the leaf
-//! hashes, and row `r + 1` joins the nodes `2 i` and `2 i + 1` of row `r` into its node `i`; a last node
-//! without a neighbour moves up unchanged. Start with the row 0 nodes to be proved as the known ones. In
-//! each row, from row 0 up to the root, from left to right: for each known node whose neighbour exists and
-//! is not known, the proof has the neighbour's hash. The parents of the known nodes are the known nodes
-//! of the next row.
+//! Count and order follow from the indexes and the size alone. Draw the tree as rows: row 0 is the
+//! leaf hashes, and row `r + 1` joins the nodes `2 i` and `2 i + 1` of row `r` into its node `i`; a
+//! last node without a neighbour moves up unchanged. Start with the row 0 nodes to be proved as the
+//! known ones. In each row, from row 0 up to the root, from left to right: for each known node
+//! whose neighbour exists and is not known, the proof has the neighbour's hash. The parents of the
+//! known nodes are the known nodes of the next row.
 //!
 //! ```text
-//! row 3               .                  leaves 1, 2 and 6 of a tree of 7; the proof is A B C:
+//! row 3               .                leaves 1, 2 and 6 of a tree of 7: the proof is A, B, C
 //!               /           \
-//! row 2         .             .          row 0: A = leaf 0 (neighbour of 1), B = leaf 3 (neighbour of 2);
-//!            /     \         / \                leaf 6 has no neighbour and moves up
-//! row 1      .      .       C   .        row 1: nodes 0 and 1 are known both; node 3 needs C = node 2
-//!           / \    / \     / \   \       row 2: nodes 0 and 1 are known both
-//! row 0    A  [1] [2] B   4   5  [6]     row 3: the root
+//! row 2         .             .        row 0: A is the neighbour of 1, and B of 2;
+//!            /     \         / \              6 has no neighbour and moves up
+//! row 1      .      .       C   .      row 1: nodes 0 and 1 are known; C is the neighbour of node 3
+//!           / \    / \     / \   \     row 2: nodes 0 and 1 are known
+//! row 0    A  [1] [2] B   4   5  [6]   row 3: the root
 //! ```
 //!
 //! For a single leaf this is the order of RFC 6962's audit path.
@@ -28,7 +28,8 @@ use super::verify::{expect_root, expect_used};
 use super::{Plan, ProofError};
 use crate::{Hash, LeafIndex, TreeSize, node_hash};
 
-/// Plans the proof that a tree of `size` leaves has certain leaves at `indexes`, ascending and each once.
+/// Plans the proof that a tree of `size` leaves has certain leaves at `indexes`, ascending and each
+/// once.
 pub fn plan_batch_inclusion(indexes: &[LeafIndex], size: TreeSize) -> Result<Plan, ProofError> {
     check_indexes(indexes.iter().copied(), size)?;
     let mut plan = Plan::default();
@@ -48,7 +49,8 @@ pub fn plan_batch_inclusion(indexes: &[LeafIndex], size: TreeSize) -> Result<Pla
     Ok(plan)
 }
 
-/// Checks that the tree of `size` leaves with this `root` has each of `leaves`, ascending and each once.
+/// Checks that the tree of `size` leaves with this `root` has each of `leaves`, ascending and each
+/// once.
 ///
 /// Costs about as many hashes as the proof and `leaves` have together.
 pub fn verify_batch_inclusion(
@@ -60,7 +62,8 @@ pub fn verify_batch_inclusion(
     expect_root(climb(leaves, size, proof, &mut |_, _| ())?, root)
 }
 
-/// Verifies a batch proof and takes it apart: the single inclusion proof of each leaf, in their order.
+/// Verifies a batch proof and takes it apart: the single inclusion proof of each leaf, in their
+/// order.
 pub fn expand(
     leaves: &[(LeafIndex, Hash)],
     size: TreeSize,
@@ -68,7 +71,8 @@ pub fn expand(
     root: &Hash,
 ) -> Result<Vec<Vec<Hash>>, ProofError> {
     let mut paths = alloc::vec![Vec::new(); leaves.len()];
-    let mut extend = |under: Range<usize>, sibling| paths[under].iter_mut().for_each(|path| path.push(sibling));
+    let mut extend =
+        |under: Range<usize>, sibling| paths[under].iter_mut().for_each(|path| path.push(sibling));
     expect_root(climb(leaves, size, proof, &mut extend)?, root)?;
     Ok(paths)
 }
@@ -82,8 +86,8 @@ struct Known {
     under: Range<usize>,
 }
 
-/// The root that follows from a batch proof. `joined` is told which leaves each used hash is a sibling to,
-/// from row 0 upwards.
+/// The root that follows from a batch proof. `joined` is told which leaves each used hash is a
+/// sibling to, from row 0 upwards.
 fn climb(
     leaves: &[(LeafIndex, Hash)],
     size: TreeSize,
@@ -94,7 +98,11 @@ fn climb(
     let mut rest = proof.iter();
     let mut known: Vec<Known> = (0..)
         .zip(leaves)
-        .map(|(position, (index, hash))| Known { index: index.get(), hash: *hash, under: position..position + 1 })
+        .map(|(position, (index, hash))| Known {
+            index: index.get(),
+            hash: *hash,
+            under: position..position + 1,
+        })
         .collect();
     for level in 0..rows_above(size) {
         let last = (size.get() - 1) >> level;
@@ -104,7 +112,8 @@ fn climb(
                 [left, right] => join(left, right, joined),
                 [alone, ..] if alone.index ^ 1 > last => alone.raise(alone.hash),
                 [node, ..] => {
-                    let sibling = rest.next().ok_or(ProofError::MissingHashes { found: proof.len() })?;
+                    let sibling =
+                        rest.next().ok_or(ProofError::MissingHashes { found: proof.len() })?;
                     joined(node.under.clone(), *sibling);
                     node.raise(if node.index % 2 == 0 {
                         node_hash(&node.hash, sibling)
@@ -143,7 +152,10 @@ fn rows_above(size: TreeSize) -> u32 {
 }
 
 /// At least one index, ascending, none twice, all within the tree.
-fn check_indexes(indexes: impl Iterator<Item = LeafIndex>, size: TreeSize) -> Result<(), ProofError> {
+fn check_indexes(
+    indexes: impl Iterator<Item = LeafIndex>,
+    size: TreeSize,
+) -> Result<(), ProofError> {
     let mut before = None;
     for (position, index) in indexes.enumerate() {
         if !size.contains(index) {

@@ -1,20 +1,20 @@
 //! Proofs: planned and built by whoever holds the tree, verified by anyone.
 //!
-//! | proof | says | planned by | verified by |
-//! |---|---|---|---|
-//! | inclusion | this leaf is at this index of that tree | [`plan_inclusion`] | [`verify_inclusion`] |
-//! | consistency | that tree grew out of this one | [`plan_consistency`] | [`verify_consistency`] |
-//! | batch inclusion | these leaves are at these indexes | [`plan_batch_inclusion`] | [`verify_batch_inclusion`] |
-//! | subtree inclusion | this leaf is at this index of that subtree | [`plan_subtree_inclusion`] | [`verify_subtree_inclusion`] |
-//! | subtree consistency | this subtree is part of that tree | [`plan_subtree_consistency`] | [`verify_subtree_consistency`] |
+//! | proof | says | functions |
+//! |---|---|---|
+//! | inclusion | this leaf is at this index | [`plan_inclusion`], [`verify_inclusion`] |
+//! | consistency | that tree grew out of this one | [`plan_consistency`], [`verify_consistency`] |
+//! | batch inclusion | all these leaves are there | [`plan_batch_inclusion`], [`expand`] |
+//! | subtree inclusion | this leaf is in that part | [`plan_subtree_inclusion`] |
+//! | subtree consistency | this part is in that tree | [`plan_subtree_consistency`] |
 //!
 //! A [`Plan`] names the nodes to fetch, the caller fetches them from wherever they lie, and
-//! [`Plan::build`] folds them into the proof. Verifiers are total: any input gives `Ok` or a [`ProofError`],
-//! and a proof with one hash too many is as wrong as one with a flipped bit.
+//! [`Plan::build`] folds them into the proof. Verifiers are total: any input gives `Ok` or a
+//! [`ProofError`], and a proof with one hash too many is as wrong as one with a flipped bit.
 //!
-//! There is little code here because one proof is enough. A subtree consistency proof for a single leaf is
-//! an inclusion proof, and for `[0, m)` a consistency proof (draft-ietf-plants-merkle-tree-certs-03, section
-//! 4.4.1), so all of these but the batch share one planner and one verifier.
+//! There is little code here because one proof is enough. A subtree consistency proof for a single
+//! leaf is an inclusion proof, and for `[0, m)` a consistency proof (section 4.4.1 of
+//! draft-ietf-plants-merkle-tree-certs-03), so all but the batch share one planner and one verifier.
 
 mod plan;
 
@@ -24,7 +24,8 @@ mod batch;
 
 pub use batch::{expand, plan_batch_inclusion, verify_batch_inclusion};
 pub use plan::{
-    Plan, plan_consistency, plan_inclusion, plan_root, plan_subtree_consistency, plan_subtree_inclusion,
+    Plan, plan_consistency, plan_inclusion, plan_root, plan_subtree_consistency,
+    plan_subtree_inclusion,
 };
 pub use verify::{
     root_from_inclusion, verify_consistency, verify_inclusion, verify_subtree_consistency,
@@ -64,7 +65,9 @@ pub enum ProofError {
     #[error("a batch proof needs at least one leaf")]
     NoLeaves,
     /// The leaves of a batch must be in ascending order, each once.
-    #[error("leaf {position} of the batch, at index {index}, does not come after the one before it")]
+    #[error(
+        "leaf {position} of the batch, at index {index}, does not come after the one before it"
+    )]
     LeavesNotAscending {
         /// Its position in the batch, from 0.
         position: usize,

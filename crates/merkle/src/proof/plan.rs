@@ -9,8 +9,8 @@ use crate::{Hash, LeafIndex, NodeId, Subtree, TreeSize};
 
 /// What to fetch for a proof, and how to make the proof of it.
 ///
-/// Every hash of a proof is the root over some run of leaves. Where that run is no perfect subtree, which
-/// happens only at the right edge of the tree, it is folded from several nodes.
+/// Every hash of a proof is the root over some run of leaves. Where that run is no perfect subtree,
+/// which happens only at the right edge of the tree, it is folded from several nodes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The nodes, hash after hash of the proof, each hash's from left to right.
@@ -56,7 +56,8 @@ pub fn plan_root(size: TreeSize) -> Plan {
     plan
 }
 
-/// Plans the proof that a tree of `size` leaves has a certain leaf at `index` (RFC 6962, section 2.1.1).
+/// Plans the proof that a tree of `size` leaves has a certain leaf at `index` (RFC 6962, section
+/// 2.1.1).
 pub fn plan_inclusion(index: LeafIndex, size: TreeSize) -> Result<Plan, ProofError> {
     if !size.contains(index) {
         return Err(ProofError::IndexBeyondSize { index, size });
@@ -64,14 +65,15 @@ pub fn plan_inclusion(index: LeafIndex, size: TreeSize) -> Result<Plan, ProofErr
     plan_subtree_consistency(Subtree::leaf(index), size)
 }
 
-/// Plans the proof that the tree of `to` leaves begins with that of `from` (RFC 6962, section 2.1.2).
-/// It is empty from size 0, and between equal sizes.
+/// Plans the proof that the tree of `to` leaves begins with that of `from` (RFC 6962, section
+/// 2.1.2). It is empty from size 0, and between equal sizes.
 pub fn plan_consistency(from: TreeSize, to: TreeSize) -> Result<Plan, ProofError> {
-    plan_subtree_consistency(Subtree::whole(from), to)
+    Subtree::whole(from)
+        .map_or_else(|| Ok(Plan::default()), |old| plan_subtree_consistency(old, to))
 }
 
-/// Plans the proof that `subtree` has a certain leaf at `index`, which counts from the start of the tree
-/// (draft-ietf-plants-merkle-tree-certs-03, section 4.3).
+/// Plans the proof that `subtree` has a certain leaf at `index`, which counts from the start of the
+/// tree (draft-ietf-plants-merkle-tree-certs-03, section 4.3).
 pub fn plan_subtree_inclusion(index: LeafIndex, subtree: Subtree) -> Result<Plan, ProofError> {
     if subtree.position(index).is_none() {
         return Err(ProofError::IndexOutsideSubtree { index, subtree });
@@ -85,15 +87,12 @@ pub fn plan_subtree_consistency(subtree: Subtree, size: TreeSize) -> Result<Plan
     if subtree.end() > size {
         return Err(ProofError::BeyondSize { subtree, size });
     }
-    if subtree.is_empty() {
-        return Ok(Plan::default());
-    }
     Ok(siblings(subtree.leaves(), 0..size.get()))
 }
 
-/// `SUBTREE_SUBPROOF`, as a loop from the root down. At each split the proof takes the side that `target`
-/// is not on. If `target` lies on both sides, its left part is the whole left side, which the proof states,
-/// and the walk goes on with its right part.
+/// `SUBTREE_SUBPROOF`, as a loop from the root down. At each split the proof takes the side that
+/// `target` is not on. If `target` lies on both sides, its left part is the whole left side, which
+/// the proof states, and the walk goes on with its right part.
 fn siblings(target: Range<u64>, tree: Range<u64>) -> Plan {
     let (mut target, mut tree) = (target, tree);
     let mut taken = Vec::new();

@@ -18,7 +18,8 @@ pub fn verify_inclusion(
     expect_root(root_from_inclusion(leaf, index, size, proof)?, root)
 }
 
-/// The root that follows from an inclusion proof. Proves nothing until it is compared with a trusted one.
+/// The root that follows from an inclusion proof. Proves nothing until it is compared with a
+/// trusted one.
 pub fn root_from_inclusion(
     leaf: &Hash,
     index: LeafIndex,
@@ -31,8 +32,9 @@ pub fn root_from_inclusion(
     Ok(climb(Subtree::leaf(index), size, leaf, proof)?.tree)
 }
 
-/// Checks that the tree with `to_root` begins with the leaves of the tree with `from_root`
-/// (RFC 9162, section 2.1.4.2). From size 0 the proof is empty and says nothing about `to_root`.
+/// Checks that the tree with `to_root` begins with the leaves of the tree with `from_root` (RFC
+/// 9162, section 2.1.4.2). From size 0 the proof is empty and says nothing about `to_root`, unless
+/// that is of size 0 too.
 pub fn verify_consistency(
     from: TreeSize,
     to: TreeSize,
@@ -40,11 +42,16 @@ pub fn verify_consistency(
     to_root: &Hash,
     proof: &[Hash],
 ) -> Result<(), ProofError> {
-    verify_subtree_consistency(Subtree::whole(from), to, from_root, to_root, proof)
+    if let Some(old) = Subtree::whole(from) {
+        return verify_subtree_consistency(old, to, from_root, to_root, proof);
+    }
+    expect_used(proof, 0)?;
+    expect_subtree(Hash::EMPTY_ROOT, from_root)?;
+    if to == TreeSize::ZERO { expect_root(Hash::EMPTY_ROOT, to_root) } else { Ok(()) }
 }
 
-/// Checks that `subtree` with this hash has `leaf` at `index`, which counts from the start of the tree
-/// (draft-ietf-plants-merkle-tree-certs-03, section 4.3.3).
+/// Checks that `subtree` with this hash has `leaf` at `index`, which counts from the start of the
+/// tree (draft-ietf-plants-merkle-tree-certs-03, section 4.3.3).
 pub fn verify_subtree_inclusion(
     leaf: &Hash,
     index: LeafIndex,
@@ -52,12 +59,14 @@ pub fn verify_subtree_inclusion(
     proof: &[Hash],
     subtree_hash: &Hash,
 ) -> Result<(), ProofError> {
-    let position = subtree.position(index).ok_or(ProofError::IndexOutsideSubtree { index, subtree })?;
+    let position =
+        subtree.position(index).ok_or(ProofError::IndexOutsideSubtree { index, subtree })?;
     verify_inclusion(leaf, position, subtree.size(), proof, subtree_hash)
 }
 
-/// Checks that `subtree`, whose hash is `subtree_hash`, is part of the tree of `size` leaves with `root`
-/// (draft-ietf-plants-merkle-tree-certs-03, section 4.4.3). Costs two hashes at most for each of the proof.
+/// Checks that `subtree`, whose hash is `subtree_hash`, is part of the tree of `size` leaves with
+/// `root` (draft-ietf-plants-merkle-tree-certs-03, section 4.4.3). Costs two hashes at most for
+/// each of the proof.
 pub fn verify_subtree_consistency(
     subtree: Subtree,
     size: TreeSize,
@@ -67,13 +76,6 @@ pub fn verify_subtree_consistency(
 ) -> Result<(), ProofError> {
     if subtree.end() > size {
         return Err(ProofError::BeyondSize { subtree, size });
-    }
-    if size == TreeSize::ZERO {
-        expect_root(Hash::EMPTY_ROOT, root)?;
-    }
-    if subtree.is_empty() {
-        expect_used(proof, 0)?;
-        return expect_subtree(Hash::EMPTY_ROOT, subtree_hash);
     }
     let climbed = climb(subtree, size, subtree_hash, proof)?;
     expect_subtree(climbed.subtree, subtree_hash)?;
@@ -86,12 +88,18 @@ struct Climbed {
     tree: Hash,
 }
 
-/// Steps 3 to 8 of draft-ietf-plants-merkle-tree-certs-03, section 4.4.3, with its names: `first`, `last` and
-/// `end` are the positions, in the row the climb has reached, of the nodes over the subtree's first leaf, over
-/// its last leaf, and over the tree's last leaf. The caller has checked that the subtree is not empty and
-/// lies within the tree.
-fn climb(subtree: Subtree, size: TreeSize, subtree_hash: &Hash, proof: &[Hash]) -> Result<Climbed, ProofError> {
-    let mut row = Row { first: subtree.start(), last: subtree.end().get() - 1, end: size.get() - 1 };
+/// Steps 3 to 8 of draft-ietf-plants-merkle-tree-certs-03, section 4.4.3, with its names: `first`,
+/// `last` and `end` are the positions, in the row the climb has reached, of the nodes over the
+/// subtree's first leaf, over its last leaf, and over the tree's last leaf. The caller has checked
+/// that the subtree lies within the tree.
+fn climb(
+    subtree: Subtree,
+    size: TreeSize,
+    subtree_hash: &Hash,
+    proof: &[Hash],
+) -> Result<Climbed, ProofError> {
+    let mut row =
+        Row { first: subtree.start(), last: subtree.end().get() - 1, end: size.get() - 1 };
     let whole_right_edge = row.last == row.end;
     while row.first != row.last && (whole_right_edge || row.last % 2 == 1) {
         row.rise();
@@ -106,7 +114,7 @@ fn climb(subtree: Subtree, size: TreeSize, subtree_hash: &Hash, proof: &[Hash]) 
                 climbed.subtree = node_hash(&sibling, &climbed.subtree);
             }
             climbed.tree = node_hash(&sibling, &climbed.tree);
-            while row.last % 2 == 0 {
+            while row.last.is_multiple_of(2) {
                 row.rise();
             }
         } else {
@@ -155,9 +163,17 @@ pub(super) fn expect_used(proof: &[Hash], used: usize) -> Result<(), ProofError>
 }
 
 pub(super) fn expect_root(computed: Hash, expected: &Hash) -> Result<(), ProofError> {
-    if computed == *expected { Ok(()) } else { Err(ProofError::RootMismatch { expected: *expected, computed }) }
+    if computed == *expected {
+        Ok(())
+    } else {
+        Err(ProofError::RootMismatch { expected: *expected, computed })
+    }
 }
 
 fn expect_subtree(computed: Hash, expected: &Hash) -> Result<(), ProofError> {
-    if computed == *expected { Ok(()) } else { Err(ProofError::SubtreeMismatch { expected: *expected, computed }) }
+    if computed == *expected {
+        Ok(())
+    } else {
+        Err(ProofError::SubtreeMismatch { expected: *expected, computed })
+    }
 }

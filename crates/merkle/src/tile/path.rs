@@ -1,6 +1,7 @@
 //! The paths of tiles and entry bundles: `tile/<L>/<N>[.p/<W>]` and `tile/entries/<N>[.p/<W>]`.
 //!
-//! One tile has one path. Parsing takes the numbers out, writes the path they stand for, and compares.
+//! One tile has one path. Parsing takes the numbers out, writes the path they stand for, and
+//! compares.
 
 use alloc::string::{String, ToString};
 use core::fmt;
@@ -80,7 +81,12 @@ impl TilePath {
 
 impl fmt::Display for TilePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "tile/{}/{}", self.coord.level, Position { index: self.coord.index, width: self.width })
+        write!(
+            f,
+            "tile/{}/{}",
+            self.coord.level,
+            Position { index: self.coord.index, width: self.width }
+        )
     }
 }
 
@@ -90,7 +96,8 @@ impl FromStr for TilePath {
     fn from_str(path: &str) -> Result<Self, PathError> {
         parse(path, |path| {
             let (level, position) = path.strip_prefix("tile/")?.split_once('/')?;
-            let (level, Position { index, width }) = (decimal(level)?.try_into().ok()?, position.parse().ok()?);
+            let (level, Position { index, width }) =
+                (decimal(level)?.try_into().ok()?, position.parse().ok()?);
             Some(Self::new(TileCoord { level, index }, width))
         })
     }
@@ -182,7 +189,9 @@ impl FromStr for Position {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let (groups, width) = match text.split_once(".p/") {
-            Some((groups, width)) => (groups, decimal(width).and_then(|width| width.try_into().ok()).ok_or(())?),
+            Some((groups, width)) => {
+                (groups, decimal(width).and_then(|width| width.try_into().ok()).ok_or(())?)
+            }
             None => (text, 256),
         };
         let (leading, last) = groups.rsplit_once('/').unwrap_or(("", groups));

@@ -73,10 +73,7 @@ pub enum StorageError {
 impl StorageError {
     /// Wraps an error of the file system with the path it concerns.
     pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
-        Self::Io {
-            path: path.into(),
-            source: Arc::new(source),
-        }
+        Self::Io { path: path.into(), source: Arc::new(source) }
     }
 }
 
@@ -160,6 +157,9 @@ pub enum RowFault {
         /// The field's name in the layout.
         field: &'static str,
     },
+    /// The row's checksum does not match it.
+    #[error("checksum mismatch")]
+    Checksum,
     /// A row that must exist does not.
     #[error("missing")]
     Missing,

@@ -61,10 +61,7 @@ impl Engine for MemoryEngine {
         for commit in batch {
             let found = logs.get(&commit.log).and_then(|log| log.head);
             if found != commit.expected {
-                return CommitOutcome::Conflict {
-                    log: commit.log,
-                    found,
-                };
+                return CommitOutcome::Conflict { log: commit.log, found };
             }
         }
         for commit in batch {
@@ -112,15 +109,11 @@ impl Engine for MemoryEngine {
 
     fn dedup(&self, log: LogId, ids: &[DedupId]) -> Result<Vec<Option<DedupRow>>, StorageError> {
         let look = |log: &MemoryLog| ids.iter().map(|id| log.dedup.get(id).copied()).collect();
-        Ok(self
-            .with(log, look)
-            .unwrap_or_else(|| vec![None; ids.len()]))
+        Ok(self.with(log, look).unwrap_or_else(|| vec![None; ids.len()]))
     }
 
     fn producer(&self, log: LogId, id: &ProducerId) -> Result<Option<ProducerRow>, StorageError> {
-        Ok(self
-            .with(log, |log| log.producers.get(id).copied())
-            .flatten())
+        Ok(self.with(log, |log| log.producers.get(id).copied()).flatten())
     }
 
     fn checkpoints(
@@ -133,14 +126,8 @@ impl Engine for MemoryEngine {
         let wanted = |checkpoint: &&ArchivedCheckpoint| {
             checkpoint.size >= from_size && after.is_none_or(|after| checkpoint.position() > after)
         };
-        let found = self.with(log, |log| {
-            log.archive
-                .values()
-                .filter(wanted)
-                .take(limit)
-                .cloned()
-                .collect()
-        });
+        let found = self
+            .with(log, |log| log.archive.values().filter(wanted).take(limit).cloned().collect());
         Ok(found.unwrap_or_default())
     }
 
@@ -152,19 +139,13 @@ impl Engine for MemoryEngine {
     ) -> Result<(), StorageError> {
         let mut logs = self.write();
         let log = logs.get_mut(&log).expect("only existing logs are indexed");
-        assert!(
-            from.get() <= log.indexed_to,
-            "the leaf-hash index would have a gap"
-        );
+        assert!(from.get() <= log.indexed_to, "the leaf-hash index would have a gap");
         for (index, leaf) in (from.get()..).zip(leaves) {
             log.leaf_index.insert((prefix(leaf), index), ());
             log.indexed_to = log.indexed_to.max(index + 1);
         }
         let size = log.head.map_or(0, |head| head.size.get());
-        assert!(
-            log.indexed_to <= size,
-            "the leaf-hash index runs ahead of the log"
-        );
+        assert!(log.indexed_to <= size, "the leaf-hash index runs ahead of the log");
         Ok(())
     }
 
@@ -177,8 +158,7 @@ impl Engine for MemoryEngine {
         let key = prefix(leaf);
         let found = self.with(log, |log| {
             let rows = log.leaf_index.range((key, 0)..=(key, u64::MAX)).take(limit);
-            rows.filter_map(|((_, index), ())| LeafIndex::new(*index).ok())
-                .collect()
+            rows.filter_map(|((_, index), ())| LeafIndex::new(*index).ok()).collect()
         });
         Ok(found.unwrap_or_default())
     }
@@ -225,9 +205,7 @@ impl MemoryLog {
             }
             Row::Log(record) => self.put_record(record),
             Row::Checkpoint(checkpoint) => {
-                let before = self
-                    .archive
-                    .insert(checkpoint.position(), checkpoint.clone());
+                let before = self.archive.insert(checkpoint.position(), checkpoint.clone());
                 assert!(before.is_none(), "an archived checkpoint is written once");
             }
         }
@@ -246,4 +224,23 @@ fn prefix(leaf: &Hash) -> [u8; 16] {
     let mut prefix = [0; 16];
     prefix.copy_from_slice(&leaf.as_bytes()[..16]);
     prefix
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::storage::conformance;
+    use crate::storage::faulty::FaultyEngine;
+
+    #[test]
+    fn conforms() {
+        conformance::run(&|| Arc::new(MemoryEngine::new()));
+    }
+
+    #[test]
+    fn conforms_through_faulty() {
+        conformance::run(&|| Arc::new(FaultyEngine::new(Arc::new(MemoryEngine::new()))));
+    }
 }

@@ -7,7 +7,16 @@
 mod error;
 mod types;
 
+pub mod durable;
+pub mod faulty;
+pub mod keys;
 pub mod memory;
+pub mod rocksdb;
+
+#[cfg(test)]
+pub(crate) mod conformance;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use error::{Corrupt, Family, RowFault, RowKey, StorageError, Violation};
 pub use types::{

@@ -117,10 +117,7 @@ impl DedupKey {
 
     /// What the key is looked up by. Costs one SHA-256 block or two.
     pub fn id(&self) -> DedupId {
-        DedupId {
-            scope: self.scope,
-            key_hash: Sha256::digest(&self.key).into(),
-        }
+        DedupId { scope: self.scope, key_hash: Sha256::digest(&self.key).into() }
     }
 }
 
@@ -136,10 +133,7 @@ pub struct DedupId {
 impl DedupId {
     /// The id of an entry in a log that deduplicates whole entries.
     pub fn of_leaf(leaf: &Hash) -> Self {
-        Self {
-            scope: Scope::LEAF,
-            key_hash: *leaf.as_bytes(),
-        }
+        Self { scope: Scope::LEAF, key_hash: *leaf.as_bytes() }
     }
 }
 
@@ -223,10 +217,7 @@ pub struct ArchivedCheckpoint {
 impl ArchivedCheckpoint {
     /// Its place in the order of the archive.
     pub fn position(&self) -> ArchivePosition {
-        ArchivePosition {
-            size: self.size,
-            published_ms: self.published_ms,
-        }
+        ArchivePosition { size: self.size, published_ms: self.published_ms }
     }
 }
 

@@ -1,0 +1,214 @@
+//! Files outside the engine: each appears whole and synced, or not at all.
+//!
+//! The order is always the same: write a temporary file in the same folder, sync it, give it its name,
+//! sync the folder. **The naming is the commit point**: a crash before it leaves at most a temporary file
+//! (`.NAME.tmp`), which the next write of the same name replaces; after it the file is whole.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this module is what the disallowed calls are replaced with"
+)]
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::StorageError;
+
+/// Zeros written at a time when space is preallocated.
+const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+
+/// Creates or replaces a file with `content` and permission bits `mode`. Costs two syncs.
+pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), StorageError> {
+    let temporary = write_temporary(path, mode, |file| file.write_all(content))?.0;
+    rename(&temporary, path)
+}
+
+/// Creates a file, and fails with `AlreadyExists` if there is one. Costs two syncs.
+pub fn create_new(path: &Path, content: &[u8], mode: u32) -> Result<(), StorageError> {
+    let temporary = write_temporary(path, mode, |file| file.write_all(content))?.0;
+    link_new(&temporary, path)
+}
+
+/// Creates a file of `len` zero bytes, open for reading and writing, and fails with `AlreadyExists` if
+/// there is one. The zeros are written, not only reserved: overwriting them later changes no metadata,
+/// so that each later data sync is one disk write.
+pub fn create_preallocated(path: &Path, len: u64, mode: u32) -> Result<File, StorageError> {
+    let (temporary, file) = write_temporary(path, mode, |file| write_zeros(file, len))?;
+    link_new(&temporary, path)?;
+    Ok(file)
+}
+
+/// Renames a file or folder, replacing a file that is there, and syncs the folders of both names.
+pub fn rename(from: &Path, to: &Path) -> Result<(), StorageError> {
+    fs::rename(from, to).map_err(|error| StorageError::io(to, error))?;
+    sync_parent(to)?;
+    if from.parent() == to.parent() { Ok(()) } else { sync_parent(from) }
+}
+
+/// Creates a folder and those above it that are missing, with permission bits `mode`, and syncs the
+/// folder that holds each. Fine if it exists.
+pub fn create_dir_all(path: &Path, mode: u32) -> Result<(), StorageError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = parent_of(path) {
+        create_dir_all(&parent, mode)?;
+    }
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(StorageError::io(path, error))
+        }
+        _ => sync_parent(path),
+    }
+}
+
+/// Syncs a folder, which makes the names in it durable.
+pub fn sync_dir(path: &Path) -> Result<(), StorageError> {
+    let sync = || File::open(path)?.sync_all();
+    sync().map_err(|error| StorageError::io(path, error))
+}
+
+/// Bytes an unprivileged process can still write to the file system that holds `path`.
+pub fn free_bytes(path: &Path) -> Result<u64, StorageError> {
+    let stat = rustix::fs::statvfs(path).map_err(|error| StorageError::io(path, error.into()))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+fn write_temporary(
+    path: &Path,
+    mode: u32,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(PathBuf, File), StorageError> {
+    let temporary = temporary_name(path);
+    let write = || {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(&temporary)?;
+        // A file left by a crash keeps its old bits, and the umask may have cleared some.
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        fill(&mut file)?;
+        file.sync_all()?;
+        Ok(file)
+    };
+    match write() {
+        Ok(file) => Ok((temporary, file)),
+        Err(error) => Err(StorageError::io(path, error)),
+    }
+}
+
+/// Gives a temporary file its name, unless the name is taken.
+fn link_new(temporary: &Path, path: &Path) -> Result<(), StorageError> {
+    let linked = fs::hard_link(temporary, path).map_err(|error| StorageError::io(path, error));
+    fs::remove_file(temporary).map_err(|error| StorageError::io(temporary, error))?;
+    linked?;
+    sync_parent(path)
+}
+
+fn write_zeros(file: &mut File, len: u64) -> io::Result<()> {
+    let mut left = len;
+    while left > 0 {
+        let step = usize::try_from(left).map_or(ZEROS.len(), |left| left.min(ZEROS.len()));
+        file.write_all(&ZEROS[..step])?;
+        left -= u64::try_from(step).expect("a step is at most 64 KiB");
+    }
+    Ok(())
+}
+
+fn temporary_name(path: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".tmp");
+    path.with_file_name(name)
+}
+
+fn sync_parent(path: &Path) -> Result<(), StorageError> {
+    sync_dir(&parent_of(path).unwrap_or_else(|| PathBuf::from("/")))
+}
+
+/// The folder that holds `path`; `.` for a bare name, `None` for the root.
+fn parent_of(path: &Path) -> Option<PathBuf> {
+    let parent = path.parent()?;
+    if parent.as_os_str().is_empty() {
+        Some(PathBuf::from("."))
+    } else {
+        Some(parent.to_path_buf())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode_of(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name();
+        let entries = fs::read_dir(folder).unwrap().map(name);
+        entries.map(|name| name.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn replace_replaces_and_leaves_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        replace(&path, b"one", 0o644).unwrap();
+        replace(&path, b"two", 0o600).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(mode_of(&path), 0o600);
+        assert_eq!(names(folder.path()), ["a"]);
+    }
+
+    #[test]
+    fn create_new_refuses_a_taken_name_and_keeps_its_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        create_new(&path, b"one", 0o600).unwrap();
+        let error = create_new(&path, b"two", 0o600).unwrap_err();
+        assert!(
+            matches!(&error, StorageError::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists)
+        );
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(names(folder.path()), ["a"]);
+    }
+
+    #[test]
+    fn a_temporary_file_of_a_crash_is_no_obstacle() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(folder.path().join(".a.tmp"), b"torn, and longer than what follows").unwrap();
+        create_new(&path, b"whole", 0o600).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert_eq!(mode_of(&path), 0o600);
+        assert_eq!(names(folder.path()), ["a"]);
+    }
+
+    #[test]
+    fn preallocated_files_are_zeros_of_exactly_that_length() {
+        let folder = tempfile::tempdir().unwrap();
+        for len in [0, 1, 65_536, 65_537, 200_000] {
+            let path = folder.path().join(format!("s{len}"));
+            let _file = create_preallocated(&path, len, 0o600).unwrap();
+            let content = fs::read(&path).unwrap();
+            assert_eq!(content.len(), usize::try_from(len).unwrap());
+            assert!(content.iter().all(|byte| *byte == 0));
+        }
+    }
+
+    #[test]
+    fn folders_are_made_with_their_parents() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/c");
+        create_dir_all(&path, 0o700).unwrap();
+        create_dir_all(&path, 0o700).unwrap();
+        assert_eq!(mode_of(&path), 0o700);
+        assert!(free_bytes(&path).unwrap() > 0);
+    }
+}

@@ -1,1 +1,72 @@
-//! Placeholder.
+//! Tasks and threads, named and supervised: one that panics is reported by name.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::thread;
+
+use futures_util::FutureExt as _;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tracing::{Instrument as _, error};
+
+/// Runs `future` on the current runtime. `None` is what the task gives after a panic.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn spawn<F>(name: &'static str, future: F) -> JoinHandle<Option<F::Output>>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    spawn_on(&Handle::current(), name, future)
+}
+
+/// As [`spawn`], on the runtime of `handle`: for threads that are not part of one.
+pub fn spawn_on<F>(handle: &Handle, name: &'static str, future: F) -> JoinHandle<Option<F::Output>>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let supervised = async move {
+        let result = AssertUnwindSafe(future).catch_unwind().await;
+        result.map_err(|_| error!(task = name, "a task panicked")).ok()
+    };
+    handle.spawn(supervised.instrument(tracing::debug_span!("task", name)))
+}
+
+/// Runs `body` on its own operating-system thread; `on_panic` runs there if it panics.
+///
+/// # Errors
+/// The system refuses another thread.
+pub fn spawn_thread(
+    name: &'static str,
+    body: impl FnOnce() + Send + 'static,
+    on_panic: impl FnOnce() + Send + 'static,
+) -> std::io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(move || {
+        if std::panic::catch_unwind(AssertUnwindSafe(body)).is_err() {
+            error!(thread = name, "a thread panicked");
+            on_panic();
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_only_its_task() {
+        let task = spawn("panics", async { panic!("on purpose") });
+        assert!(task.await.unwrap().is_none::<()>());
+        assert_eq!(spawn("fine", async { 7 }).await.unwrap(), Some(7));
+    }
+
+    #[test]
+    fn a_panicking_thread_calls_its_supervisor() {
+        let (sent, received) = std::sync::mpsc::channel();
+        let thread = spawn_thread("t", || panic!("on purpose"), move || sent.send(1).unwrap());
+        thread.unwrap().join().unwrap();
+        assert_eq!(received.recv(), Ok(1));
+    }
+}

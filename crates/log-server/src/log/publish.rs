@@ -1,0 +1,265 @@
+//! The publisher: one task for each log, asleep unless there is a new head.
+//!
+//! It is the only writer of the published checkpoint and of the archive, so freezing a log and the end
+//! of the server pass through it too.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+
+use super::committer::state_row;
+use super::error::{AppendError, FreezeError, SignError};
+use super::invariants::{Invariant, check};
+use super::queue::Ticket;
+use super::signing::sign_newest;
+use super::state::LogShared;
+use super::types::{Published, TreeView};
+use crate::storage::{ArchivedCheckpoint, LogState, Row};
+
+/// How long the publisher waits after it could not sign: the reasons do not pass quickly.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What the publisher can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Publish and archive the newest head now.
+    Now,
+    /// Drain the queue, publish the final checkpoint and freeze the log.
+    Freeze,
+    /// Drain the queue, publish and archive, and end.
+    Stop,
+}
+
+type Answer = oneshot::Sender<Result<Arc<Published>, FreezeError>>;
+
+/// How the publisher hears of work.
+#[derive(Debug)]
+pub(super) struct PublisherInbox {
+    wake: Notify,
+    /// Callers push, the publisher takes.
+    wishes: Mutex<Vec<(Wish, Answer)>>,
+}
+
+impl PublisherInbox {
+    pub(super) fn new() -> Self {
+        Self { wake: Notify::new(), wishes: Mutex::new(Vec::new()) }
+    }
+
+    /// There is a new head.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    fn take(&self) -> Vec<(Wish, Answer)> {
+        std::mem::take(&mut *self.wishes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn has_wishes(&self) -> bool {
+        !self.wishes.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+}
+
+/// Asks the publisher and waits for the checkpoint.
+pub(super) async fn ask(log: &Arc<LogShared>, wish: Wish) -> Result<Arc<Published>, FreezeError> {
+    let (answer, answered) = oneshot::channel();
+    log.publisher.wishes.lock().unwrap_or_else(PoisonError::into_inner).push((wish, answer));
+    log.publisher.wake();
+    answered.await.unwrap_or(Err(FreezeError::Sign(SignError::ShuttingDown)))
+}
+
+/// Freezes a log; see [`Log::freeze`](super::Log::freeze).
+pub(super) async fn freeze(log: &Arc<LogShared>) -> Result<Arc<Published>, FreezeError> {
+    if log.process.read_only {
+        return Err(AppendError::ReadOnly.into());
+    }
+    match log.state() {
+        LogState::Frozen => Ok(Arc::clone(&log.published.borrow())),
+        LogState::Retired => Err(AppendError::Retired.into()),
+        LogState::Active | LogState::Draining => ask(log, Wish::Freeze).await,
+    }
+}
+
+/// What the publisher remembers.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    log: Arc<LogShared>,
+    /// When the last checkpoint was published, by the monotonic clock.
+    published_at: Option<Duration>,
+    /// When the last one was archived.
+    archived_at: Option<Duration>,
+    /// Its note is in the archive.
+    archived: bool,
+}
+
+impl Publisher {
+    /// `archived`: the log's published checkpoint is in the archive.
+    pub(super) fn new(log: Arc<LogShared>, archived: bool) -> Self {
+        Self { log, published_at: None, archived_at: None, archived }
+    }
+
+    /// The task's body.
+    pub(super) async fn run(mut self) {
+        loop {
+            self.log.publisher.wake.notified().await;
+            for (wish, answer) in self.log.publisher.take() {
+                let result = self.fulfil(wish).await;
+                // A send fails only if the caller has gone, and then nobody needs the answer.
+                drop(answer.send(result));
+                if wish == Wish::Stop {
+                    return;
+                }
+            }
+            self.catch_up().await;
+        }
+    }
+
+    /// Publishes until there is nothing new, or until somebody wishes for something.
+    async fn catch_up(&mut self) {
+        while self.is_behind() {
+            if self.pause(self.until_due()).await {
+                return;
+            }
+            if let Err(error) = self.publish().await {
+                if error == SignError::ShuttingDown {
+                    return;
+                }
+                tracing::warn!(log = %self.log.record.name, %error, "nothing was published");
+                if self.pause(RETRY_AFTER).await {
+                    return;
+                }
+            } else if self.archive_is_due() {
+                self.archive_or_warn().await;
+            }
+        }
+    }
+
+    fn is_behind(&self) -> bool {
+        let published = self.log.published.borrow();
+        published.note.is_empty() || published.head.size < self.log.tree.load().head.size
+    }
+
+    fn until_due(&self) -> Duration {
+        let now = self.log.process.clock.monotonic();
+        let interval = self.log.process.limits.publish_interval_min;
+        self.published_at.map_or(Duration::ZERO, |at| (at + interval).saturating_sub(now))
+    }
+
+    /// Waits; true if somebody wishes for something meanwhile.
+    async fn pause(&self, wait: Duration) -> bool {
+        if wait.is_zero() {
+            return self.log.publisher.has_wishes();
+        }
+        let mut sleep = self.log.process.clock.sleep(wait);
+        loop {
+            tokio::select! {
+                () = &mut sleep => return self.log.publisher.has_wishes(),
+                () = self.log.publisher.wake.notified() => {
+                    if self.log.publisher.has_wishes() {
+                        self.log.publisher.wake();
+                        return true;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Publishes the newest head. ML-DSA-44 takes most of the time, and only published checkpoints
+    /// have it.
+    async fn publish(&mut self) -> Result<(), SignError> {
+        let log = &self.log;
+        let signed = sign_newest(log).await?;
+        let keys = log.keys.as_ref().ok_or(SignError::ReadOnly)?;
+        let note = keys.sign_all(&log.record.origin, &signed.view).map_err(|error| {
+            tracing::error!(log = %log.record.name, %error, "a key could not sign");
+            SignError::KeyFailed
+        })?;
+        let covered = signed.size() <= log.tree.load().head.size;
+        check(&*log.process.observer, covered, Invariant::NotAheadOfCommitted);
+        let head = signed.view.head;
+        let published_ms = log.process.clock.unix_ms();
+        let published = Published { note, head, published_ms, witnessed: false };
+        log.published.send_replace(Arc::new(published));
+        log.process.observer.published(&log.record.name);
+        self.published_at = Some(log.process.clock.monotonic());
+        self.archived = false;
+        Ok(())
+    }
+
+    fn archive_is_due(&self) -> bool {
+        let now = self.log.process.clock.monotonic();
+        let interval = self.log.process.limits.history_interval;
+        self.archived_at.is_none_or(|at| now.saturating_sub(at) >= interval)
+    }
+
+    async fn archive_or_warn(&mut self) {
+        if let Err(error) = self.archive(Vec::new()).await {
+            tracing::warn!(log = %self.log.record.name, %error, "a checkpoint was not archived");
+        }
+    }
+
+    /// Commits the published checkpoint to the archive, if it is not there, together with `rows`.
+    async fn archive(&mut self, mut rows: Vec<Row>) -> Result<(), AppendError> {
+        if !self.archived {
+            rows.insert(0, archive_row(&self.log.published.borrow()));
+        }
+        if !rows.is_empty() {
+            commit_rows(&self.log, rows).await?;
+        }
+        self.archived = true;
+        self.archived_at = Some(self.log.process.clock.monotonic());
+        Ok(())
+    }
+
+    async fn fulfil(&mut self, wish: Wish) -> Result<Arc<Published>, FreezeError> {
+        let frozen = self.log.state() == LogState::Frozen;
+        let retired = self.log.state() == LogState::Retired;
+        if (wish == Wish::Freeze && frozen) || (wish == Wish::Stop && retired) {
+            return Ok(Arc::clone(&self.log.published.borrow()));
+        }
+        match wish {
+            Wish::Now => {}
+            Wish::Freeze => self.drain().await?,
+            Wish::Stop => {
+                self.log.queue.refuse_appends(AppendError::ShuttingDown);
+                commit_rows(&self.log, Vec::new()).await?;
+            }
+        }
+        if self.is_behind() {
+            self.publish().await?;
+        }
+        let freezing = (wish == Wish::Freeze).then(|| state_row(&self.log, LogState::Frozen));
+        self.archive(freezing.into_iter().collect()).await?;
+        Ok(Arc::clone(&self.log.published.borrow()))
+    }
+
+    /// Refuses appends and waits until everything accepted is committed. A crash from here on leaves a
+    /// draining log, and the next start goes on freezing it.
+    async fn drain(&self) -> Result<(), AppendError> {
+        self.log.queue.refuse_appends(AppendError::Frozen);
+        let draining = vec![state_row(&self.log, LogState::Draining)];
+        let drained = commit_rows(&self.log, draining).await;
+        if drained.is_err() {
+            self.log.queue.accept_appends();
+        }
+        drained.map(drop)
+    }
+}
+
+fn archive_row(published: &Published) -> Row {
+    Row::Checkpoint(ArchivedCheckpoint {
+        size: published.head.size,
+        published_ms: published.published_ms,
+        note: published.note.clone(),
+    })
+}
+
+/// Commits rows behind everything queued before.
+pub(super) async fn commit_rows(
+    log: &Arc<LogShared>,
+    rows: Vec<Row>,
+) -> Result<Arc<TreeView>, AppendError> {
+    let (answer, answered) = oneshot::channel();
+    log.submit(Ticket::Rows { rows, answer })?;
+    answered.await.unwrap_or(Err(AppendError::OutcomeUnknown))
+}

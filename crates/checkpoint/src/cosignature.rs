@@ -18,10 +18,12 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::fmt;
 
-use merkle::Hash;
+use merkle::{Hash, Subtree};
 
 use crate::checkpoint::Checkpoint;
+use crate::key::{KeyKind, VerifierKey};
 use crate::name::{KeyName, Origin};
+use crate::note::SignatureLine;
 
 /// Seconds since the Epoch (POSIX), at most 2^63 - 1, as cosignatures carry it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +63,69 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// Why a cosignature of a subtree was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubtreeSignatureError {
+    /// The line's name and id are of another key.
+    #[error("the signature line of {name}+{id:08x} is of another key")]
+    OtherKey {
+        /// The line's name.
+        name: KeyName,
+        /// The line's id.
+        id: u32,
+    },
+    /// Keys of this kind sign no subtrees.
+    #[error("a key of signature type {signature_type:#04x} signs no subtrees")]
+    Kind {
+        /// The key's type.
+        signature_type: u8,
+    },
+    /// A time on a subtree that is no whole tree, which nobody may state.
+    #[error("a cosignature of a subtree that does not start at 0 states the time {time}")]
+    StatesTime {
+        /// The time stated.
+        time: Timestamp,
+    },
+    /// The signature itself.
+    #[error("the subtree cosignature of {name}+{id:08x} does not verify")]
+    BadSignature {
+        /// The key's name.
+        name: KeyName,
+        /// The key's id.
+        id: u32,
+    },
+}
+
+/// Verifies a cosignature of a subtree of the log `origin`. Gives the time it states: zero from
+/// `sign-subtree`, and always zero where the subtree does not start at 0.
+pub fn verify_subtree(
+    key: &VerifierKey,
+    line: &SignatureLine,
+    origin: &Origin,
+    subtree: Subtree,
+    hash: &Hash,
+) -> Result<Timestamp, SubtreeSignatureError> {
+    let (name, id) = (line.name().clone(), line.id());
+    if !key.signs_as(name.as_str(), id) {
+        return Err(SubtreeSignatureError::OtherKey { name, id });
+    }
+    if key.kind() != KeyKind::CosignatureMlDsa44 {
+        let signature_type = key.kind().signature_type();
+        return Err(SubtreeSignatureError::Kind { signature_type });
+    }
+    let Some((time, signature)) = split_time(line.signature()) else {
+        return Err(SubtreeSignatureError::BadSignature { name, id });
+    };
+    if subtree.start() != 0 && time != Timestamp::ZERO {
+        return Err(SubtreeSignatureError::StatesTime { time });
+    }
+    let message = subtree_message(key.name(), time, origin, subtree, hash);
+    if !key.verify_raw(&message, signature) {
+        return Err(SubtreeSignatureError::BadSignature { name, id });
+    }
+    Ok(time)
+}
+
 /// The message a type 0x04 key signs; `text` is the checkpoint's, with its last newline.
 pub(crate) fn ed25519_message(time: Timestamp, text: &str) -> Vec<u8> {
     format!("cosignature/v1\ntime {time}\n{text}").into_bytes()
@@ -72,15 +137,16 @@ pub(crate) fn checkpoint_message(
     time: Timestamp,
     checkpoint: &Checkpoint,
 ) -> Vec<u8> {
-    let (origin, size) = (checkpoint.origin(), checkpoint.size());
-    ml_dsa_44_message(cosigner, time, origin, (0, size.get()), checkpoint.root())
+    let whole = Subtree::whole(checkpoint.size());
+    subtree_message(cosigner, time, checkpoint.origin(), whole, checkpoint.root())
 }
 
-fn ml_dsa_44_message(
+/// The message a type 0x06 key signs: the `cosigned_message` of the specification.
+pub(crate) fn subtree_message(
     cosigner: &KeyName,
     time: Timestamp,
     origin: &Origin,
-    (start, end): (u64, u64),
+    subtree: Subtree,
     hash: &Hash,
 ) -> Vec<u8> {
     let mut message = Vec::with_capacity(12 + 2 * 256 + 3 * 8 + Hash::LEN);
@@ -88,8 +154,8 @@ fn ml_dsa_44_message(
     push_short(&mut message, cosigner.as_str());
     message.extend_from_slice(&time.seconds().to_be_bytes());
     push_short(&mut message, origin.as_str());
-    message.extend_from_slice(&start.to_be_bytes());
-    message.extend_from_slice(&end.to_be_bytes());
+    message.extend_from_slice(&subtree.start().to_be_bytes());
+    message.extend_from_slice(&subtree.end().get().to_be_bytes());
     message.extend_from_slice(hash.as_bytes());
     message
 }

@@ -170,6 +170,9 @@ struct Inner {
     decoded: Decoded,
 }
 
+/// A signature does not verify; the caller knows whose.
+pub(crate) struct BadSignature;
+
 enum Decoded {
     Ed25519(ed25519_dalek::VerifyingKey),
     MlDsa44(ml_dsa::VerifyingKey<ml_dsa::MlDsa44>),
@@ -275,17 +278,18 @@ impl VerifierKey {
         text: &str,
         checkpoint: Option<&Checkpoint>,
         signature: &[u8],
-    ) -> Option<Option<Timestamp>> {
+    ) -> Result<Option<Timestamp>, BadSignature> {
         if self.kind() == KeyKind::Ed25519 {
-            return self.verify_raw(text.as_bytes(), signature).then_some(None);
+            let holds = self.verify_raw(text.as_bytes(), signature);
+            return if holds { Ok(None) } else { Err(BadSignature) };
         }
-        let (time, signature) = cosignature::split_time(signature)?;
+        let (time, signature) = cosignature::split_time(signature).ok_or(BadSignature)?;
         let message = if self.kind() == KeyKind::CosignatureEd25519 {
             cosignature::ed25519_message(time, text)
         } else {
-            cosignature::checkpoint_message(self.name(), time, checkpoint?)
+            cosignature::checkpoint_message(self.name(), time, checkpoint.ok_or(BadSignature)?)
         };
-        self.verify_raw(&message, signature).then_some(Some(time))
+        if self.verify_raw(&message, signature) { Ok(Some(time)) } else { Err(BadSignature) }
     }
 
     /// Verifies a bare signature over a message, with the stricter of Ed25519's rules: no small-order

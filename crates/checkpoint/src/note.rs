@@ -79,12 +79,12 @@ pub enum NoteError {
         position: usize,
     },
     /// Its base64.
-    #[error("signature {position} of a note is {source}")]
+    #[error("signature {position} of a note is {reason}")]
     SignatureBase64 {
         /// Which signature, from 1.
         position: usize,
         /// What is wrong with it.
-        source: Base64Error,
+        reason: Base64Error,
     },
     /// No signature behind the four bytes of the key id.
     #[error("signature {position} of a note is too short")]
@@ -208,10 +208,9 @@ impl<'a> UnverifiedNote<'a> {
             let Some(key) = known_key(keys, found.name, found.id)? else {
                 continue;
             };
-            let time =
-                key.verify_text(self.text(), checkpoint, found.signature).ok_or_else(|| {
-                    NoteError::BadSignature { name: key.name().clone(), id: key.id() }
-                })?;
+            let time = key
+                .verify_text(self.text(), checkpoint, found.signature)
+                .map_err(|_| NoteError::BadSignature { name: key.name().clone(), id: key.id() })?;
             verified.push(VerifiedSignature { key: key.clone(), time, position });
         }
         if verified.is_empty() {
@@ -373,7 +372,7 @@ fn parse_signature(line: &str, offset: usize, position: usize) -> Result<RawSign
         return Err(NoteError::SignatureName { position });
     }
     let mut signature =
-        parse::base64(encoded).map_err(|source| NoteError::SignatureBase64 { position, source })?;
+        parse::base64(encoded).map_err(|reason| NoteError::SignatureBase64 { position, reason })?;
     let id = match signature.first_chunk::<4>() {
         Some(id) if signature.len() > 4 => u32::from_be_bytes(*id),
         Some(_) | None => return Err(NoteError::SignatureTooShort { position }),

@@ -210,6 +210,7 @@ impl PrivateKey {
 
     /// The same Ed25519 key for cosignatures (type 0x04): witnesses take key files that other tools
     /// wrote with type 0x01. An ML-DSA-44 key stays what it is.
+    #[must_use]
     pub fn to_cosigner(&self) -> Self {
         let kind = match self.verifier.kind() {
             KeyKind::Ed25519 | KeyKind::CosignatureEd25519 => KeyKind::CosignatureEd25519,

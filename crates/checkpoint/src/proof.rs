@@ -70,12 +70,12 @@ pub enum ProofError {
     #[error("a proof's index is {0}")]
     Index(NumberError),
     /// One line of the inclusion proof.
-    #[error("hash {position} of a proof is {source}")]
+    #[error("hash {position} of a proof is {reason}")]
     Hash {
         /// Which hash, from 1.
         position: usize,
         /// What is wrong with it.
-        source: Base64Error,
+        reason: Base64Error,
     },
     /// More than [`PROOF_HASHES_MAX`] hashes.
     #[error("a proof has more than {PROOF_HASHES_MAX} hashes")]
@@ -259,7 +259,7 @@ impl VerifiedReceipt {
 
 /// Why a list of hash lines was refused; each format wraps it in its own words.
 pub(crate) enum HashLinesError {
-    Hash { position: usize, source: Base64Error },
+    Hash { position: usize, reason: Base64Error },
     TooMany,
     NoSeparator,
 }
@@ -276,7 +276,7 @@ pub(crate) fn take_hash_lines(lines: &mut Lines<'_>) -> Result<Vec<Hash>, HashLi
             return Err(HashLinesError::TooMany);
         }
         let position = hashes.len() + 1;
-        let hash = parse::hash(line).map_err(|source| HashLinesError::Hash { position, source })?;
+        let hash = parse::hash(line).map_err(|reason| HashLinesError::Hash { position, reason })?;
         hashes.push(hash);
     }
 }
@@ -291,7 +291,7 @@ pub(crate) fn push_hashes(hashes: &[Hash], text: &mut String) {
 
 fn parse_hashes(lines: &mut Lines<'_>) -> Result<Vec<Hash>, ProofError> {
     take_hash_lines(lines).map_err(|error| match error {
-        HashLinesError::Hash { position, source } => ProofError::Hash { position, source },
+        HashLinesError::Hash { position, reason } => ProofError::Hash { position, reason },
         HashLinesError::TooMany => ProofError::TooManyHashes,
         HashLinesError::NoSeparator => ProofError::NoSeparator,
     })

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::error::Error;
 
-use merkle::{Hash, TreeSize};
+use merkle::{Hash, Subtree, TreeSize};
 
 use crate::checkpoint::{self, Checkpoint};
 use crate::cosignature::{self, Timestamp};
@@ -82,6 +82,23 @@ pub trait Signer: Send + Sync {
         let mut text = String::new();
         checkpoint.push_to(&mut text);
         sign_head_text(self, &text, checkpoint, time)
+    }
+
+    /// Signs a subtree of a log, without stating a time. Only ML-DSA-44 cosignatures can.
+    fn sign_subtree(
+        &self,
+        origin: &Origin,
+        subtree: Subtree,
+        hash: &Hash,
+    ) -> Result<SignatureLine, SignError> {
+        let key = self.verifier_key();
+        if key.kind() != KeyKind::CosignatureMlDsa44 {
+            return Err(kind_error(key, "subtrees"));
+        }
+        let time = Timestamp::ZERO;
+        let message = cosignature::subtree_message(key.name(), time, origin, subtree, hash);
+        let signature = checked_signature(self, &message)?;
+        Ok(SignatureLine::new(key, cosignature::join_time(time, &signature)))
     }
 }
 
@@ -170,10 +187,7 @@ fn sign_head_text<S: Signer + ?Sized>(
 }
 
 /// A signer's answer, of the length its kind has.
-pub(crate) fn checked_signature<S: Signer + ?Sized>(
-    signer: &S,
-    message: &[u8],
-) -> Result<Vec<u8>, SignError> {
+fn checked_signature<S: Signer + ?Sized>(signer: &S, message: &[u8]) -> Result<Vec<u8>, SignError> {
     let key = signer.verifier_key();
     let signature = signer.sign_message(message)?;
     let time_bytes = if key.kind().is_cosignature() { 8 } else { 0 };
@@ -185,6 +199,6 @@ pub(crate) fn checked_signature<S: Signer + ?Sized>(
     Ok(signature)
 }
 
-pub(crate) fn kind_error(key: &VerifierKey, what: &'static str) -> SignError {
+fn kind_error(key: &VerifierKey, what: &'static str) -> SignError {
     SignError::Kind { name: key.name().clone(), id: key.id(), what }
 }

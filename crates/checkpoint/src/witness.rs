@@ -73,12 +73,12 @@ pub enum BodyError {
     #[error("the subtree's hash is {0}")]
     SubtreeHash(Base64Error),
     /// One line of the consistency proof.
-    #[error("hash {position} of the proof is {source}")]
+    #[error("hash {position} of the proof is {reason}")]
     Hash {
         /// Which hash, from 1.
         position: usize,
         /// What is wrong with it.
-        source: Base64Error,
+        reason: Base64Error,
     },
     /// More than [`PROOF_HASHES_MAX`] hashes.
     #[error("the proof has more than {PROOF_HASHES_MAX} hashes")]
@@ -232,7 +232,7 @@ fn parse_range(line: Option<&str>) -> Result<Subtree, BodyError> {
 
 fn take_proof(lines: &mut Lines<'_>) -> Result<Vec<Hash>, BodyError> {
     proof::take_hash_lines(lines).map_err(|error| match error {
-        HashLinesError::Hash { position, source } => BodyError::Hash { position, source },
+        HashLinesError::Hash { position, reason } => BodyError::Hash { position, reason },
         HashLinesError::TooMany => BodyError::TooManyHashes,
         HashLinesError::NoSeparator => BodyError::NoSeparator,
     })

@@ -126,7 +126,8 @@ fn the_example_answer_is_three_cosignatures() {
     for line in &lines {
         assert_eq!(line.signature().len(), KeyKind::CosignatureEd25519.signature_len());
     }
-    let written: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let mut written = String::new();
+    lines.iter().for_each(|line| line.push_to(&mut written));
     assert_eq!(written, WITNESS_ANSWER);
 
     let answered = SignedCheckpoint::parse(CHECKPOINT.as_bytes()).unwrap();

@@ -58,6 +58,10 @@ mod durable;
 
 pub mod verify;
 
+pub mod fork;
+pub mod trusted;
+pub mod verified;
+
 pub use appender::{Appender, AppenderOptions};
 pub use backoff::RetryPolicy;
 pub use client::{Client, ClientOptions, Entries, Watch};

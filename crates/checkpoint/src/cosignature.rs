@@ -17,6 +17,7 @@
 use alloc::format;
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Range;
 
 use merkle::{Hash, Subtree};
 
@@ -131,17 +132,17 @@ pub(crate) fn ed25519_message(time: Timestamp, text: &str) -> Vec<u8> {
     format!("cosignature/v1\ntime {time}\n{text}").into_bytes()
 }
 
-/// The message a type 0x06 key signs for a whole checkpoint.
+/// The message a type 0x06 key signs for a whole checkpoint, of an empty tree too.
 pub(crate) fn checkpoint_message(
     cosigner: &KeyName,
     time: Timestamp,
     checkpoint: &Checkpoint,
 ) -> Vec<u8> {
-    let whole = Subtree::whole(checkpoint.size());
-    subtree_message(cosigner, time, checkpoint.origin(), whole, checkpoint.root())
+    let leaves = 0..checkpoint.size().get();
+    ml_dsa_44_message(cosigner, time, checkpoint.origin(), leaves, checkpoint.root())
 }
 
-/// The message a type 0x06 key signs: the `cosigned_message` of the specification.
+/// The message a type 0x06 key signs for a subtree.
 pub(crate) fn subtree_message(
     cosigner: &KeyName,
     time: Timestamp,
@@ -149,13 +150,24 @@ pub(crate) fn subtree_message(
     subtree: Subtree,
     hash: &Hash,
 ) -> Vec<u8> {
-    let mut message = Vec::with_capacity(12 + 2 * 256 + 3 * 8 + Hash::LEN);
+    ml_dsa_44_message(cosigner, time, origin, subtree.leaves(), hash)
+}
+
+/// The `cosigned_message` of the specification.
+fn ml_dsa_44_message(
+    cosigner: &KeyName,
+    time: Timestamp,
+    origin: &Origin,
+    leaves: Range<u64>,
+    hash: &Hash,
+) -> Vec<u8> {
+    let mut message = Vec::with_capacity(12 + 2 * 256 + 4 * 8 + Hash::LEN);
     message.extend_from_slice(b"subtree/v1\n\0");
     push_short(&mut message, cosigner.as_str());
     message.extend_from_slice(&time.seconds().to_be_bytes());
     push_short(&mut message, origin.as_str());
-    message.extend_from_slice(&subtree.start().to_be_bytes());
-    message.extend_from_slice(&subtree.end().get().to_be_bytes());
+    message.extend_from_slice(&leaves.start.to_be_bytes());
+    message.extend_from_slice(&leaves.end.to_be_bytes());
     message.extend_from_slice(hash.as_bytes());
     message
 }

@@ -1,0 +1,74 @@
+//! The command line. Each command's own arguments stand beside it in `commands/`.
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{
+    append, bench, keygen, log, prove, verify, verify_batch, verify_consistency,
+};
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, or verified; 1 well-formed and does not hold, or refused in part; 2 wrong usage,
+or input that is empty or cannot be parsed; 3 could not be done (server, network, disk).
+
+A first receipt, from a server on this machine:
+  echo 'hello' | cairn append default --receipt signed --out receipts
+  cairn log show default --json
+  cairn verify receipts/0.tlog-proof --entry receipts/0.entry --vkey @default.vkey";
+
+/// Append to a transparency log, and verify what it says without trusting it.
+#[derive(Debug, Parser)]
+#[command(name = "cairn", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Print JSON on stdout, one document a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// Which server to ask.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Server {
+    /// The server's address
+    #[arg(long, value_name = "URL", env = "CAIRN_SERVER", default_value = "http://127.0.0.1:6962")]
+    pub(crate) server: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make the private keys of a log or of a witness, offline
+    Keygen(keygen::KeygenArgs),
+    /// Create, list, show and freeze logs
+    #[command(subcommand)]
+    Log(log::LogCommand),
+    /// Append entries, and keep their receipts
+    Append(append::AppendArgs),
+    /// Fetch a receipt of entries already in the log, or a proof that the log only grew
+    Prove(prove::ProveArgs),
+    /// Verify the receipt of one entry, offline
+    Verify(verify::VerifyArgs),
+    /// Verify one receipt of many entries, offline
+    VerifyBatch(verify_batch::VerifyBatchArgs),
+    /// Verify that a later checkpoint extends an earlier one, offline
+    VerifyConsistency(verify_consistency::VerifyConsistencyArgs),
+    /// Put load on a log, and measure it against the floor of empty calls
+    Bench(bench::BenchArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

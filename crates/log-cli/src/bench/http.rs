@@ -1,0 +1,185 @@
+//! `POST` over keep-alive HTTP/1.1 connections, written by hand: one write and usually one read a
+//! call, so that what is measured is the server.
+
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::load::{Call, Done, Reply};
+use super::template::Template;
+use crate::error::CliError;
+
+/// Largest answer taken, head and body.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// The server's authority, from an `http://` URL without a path.
+#[derive(Clone, Debug)]
+pub(crate) struct Authority {
+    host_and_port: String,
+}
+
+impl Authority {
+    pub(crate) fn of(server: &str) -> Result<Self, CliError> {
+        let plain = server.strip_prefix("http://");
+        let rest = plain.ok_or_else(|| CliError::PlainHttpOnly { url: server.to_owned() })?;
+        let authority = rest.trim_end_matches('/');
+        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
+        let port = if has_port { "" } else { ":80" };
+        Ok(Self { host_and_port: format!("{authority}{port}") })
+    }
+}
+
+/// One keep-alive connection that posts templates.
+#[derive(Debug)]
+pub(crate) struct Poster {
+    authority: Authority,
+    connection: Option<TcpStream>,
+    head: Vec<u8>,
+    template: Arc<Template>,
+    /// Leaves an answer of 200 stands for.
+    leaves: u64,
+    buffer: Vec<u8>,
+}
+
+impl Poster {
+    /// `leaves` is 1 for `/add`, 0 for a route that does nothing.
+    pub(crate) fn new(authority: Authority, path: &str, template: Arc<Template>, leaves: u64) -> Self {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n\r\n",
+            authority.host_and_port,
+            template.len()
+        );
+        let head = head.into_bytes();
+        Self { authority, connection: None, head, template, leaves, buffer: Vec::with_capacity(4096) }
+    }
+
+    /// Makes one call and says its status: whether the route exists.
+    pub(crate) async fn probe(&mut self) -> Result<u16, std::io::Error> {
+        self.exchange(0).await.map(|answer| answer.status)
+    }
+
+    async fn exchange(&mut self, number: u64) -> Result<Answer, std::io::Error> {
+        // Taken, and put back only after a whole answer: a connection in doubt is closed.
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        self.buffer.clear();
+        self.buffer.extend_from_slice(&self.head);
+        self.template.write(number, &mut self.buffer);
+        connection.write_all(&self.buffer).await?;
+        self.buffer.clear();
+        let answer = loop {
+            if connection.read_buf(&mut self.buffer).await? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            if let Some(answer) = parse_answer(&self.buffer)? {
+                break answer;
+            }
+            if self.buffer.len() > ANSWER_BYTES_MAX {
+                return Err(bad_answer("the answer is too long"));
+            }
+        };
+        if answer.keep_alive {
+            self.connection = Some(connection);
+        }
+        Ok(answer)
+    }
+
+    async fn connect(&self) -> Result<TcpStream, std::io::Error> {
+        let connection = TcpStream::connect(&self.authority.host_and_port).await?;
+        connection.set_nodelay(true)?;
+        Ok(connection)
+    }
+}
+
+impl Call for Poster {
+    async fn call(&mut self, number: u64) -> Reply {
+        match self.exchange(number).await {
+            Ok(Answer { status: 200, body_number, .. }) => {
+                Reply::Done(Done { leaves: self.leaves, duplicates: 0, last_index: body_number })
+            }
+            Ok(Answer { status: 429 | 503, .. }) => Reply::Shed { retry_after: None },
+            Ok(Answer { status, .. }) => Reply::Failed(format!("HTTP status {status}")),
+            Err(error) => Reply::Failed(format!("the connection failed: {error}")),
+        }
+    }
+}
+
+/// The part of an answer this tool acts on.
+#[derive(Debug, PartialEq, Eq)]
+struct Answer {
+    status: u16,
+    keep_alive: bool,
+    /// A body that is a decimal and a newline: the index.
+    body_number: Option<u64>,
+}
+
+/// An answer once it is there in full, body included; `None` while bytes are missing.
+fn parse_answer(bytes: &[u8]) -> Result<Option<Answer>, std::io::Error> {
+    let Some(head_len) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return Ok(None);
+    };
+    let head = std::str::from_utf8(&bytes[..head_len]).map_err(|_| bad_answer("no text"))?;
+    let mut lines = head.split("\r\n");
+    let status = lines
+        .next()
+        .and_then(|line| line.strip_prefix("HTTP/1.1 "))
+        .and_then(|rest| rest.get(..3)?.parse().ok())
+        .ok_or_else(|| bad_answer("no HTTP/1.1 status line"))?;
+    let mut body_len = None;
+    let mut keep_alive = true;
+    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+        let value = value.trim();
+        if name.eq_ignore_ascii_case("content-length") {
+            body_len = value.parse::<usize>().ok();
+        } else if name.eq_ignore_ascii_case("connection") {
+            keep_alive = !value.eq_ignore_ascii_case("close");
+        }
+    }
+    let body_len = body_len.ok_or_else(|| bad_answer("no content-length"))?;
+    let Some(body) = bytes[head_len + 4..].get(..body_len) else { return Ok(None) };
+    let body_number = std::str::from_utf8(body).ok().and_then(|body| body.trim_end().parse().ok());
+    Ok(Some(Answer { status, keep_alive, body_number }))
+}
+
+fn bad_answer(what: &'static str) -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_whole_or_not_yet() {
+        let bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\ndate: x\r\n\r\n42\n";
+        let answer = Answer { status: 200, keep_alive: true, body_number: Some(42) };
+        assert_eq!(parse_answer(bytes).unwrap(), Some(answer));
+        for cut in 0..bytes.len() {
+            assert_eq!(parse_answer(&bytes[..cut]).unwrap(), None, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_framed_is_an_error() {
+        for bytes in ["HTTP/1.0 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"]
+        {
+            assert!(parse_answer(bytes.as_bytes()).is_err(), "{bytes}");
+        }
+        let closing = b"HTTP/1.1 503 X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        let answer = Answer { status: 503, keep_alive: false, body_number: None };
+        assert_eq!(parse_answer(closing).unwrap(), Some(answer));
+    }
+
+    #[test]
+    fn authorities_get_a_port() {
+        let of = |url| Authority::of(url).map(|authority| authority.host_and_port).ok();
+        assert_eq!(of("http://127.0.0.1:6962/").as_deref(), Some("127.0.0.1:6962"));
+        assert_eq!(of("http://log.example").as_deref(), Some("log.example:80"));
+        assert_eq!(of("http://[::1]").as_deref(), Some("[::1]:80"));
+        assert_eq!(of("http://[::1]:1").as_deref(), Some("[::1]:1"));
+        assert_eq!(of("https://log.example"), None);
+    }
+}

@@ -1,0 +1,151 @@
+//! `cairn log`: create, list, show and freeze logs.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::{Args, Subcommand};
+use log_client::types::Published;
+use log_client::{Client, LogInfo, NewLog};
+use serde::Serialize;
+
+use super::client;
+use crate::args::Server;
+use crate::error::{CliError, Exit};
+use crate::ui::Ui;
+
+/// Logs of one page.
+const PAGE_SIZE: u32 = 1000;
+
+const CREATE_HELP: &str = "\
+The server makes the log's keys and signs its empty tree at once. The verifier keys that are printed
+are what auditors will trust: give them to them by another way than this server.
+
+Examples:
+  cairn log create payments
+  cairn log create payments --origin example.com/payments --json
+  cairn log create invoices --deduplicate-entries";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Create a log with keys of its own
+    #[command(after_help = CREATE_HELP)]
+    Create(CreateArgs),
+    /// List the server's logs: name, state, size, origin
+    List(ListArgs),
+    /// Show one log: origin, size, head and verifier keys
+    Show(NameArgs),
+    /// Freeze a log for good, and print its final checkpoint
+    Freeze(NameArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    /// 1 to 64 characters of [a-z0-9-], starting with a letter or digit
+    name: String,
+    /// First line of every checkpoint, fixed for good; by default one that is like no other
+    #[arg(long, default_value = "", hide_default_value = true)]
+    origin: String,
+    /// Append the same bytes again, and get the first index
+    #[arg(long)]
+    deduplicate_entries: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NameArgs {
+    /// The log
+    name: String,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// What `--json` prints of a log.
+#[derive(Serialize)]
+struct LogDocument<'a> {
+    name: &'a str,
+    origin: &'a str,
+    state: &'static str,
+    size: u64,
+    /// Hexadecimal, of the committed size.
+    root: String,
+    /// The published checkpoint; it may be of a smaller size than `size`.
+    checkpoint: String,
+    vkeys: &'a [String],
+    deduplicate_entries: bool,
+    created_unix_ms: Option<u64>,
+}
+
+pub(crate) async fn run(command: LogCommand, ui: &Ui) -> Result<Exit, CliError> {
+    match command {
+        LogCommand::Create(args) => {
+            let CreateArgs { name, origin, deduplicate_entries, server } = args;
+            let new = NewLog { name, origin, deduplicate_entries };
+            show(&client(&server)?.create_log(new).await?, ui)?;
+        }
+        LogCommand::List(args) => list(&client(&args.server)?, ui).await?,
+        LogCommand::Show(args) => show(&client(&args.server)?.log(&args.name).await?, ui)?,
+        LogCommand::Freeze(args) => {
+            let (log, last) = client(&args.server)?.freeze_log(&args.name).await?;
+            ui.note(format_args!("{} is frozen: it takes no entry any more", log.name));
+            frozen(&log, &last, ui)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn list(client: &Client, ui: &Ui) -> Result<(), CliError> {
+    let mut page = None;
+    loop {
+        let logs = client.logs(PAGE_SIZE, page).await?;
+        for log in &logs.items {
+            let (name, state, size, origin) =
+                (&log.name, log.state.as_str(), log.tree_size.get(), &log.origin);
+            ui.result(format_args!("{name}\t{state}\t{size}\t{origin}"), &document(log))?;
+        }
+        page = logs.next;
+        if page.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+fn show(log: &LogInfo, ui: &Ui) -> Result<(), CliError> {
+    let mut lines = vec![
+        format!("name    {}", log.name),
+        format!("origin  {}", log.origin),
+        format!("state   {}", log.state.as_str()),
+        format!("size    {}", log.tree_size.get()),
+        format!("root    {}", STANDARD.encode(log.root.as_bytes())),
+    ];
+    lines.extend(log.vkeys.iter().map(|vkey| format!("vkey    {vkey}")));
+    let checkpoint = String::from_utf8_lossy(&log.checkpoint);
+    lines.push(format!("\n{}", checkpoint.trim_end_matches('\n')));
+    ui.result(lines.join("\n"), &document(log))
+}
+
+/// The final checkpoint alone, byte for byte, so that it can be kept as a file.
+fn frozen(log: &LogInfo, last: &Published, ui: &Ui) -> Result<(), CliError> {
+    let checkpoint = String::from_utf8_lossy(&last.checkpoint);
+    let document = LogDocument { checkpoint: checkpoint.to_string(), ..document(log) };
+    ui.result(checkpoint.strip_suffix('\n').unwrap_or(&checkpoint), &document)
+}
+
+fn document(log: &LogInfo) -> LogDocument<'_> {
+    LogDocument {
+        name: &log.name,
+        origin: &log.origin,
+        state: log.state.as_str(),
+        size: log.tree_size.get(),
+        root: log.root.to_string(),
+        checkpoint: String::from_utf8_lossy(&log.checkpoint).into_owned(),
+        vkeys: &log.vkeys,
+        deduplicate_entries: log.deduplicate_entries,
+        created_unix_ms: log.created_ms,
+    }
+}

@@ -1,0 +1,69 @@
+//! One file for each command: its arguments, its help, what it does and prints.
+
+pub(crate) mod keygen;
+pub(crate) mod log;
+pub(crate) mod append;
+pub(crate) mod prove;
+pub(crate) mod verify;
+pub(crate) mod verify_batch;
+pub(crate) mod verify_consistency;
+pub(crate) mod bench;
+
+use std::future::Future;
+
+use checkpoint::trust::Trust;
+use log_client::{Client, ClientOptions, LogInfo};
+
+use crate::args::{Cli, Command, Server};
+use crate::error::{CliError, Exit};
+use crate::trust::{self, OptionalTrustArgs};
+use crate::ui::Ui;
+
+pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<Exit, CliError> {
+    match cli.command {
+        Command::Keygen(args) => keygen::run(&args, ui),
+        Command::Verify(args) => verify::run(&args, ui),
+        Command::VerifyBatch(args) => verify_batch::run(&args, ui),
+        Command::VerifyConsistency(args) => verify_consistency::run(&args, ui),
+        Command::Log(command) => online(log::run(command, ui)),
+        Command::Append(args) => online(append::run(args, ui)),
+        Command::Prove(args) => online(prove::run(args, ui)),
+        Command::Bench(args) => bench::run(args, ui),
+    }
+}
+
+/// Runs a command that talks to a server. One thread: what it waits for is the network, and the
+/// hashing it does keeps up with it.
+fn online(command: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|source| CliError::Runtime { source })?.block_on(command)
+}
+
+fn client(server: &Server) -> Result<Client, CliError> {
+    Ok(Client::connect(&server.server, &ClientOptions::default())?)
+}
+
+/// Whom the caller named, or the keys the server names, which stderr then says.
+fn trust_of(args: &OptionalTrustArgs, log: &LogInfo, ui: &Ui) -> Result<Trust, CliError> {
+    if let Some(trust) = args.load()? {
+        return Ok(trust);
+    }
+    let keys = log.vkeys.iter().map(|vkey| trust::vkey(vkey)).collect::<Result<Vec<_>, _>>()?;
+    ui.note(format_args!(
+        "note: verifying under the {} keys that the server names, as no --vkey or --policy is given",
+        keys.len()
+    ));
+    Ok(Trust::Keys(keys))
+}
+
+async fn trust_or_servers(
+    args: &OptionalTrustArgs,
+    client: &Client,
+    log: &str,
+    ui: &Ui,
+) -> Result<Trust, CliError> {
+    match args.load()? {
+        Some(trust) => Ok(trust),
+        None => trust_of(args, &client.log(log).await?, ui),
+    }
+}

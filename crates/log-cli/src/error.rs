@@ -1,0 +1,211 @@
+//! What can go wrong, what to do next, and the exit code that says so.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::commands::append::InputError;
+use crate::commands::verify_consistency::Refusal;
+use crate::range_receipt::{RANGE_ENTRIES_MAX, RangeReceiptError};
+
+/// The exit codes of every command. They are stable: scripts act on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done, or verified.
+    Done,
+    /// Well-formed and does not hold; or the work was refused, in whole or in part.
+    No,
+    /// Wrong usage, or input that is empty or cannot be parsed.
+    Unusable,
+    /// Could not be done: server, network or disk.
+    Failed,
+}
+
+impl Exit {
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::No => 1,
+            Self::Unusable => 2,
+            Self::Failed => 3,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// Every error a command ends with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    #[error("cannot read {path}")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{path} has more than {bytes_max} bytes")]
+    TooLarge { path: PathBuf, bytes_max: u64 },
+    #[error("cannot write {path}")]
+    Write { path: PathBuf, source: io::Error },
+    #[error("{path} exists and is never overwritten")]
+    Exists { path: PathBuf },
+    #[error("cannot write to stdout")]
+    Stdout { source: io::Error },
+    #[error("cannot start")]
+    Runtime { source: io::Error },
+    #[error("no random numbers from the operating system")]
+    Random { source: getrandom::Error },
+
+    #[error("the key name {name:?} is not valid")]
+    KeyName { name: String, source: checkpoint::NameError },
+    #[error("the verifier key {vkey:?} is not valid")]
+    Vkey { vkey: String, source: checkpoint::KeyError },
+    #[error("{path} holds no valid verifier keys")]
+    VkeyFile { path: PathBuf, source: checkpoint::key::KeysError },
+    #[error("{path} is no valid policy")]
+    Policy { path: PathBuf, source: checkpoint::policy::PolicyError },
+    #[error("{path} is no receipt")]
+    Receipt { path: PathBuf, source: checkpoint::ProofError },
+    #[error("{path} is no receipt of many entries")]
+    RangeReceipt { path: PathBuf, source: RangeReceiptError },
+    #[error("{path} is no checkpoint")]
+    Checkpoint { path: PathBuf, source: checkpoint::CheckpointError },
+    #[error("{path} is no consistency proof")]
+    Consistency { path: PathBuf, source: checkpoint::witness::BodyError },
+    #[error("{path} is empty, and an entry has at least one byte")]
+    EmptyEntry { path: PathBuf },
+    #[error("index {index} is beyond what a tree can hold")]
+    Index { index: u64, source: merkle::OutOfRange },
+    #[error("{entries} entries were given for a receipt of {proven}")]
+    EntryCount { entries: u64, proven: u64 },
+    #[error("{given} entries were given, and one receipt proves at most {RANGE_ENTRIES_MAX}")]
+    TooManyEntries { given: u64 },
+
+    #[error(transparent)]
+    Input(#[from] InputError),
+    #[error("cannot append")]
+    Appender { source: log_client::appender::StartError },
+    #[error("stopped after {appended} entries: {first}")]
+    AppendStopped { first: String, appended: u64 },
+    #[error(transparent)]
+    Client(#[from] log_client::ClientError),
+    #[error("the connection to the server failed")]
+    Post { source: io::Error },
+    #[error("the log grew by {grew} entries, and {acknowledged} were acknowledged")]
+    GrewLess { grew: u64, acknowledged: u64 },
+    #[error("no call succeeded in the measured time: {first_error}")]
+    NoCallSucceeded { first_error: String },
+    #[error("the server's answer carries no checkpoint")]
+    NoCheckpoint,
+    #[error("the server's checkpoint is malformed")]
+    ServedCheckpoint { source: checkpoint::CheckpointError },
+    #[error("the server's consistency proof is malformed")]
+    GrowthForm { source: checkpoint::witness::BodyError },
+    #[error("the server's receipt does not hold")]
+    ProofRefused { source: checkpoint::ProofError },
+    #[error("the server's receipt does not hold")]
+    RangeProofRefused { source: log_client::verify::VerifyError },
+    #[error("the log is not shown to have only grown")]
+    NotGrown { source: Refusal },
+    #[error("the server {url:?} cannot be reached")]
+    Connect { url: String, source: tonic::transport::Error },
+    #[error("the server address {url:?} is not valid")]
+    ServerUrl { url: String, source: tonic::transport::Error },
+    #[error("the server address {url:?} is not of the form http://HOST:PORT")]
+    PlainHttpOnly { url: String },
+}
+
+impl CliError {
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Write { .. }
+            | Self::Stdout { .. }
+            | Self::Runtime { .. }
+            | Self::Random { .. }
+            | Self::Client(_)
+            | Self::Connect { .. }
+            | Self::Post { .. }
+            | Self::Appender { .. }
+            | Self::AppendStopped { .. }
+            | Self::NoCallSucceeded { .. }
+            | Self::NoCheckpoint
+            | Self::ServedCheckpoint { .. }
+            | Self::GrowthForm { .. } => Exit::Failed,
+            Self::ProofRefused { .. }
+            | Self::RangeProofRefused { .. }
+            | Self::NotGrown { .. }
+            | Self::GrewLess { .. } => Exit::No,
+            Self::Read { .. }
+            | Self::TooLarge { .. }
+            | Self::Exists { .. }
+            | Self::KeyName { .. }
+            | Self::Vkey { .. }
+            | Self::VkeyFile { .. }
+            | Self::Policy { .. }
+            | Self::Receipt { .. }
+            | Self::RangeReceipt { .. }
+            | Self::Checkpoint { .. }
+            | Self::Consistency { .. }
+            | Self::EmptyEntry { .. }
+            | Self::Index { .. }
+            | Self::EntryCount { .. }
+            | Self::TooManyEntries { .. }
+            | Self::Input(_)
+            | Self::ServerUrl { .. }
+            | Self::PlainHttpOnly { .. } => Exit::Unusable,
+        }
+    }
+
+    /// What to do next.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Read { .. } => "check the path, and that it may be read",
+            Self::TooLarge { .. } => "check that it is the right file",
+            Self::Write { .. } => "check that the folder exists, may be written and has room",
+            Self::Exists { .. } => "choose another path, or move the file away first",
+            Self::Stdout { .. } | Self::Runtime { .. } | Self::Random { .. } => return None,
+            Self::KeyName { .. } => "use a name like example.com/log: no spaces, no +",
+            Self::Vkey { .. } => {
+                "pass a line of a .vkey file, like example.com/log+5a21c5d4+AX..., or @FILE for a file of them"
+            }
+            Self::VkeyFile { .. } => "put one verifier key a line, each line ended",
+            Self::Policy { .. } => "see c2sp.org/tlog-policy for the form",
+            Self::Receipt { .. } => "pass the FILE.tlog-proof that `cairn append --out` or `cairn prove` wrote",
+            Self::RangeReceipt { .. } => "pass what `cairn prove --range` or several --index wrote",
+            Self::Checkpoint { .. } => "pass a checkpoint, or a receipt as a file of its own",
+            Self::Consistency { .. } => "pass what `cairn prove --since` wrote",
+            Self::EmptyEntry { .. } => "pass the entry exactly as it was appended",
+            Self::Index { .. } => "pass an index below the log's size: `cairn log show` prints it",
+            Self::EntryCount { .. } => "pass --entry once for each proven index, or --entries DIR",
+            Self::TooManyEntries { .. } => "ask for several receipts",
+            Self::Input(error) => error.hint(),
+            Self::Appender { .. } => "try again",
+            Self::AppendStopped { .. } => {
+                "append the rest once the server is well; what was printed is in the log"
+            }
+            Self::Client(error) => error.hint(),
+            Self::Connect { .. } | Self::Post { .. } => {
+                "check that the server runs, and name it with --server or CAIRN_SERVER"
+            }
+            Self::ServerUrl { .. } | Self::PlainHttpOnly { .. } => {
+                "use a form like http://127.0.0.1:6962"
+            }
+            Self::GrewLess { .. } => "do not trust this run; check the server with `cairn-server fsck`",
+            Self::NoCallSucceeded { .. } => "look at the server's log, or measure longer",
+            Self::NoCheckpoint | Self::ServedCheckpoint { .. } | Self::GrowthForm { .. } => {
+                "check that client and server are of one version"
+            }
+            Self::ProofRefused { .. } | Self::RangeProofRefused { .. } => {
+                "check the keys; if they are right, keep the answer and ask the log's operator"
+            }
+            Self::NotGrown { .. } => {
+                "check that both are of one log; if so, keep both files: they may be evidence of a fork"
+            }
+        })
+    }
+
+    /// Whether stdout was closed by whoever read it.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Stdout { source } if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+}

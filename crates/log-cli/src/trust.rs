@@ -1,0 +1,86 @@
+//! `--vkey` and `--policy`: whom the caller believes.
+
+use std::path::{Path, PathBuf};
+
+use checkpoint::VerifierKey;
+use checkpoint::key::parse_vkeys;
+use checkpoint::policy::Policy;
+use checkpoint::trust::Trust;
+use clap::Args;
+
+use crate::error::CliError;
+use crate::files;
+
+/// Largest file of keys, or policy, that is read.
+const TRUST_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Whom to believe, where it must be said.
+#[derive(Debug, Args)]
+#[group(id = "trust", required = true, multiple = false)]
+pub(crate) struct TrustArgs {
+    /// Verifier key of the log, or @FILE with one a line; repeatable
+    #[arg(long = "vkey", value_name = "KEY|@FILE")]
+    vkeys: Vec<String>,
+    /// A policy (c2sp.org/tlog-policy): logs, witnesses and the quorum that counts
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+}
+
+/// Whom to believe, where the server may be asked for its keys.
+#[derive(Clone, Debug, Args)]
+#[group(id = "optional_trust", multiple = false)]
+pub(crate) struct OptionalTrustArgs {
+    /// Verifier key of the log, or @FILE with one a line; repeatable. Without it and --policy,
+    /// the keys that the server names are used, and stderr says so
+    #[arg(long = "vkey", value_name = "KEY|@FILE")]
+    vkeys: Vec<String>,
+    /// A policy (c2sp.org/tlog-policy): logs, witnesses and the quorum that counts
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+}
+
+impl TrustArgs {
+    pub(crate) fn load(&self) -> Result<Trust, CliError> {
+        load(&self.vkeys, self.policy.as_deref())
+    }
+}
+
+impl OptionalTrustArgs {
+    /// `None` if the caller named nobody.
+    pub(crate) fn load(&self) -> Result<Option<Trust>, CliError> {
+        if self.vkeys.is_empty() && self.policy.is_none() {
+            return Ok(None);
+        }
+        load(&self.vkeys, self.policy.as_deref()).map(Some)
+    }
+}
+
+/// The keys of `--vkey` arguments.
+pub(crate) fn vkeys(arguments: &[String]) -> Result<Vec<VerifierKey>, CliError> {
+    let mut keys = Vec::new();
+    for argument in arguments {
+        match argument.strip_prefix('@') {
+            Some(path) => keys.extend(vkey_file(Path::new(path))?),
+            None => keys.push(vkey(argument)?),
+        }
+    }
+    Ok(keys)
+}
+
+/// One verifier key.
+pub(crate) fn vkey(text: &str) -> Result<VerifierKey, CliError> {
+    VerifierKey::parse(text).map_err(|source| CliError::Vkey { vkey: text.to_owned(), source })
+}
+
+fn load(arguments: &[String], policy: Option<&Path>) -> Result<Trust, CliError> {
+    let Some(path) = policy else { return Ok(Trust::Keys(vkeys(arguments)?)) };
+    let bytes = files::read(path, TRUST_FILE_BYTES_MAX)?;
+    let parsed = Policy::parse(&bytes);
+    Ok(Trust::Policy(parsed.map_err(|source| CliError::Policy { path: path.to_owned(), source })?))
+}
+
+fn vkey_file(path: &Path) -> Result<Vec<VerifierKey>, CliError> {
+    let bytes = files::read(path, TRUST_FILE_BYTES_MAX)?;
+    let text = String::from_utf8_lossy(&bytes);
+    parse_vkeys(&text).map_err(|source| CliError::VkeyFile { path: path.to_owned(), source })
+}

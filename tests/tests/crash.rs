@@ -1,0 +1,145 @@
+//! `kill -9` under load: whatever was acknowledged is there afterwards, at its index, once.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use checkpoint::proof::TlogProof;
+use e2e::{Home, Server, cairn_server, long_profile, stdout_of};
+use log_proto::log_v1::{
+    AppendRequest, Entry, GetEntriesRequest, IndexRange, Receipt,
+    log_service_client::LogServiceClient,
+};
+use serde_json::Value;
+use tonic::transport::Channel;
+
+const WRITERS: u64 = 16;
+
+/// What the servers of this test have promised, over all of their lives.
+#[derive(Default)]
+struct Promises {
+    /// Index → the bytes that were acknowledged there.
+    entries: BTreeMap<u64, Vec<u8>>,
+    /// Signed size → root.
+    heads: BTreeMap<u64, merkle::Hash>,
+}
+
+impl Promises {
+    fn entry(&mut self, index: u64, data: &[u8]) {
+        let before = self.entries.insert(index, data.to_owned());
+        assert!(
+            before.as_deref().is_none_or(|before| before == data),
+            "index {index} was acknowledged for two entries"
+        );
+    }
+
+    fn head(&mut self, size: u64, root: merkle::Hash) {
+        let before = self.heads.insert(size, root);
+        assert!(
+            before.is_none_or(|before| before == root),
+            "L-1: two roots signed for size {size}"
+        );
+    }
+}
+
+async fn connect(server: &Server) -> LogServiceClient<Channel> {
+    LogServiceClient::connect(server.url().to_owned())
+        .await
+        .expect("the server accepts connections")
+}
+
+/// Appends until the server goes away. Every other entry asks for a signed receipt.
+async fn write(
+    mut client: LogServiceClient<Channel>,
+    cycle: u64,
+    writer: u64,
+    promises: Arc<Mutex<Promises>>,
+) {
+    for n in 0.. {
+        let data = format!("cycle {cycle}, writer {writer}, entry {n}").into_bytes();
+        let receipt = if n % 2 == 0 { Receipt::Index } else { Receipt::Signed };
+        let request = AppendRequest {
+            log: "default".into(),
+            entry: Some(Entry { data: data.clone().into(), dedup_key: data.clone().into() }),
+            receipt: receipt.into(),
+            receipt_wait: None,
+        };
+        let Ok(answer) = client.append(request).await else { return };
+        let answer = answer.into_inner();
+        let mut promises = promises.lock().unwrap();
+        promises.entry(answer.leaf_index, &data);
+        if !answer.tlog_proof.is_empty() {
+            let proof = TlogProof::parse(&answer.tlog_proof).expect("a receipt parses");
+            let head = checkpoint::SignedCheckpoint::parse(proof.checkpoint())
+                .expect("so does its checkpoint");
+            promises.head(head.size().get(), head.root());
+        }
+    }
+}
+
+async fn check(server: &Server, promises: &Promises) {
+    let mut stream = connect(server)
+        .await
+        .get_entries(GetEntriesRequest {
+            log: "default".into(),
+            range: Some(IndexRange { start: 0, end: 0 }),
+            with_receipts: false,
+        })
+        .await
+        .expect("entries can be read")
+        .into_inner();
+    let mut entries = Vec::new();
+    while let Some(part) = stream.message().await.expect("the stream goes on") {
+        let range = part.entries.expect("a range");
+        assert_eq!(range.first_index, entries.len() as u64, "indexes are contiguous");
+        entries.extend(range.entries);
+    }
+    for (index, data) in &promises.entries {
+        let at = usize::try_from(*index).unwrap();
+        assert_eq!(
+            entries.get(at).map(|e| e.as_ref()),
+            Some(&data[..]),
+            "entry {index} was acknowledged"
+        );
+    }
+    let mut tree = merkle::CompactRange::empty();
+    for (index, entry) in entries.iter().enumerate() {
+        tree.append(merkle::leaf_hash(entry));
+        if let Some(root) = promises.heads.get(&(index as u64 + 1)) {
+            assert_eq!(tree.root(), *root, "the head of size {} holds", index + 1);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_to_kill_9() {
+    let cycles = if long_profile() { 200 } else { 5 };
+    let home = Home::new();
+    let promises = Arc::new(Mutex::new(Promises::default()));
+    for cycle in 0..cycles {
+        let server = home.start();
+        check(&server, &promises.lock().unwrap()).await;
+        let client = connect(&server).await;
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| tokio::spawn(write(client.clone(), cycle, writer, promises.clone())))
+            .collect();
+        // Some cycles die almost at once, some after a few hundred commits.
+        tokio::time::sleep(Duration::from_millis(20 + 97 * (cycle % 7))).await;
+        server.kill();
+        for writer in writers {
+            writer.await.expect("a writer finds no broken promise");
+        }
+        if cycle % 10 == 0 {
+            let report =
+                cairn_server(["fsck", "--data-dir", home.data().to_str().unwrap(), "--json"]);
+            let report: Value = serde_json::from_str(&stdout_of(&report)).unwrap();
+            assert_eq!(report["clean"], true, "{report}");
+        }
+    }
+    let server = home.start();
+    let promises = promises.lock().unwrap();
+    assert!(!promises.entries.is_empty() && !promises.heads.is_empty(), "the writers wrote");
+    check(&server, &promises).await;
+}

@@ -15,9 +15,8 @@ use tonic::transport::Channel;
 const PRODUCER: &[u8] = b"producer-sixteen";
 
 async fn connect(server: &Server) -> LogServiceClient<Channel> {
-    LogServiceClient::connect(server.url().to_owned())
-        .await
-        .expect("the server accepts connections")
+    let endpoint = Channel::from_shared(server.url().to_owned()).expect("a URL");
+    LogServiceClient::new(endpoint.connect().await.expect("the server accepts connections"))
 }
 
 fn open(producer: &'static [u8]) -> AppendStreamRequest {
@@ -105,7 +104,7 @@ async fn each_sequence_is_at_exactly_one_index_over_dying_servers() {
             rustix::process::kill_process(pid, rustix::process::Signal::KILL)
         });
         stream_until(&server, total).await;
-        drop(killer.await.unwrap());
+        killer.await.unwrap().expect("the server was there to be killed");
     }
     let server = home.start();
     assert_eq!(stream_until(&server, total).await, total);

@@ -1,9 +1,8 @@
 //! The two hash functions of RFC 6962, section 2.1, one at a time and in bulk.
 //!
-//! One SHA-256 cannot be split over the lanes of a vector unit, but many independent ones can run
-//! side by side, one a lane. With the feature `multilane` the bulk functions do that from
-//! [`LANES_PAY_FROM`] messages on; without it, and below that, every hash goes through `sha2`, one
-//! after the other.
+//! One SHA-256 cannot be split over the lanes of a vector unit, but independent ones can run side by
+//! side. With the feature `multilane` the bulk functions do that from [`LANES_PAY_FROM`] messages on.
+//! Without it, and below that, every hash goes through `sha2`, one after the other.
 
 use alloc::vec::Vec;
 
@@ -17,9 +16,10 @@ const LEAF_PREFIX: u8 = 0x00;
 /// What comes before the two hashes under an inner node.
 const NODE_PREFIX: u8 = 0x01;
 
-/// From how many messages on the lanes are fuller than they are costly.
+/// From how many messages on side by side is faster. With SHA-NI, four at once take 0.6 of the time of
+/// `sha2` for leaves of 200 bytes and 0.7 for pairs; two or three gain nothing.
 #[cfg(feature = "multilane")]
-const LANES_PAY_FROM: usize = 8;
+const LANES_PAY_FROM: usize = 4;
 
 /// The hash of a leaf: SHA-256(0x00 ‖ entry).
 pub fn leaf_hash(entry: &[u8]) -> Hash {

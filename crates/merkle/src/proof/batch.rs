@@ -23,10 +23,11 @@
 
 use alloc::vec::Vec;
 use core::ops::Range;
+use core::slice;
 
 use super::verify::{expect_root, expect_used};
 use super::{Plan, ProofError};
-use crate::{Hash, LeafIndex, TreeSize, node_hash};
+use crate::{Hash, LeafIndex, TreeSize, parent_hashes};
 
 /// Plans the proof that a tree of `size` leaves has certain leaves at `indexes`, ascending and each
 /// once.
@@ -86,7 +87,7 @@ struct Known {
     under: Range<usize>,
 }
 
-/// The root that follows from a batch proof. `joined` is told which leaves each used hash is a
+/// The root that follows from a batch proof. `joined` is told which leaves each hash on the way is a
 /// sibling to, from row 0 upwards.
 fn climb(
     leaves: &[(LeafIndex, Hash)],
@@ -98,52 +99,52 @@ fn climb(
     let mut rest = proof.iter();
     let mut known: Vec<Known> = (0..)
         .zip(leaves)
-        .map(|(position, (index, hash))| Known {
-            index: index.get(),
-            hash: *hash,
-            under: position..position + 1,
-        })
+        .map(|(at, (index, hash))| Known { index: index.get(), hash: *hash, under: at..at + 1 })
         .collect();
     for level in 0..rows_above(size) {
         let last = (size.get() - 1) >> level;
-        let mut parents: Vec<Known> = Vec::with_capacity(known.len());
-        for group in known.chunk_by(|left, right| left.index ^ 1 == right.index) {
-            parents.push(match group {
-                [left, right] => join(left, right, joined),
-                [alone, ..] if alone.index ^ 1 > last => alone.raise(alone.hash),
-                [node, ..] => {
-                    let sibling =
-                        rest.next().ok_or(ProofError::MissingHashes { found: proof.len() })?;
-                    joined(node.under.clone(), *sibling);
-                    node.raise(if node.index % 2 == 0 {
-                        node_hash(&node.hash, sibling)
-                    } else {
-                        node_hash(sibling, &node.hash)
-                    })
-                }
-                [] => unreachable!("groups are not empty"),
-            });
-        }
-        known = parents;
+        known = raise(&known, last, &mut rest, joined)
+            .ok_or(ProofError::MissingHashes { found: proof.len() })?;
     }
     expect_used(proof, proof.len() - rest.len())?;
     Ok(known[0].hash)
 }
 
-fn join(left: &Known, right: &Known, joined: &mut impl FnMut(Range<usize>, Hash)) -> Known {
-    joined(left.under.clone(), right.hash);
-    joined(right.under.clone(), left.hash);
-    Known {
-        index: left.index >> 1,
-        hash: node_hash(&left.hash, &right.hash),
-        under: left.under.start..right.under.end,
+/// The parents of the known nodes of a row whose last node is `last`, or `None` if the proof ends here.
+/// Pairs are gathered first, then hashed in bulk.
+fn raise(
+    known: &[Known],
+    last: u64,
+    proof: &mut slice::Iter<'_, Hash>,
+    joined: &mut impl FnMut(Range<usize>, Hash),
+) -> Option<Vec<Known>> {
+    let mut pairs = Vec::with_capacity(2 * known.len());
+    let groups = known.chunk_by(|left, right| left.index ^ 1 == right.index);
+    for group in groups.clone() {
+        let node = &group[0];
+        let neighbour = node.index ^ 1;
+        if let [left, right] = group {
+            joined(left.under.clone(), right.hash);
+            joined(right.under.clone(), left.hash);
+            pairs.extend([left.hash, right.hash]);
+        } else if neighbour > last {
+            pairs.push(node.hash); // the last of its row, and of these: it moves up
+        } else {
+            let sibling = *proof.next()?;
+            joined(node.under.clone(), sibling);
+            pairs.extend(if neighbour > node.index {
+                [node.hash, sibling]
+            } else {
+                [sibling, node.hash]
+            });
+        }
     }
-}
-
-impl Known {
-    fn raise(&self, hash: Hash) -> Self {
-        Self { index: self.index >> 1, hash, under: self.under.clone() }
-    }
+    let parents = groups.zip(parent_hashes(&pairs)).map(|(group, hash)| Known {
+        index: group[0].index >> 1,
+        hash,
+        under: group[0].under.start..group[group.len() - 1].under.end,
+    });
+    Some(parents.collect())
 }
 
 /// How many rows lie above the leaves of a tree that is not empty.

@@ -15,7 +15,7 @@ pub enum NumberError {
     #[error("not written in decimal digits alone")]
     NotDecimal,
     /// A second spelling of a shorter number.
-    #[error("has a leading zero")]
+    #[error("written with a leading zero")]
     LeadingZero,
     /// More than the format can hold.
     #[error("greater than {max}")]
@@ -32,7 +32,7 @@ pub enum Base64Error {
     #[error("not canonical base64")]
     NotCanonical,
     /// Decodes to another number of bytes than the field has.
-    #[error("holds {found} bytes where {expected} belong")]
+    #[error("{found} bytes where {expected} belong")]
     Length {
         /// Bytes the field has.
         expected: usize,

@@ -1,6 +1,8 @@
 //! Against `signed_note`, another implementation of c2sp.org/signed-note: each reads what the other
 //! writes, and whatever ours accepts, it accepts too.
 
+#![expect(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
+
 use checkpoint::sign::sign_text;
 use checkpoint::{KeyName, PrivateKey, UnverifiedNote, VerifierKey};
 use proptest::prelude::*;

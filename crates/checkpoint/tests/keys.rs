@@ -1,5 +1,7 @@
 //! Verifier keys, private keys and key files: what is accepted formats back, and each rule refuses.
 
+#![expect(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
+
 use checkpoint::key::{KeysError, VKEYS_MAX, parse_vkeys};
 use checkpoint::private::FILE_KEYS_MAX;
 use checkpoint::{
@@ -183,8 +185,8 @@ fn key_files_hold_one_name_in_order() {
     let refused = |keys| KeyFile::new(keys).map(|_| ()).unwrap_err();
     assert_eq!(refused(vec![]), KeyFileError::Empty);
     assert_eq!(refused(vec![key(ml_dsa, 1), key(ed25519, 2)]), KeyFileError::Order { position: 2 });
-    let reused = refused(vec![key(ed25519, 1), key(ml_dsa, 1)]);
-    assert_eq!(reused, KeyFileError::SeedReused { position: 2 });
+    let twice = refused(vec![key(ed25519, 1), key(ml_dsa, 1)]);
+    assert_eq!(twice, KeyFileError::SeedReused { position: 2 });
     let other = PrivateKey::ed25519(name("other"), &[2; 32]);
     let other = refused(vec![key(ed25519, 1), other]);
     assert!(matches!(other, KeyFileError::OtherName { position: 2, .. }));

@@ -1,12 +1,16 @@
 //! Notes and checkpoints: one spelling each, limits at the limit and one beyond.
 
+use std::collections::HashMap;
+
 use checkpoint::note::{NOTE_BYTES_MAX, SIGNATURES_MAX, parse_signature_lines};
 use checkpoint::sign::sign_text;
 use checkpoint::{
-    Base64Error, Checkpoint, CheckpointError, KeyName, NameError, NoteError, NumberError,
-    PrivateKey, SignedCheckpoint, Signer, Timestamp, UnverifiedNote, VerifierKey, sign,
+    Base64Error, Checkpoint, CheckpointError, KeyKind, KeyName, NameError, NoteError, NumberError,
+    PrivateKey, SignatureLine, SignedCheckpoint, Signer, Timestamp, UnverifiedNote, VerifierKey,
+    sign,
 };
 use merkle::{Hash, TreeSize};
+use sha2::{Digest as _, Sha256};
 
 const LINE: &str = "— a AAAAAAA=\n";
 
@@ -114,11 +118,8 @@ fn unknown_keys_are_ignored_and_known_ones_must_hold() {
         (PrivateKey::ed25519(name.clone(), &[1; 32]), PrivateKey::ed25519(name, &[2; 32]));
     let note = String::from_utf8(sign_text("text\n", &[&known]).unwrap()).unwrap();
     let verify = |note: &str, keys: &[&VerifierKey]| {
-        let verified = UnverifiedNote::parse(note.as_bytes())
-            .unwrap()
-            .verify(keys)
-            .map(|v| v.signatures().len());
-        verified
+        let note = UnverifiedNote::parse(note.as_bytes()).unwrap();
+        note.verify(keys).map(|verified| verified.signatures().len())
     };
     let (key, stranger) = (known.verifier_key(), other.verifier_key());
     assert_eq!(verify(&note, &[key]), Ok(1));
@@ -126,8 +127,8 @@ fn unknown_keys_are_ignored_and_known_ones_must_hold() {
     assert_eq!(verify(&note, &[key, key]), Ok(1), "the same key twice is one key");
     assert_eq!(verify(&note, &[stranger]), Err(NoteError::NoTrustedSignature));
     assert_eq!(verify(&note, &[]), Err(NoteError::NoTrustedSignature));
-    let none: &[VerifierKey] = &[];
-    let refused = UnverifiedNote::parse(note.as_bytes()).unwrap().verify(none).map(|_| ());
+    let nobody: &[VerifierKey] = &[];
+    let refused = UnverifiedNote::parse(note.as_bytes()).unwrap().verify(nobody).map(|_| ());
     assert_eq!(refused, Err(NoteError::NoTrustedSignature));
 
     // Lines of unknown keys, of names no key of ours can have, and of our name under another id.
@@ -146,6 +147,38 @@ fn unknown_keys_are_ignored_and_known_ones_must_hold() {
         let refused = verify(&format!("text\n\n{}", lines.concat()), &[key]);
         assert!(matches!(refused, Err(NoteError::BadSignature { .. })));
     }
+}
+
+/// Ids have 32 bits, so two keys of one name and id are found in a moment.
+#[test]
+fn two_keys_of_one_name_and_id_are_ambiguous() {
+    let encoded = |number: u32| {
+        let mut key = vec![0; KeyKind::CosignatureMlDsa44.public_key_len()];
+        key[..4].copy_from_slice(&number.to_be_bytes());
+        key
+    };
+    let id_of = |number: u32| -> [u8; 4] {
+        let input = [b"a\n\x06".as_slice(), &encoded(number)].concat();
+        *<[u8; 32]>::from(Sha256::digest(input)).first_chunk().unwrap()
+    };
+    let mut seen: HashMap<[u8; 4], u32> = HashMap::new();
+    let (first, second) = (0..)
+        .find_map(|number| seen.insert(id_of(number), number).map(|found| (found, number)))
+        .unwrap();
+    let name = KeyName::new("a").unwrap();
+    let key = |number| {
+        let kind = KeyKind::CosignatureMlDsa44;
+        VerifierKey::from_public_key(name.clone(), kind, &encoded(number)).unwrap()
+    };
+    let (first, second) = (key(first), key(second));
+    assert_eq!(first.id(), second.id());
+    let line = SignatureLine::new(&first, vec![0; 2_428]);
+    let note = format!("text\n\n{line}\n");
+    let note = UnverifiedNote::parse(note.as_bytes()).unwrap();
+    let (name, id) = (name.clone(), first.id());
+    let ambiguous = NoteError::AmbiguousKey { name: name.clone(), id };
+    assert_eq!(note.verify(&[&first, &second]), Err(ambiguous));
+    assert_eq!(note.verify(&[&first, &first]), Err(NoteError::BadSignature { name, id }));
 }
 
 #[test]

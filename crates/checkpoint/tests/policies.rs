@@ -1,5 +1,7 @@
 //! Policies: the rules on names, duplicates and thresholds, and what a quorum is.
 
+#![expect(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
+
 use checkpoint::policy::{
     GROUPS_MAX, LOGS_MAX, LineError, POLICY_BYTES_MAX, QuorumError, WITNESSES_MAX,
 };
@@ -209,11 +211,7 @@ fn names_are_defined_once_and_above() {
         parse("witness quorum W1\nwitness any W2\ngroup all any quorum any\nquorum all\n").is_ok()
     );
     let vkey = witness(1).verifier_key().to_string();
-    let octets = [
-        &b"witness \xff\xfe "[..],
-        vkey.as_bytes(),
-        b"\nquorum \xff\xfe\n",
-    ];
+    let octets = [&b"witness \xff\xfe "[..], vkey.as_bytes(), b"\nquorum \xff\xfe\n"];
     let octets = Policy::parse(&octets.concat()).unwrap();
     assert_eq!(octets.witnesses()[0].name(), b"\xff\xfe");
     assert_eq!(Policy::parse(&octets.format()).unwrap(), octets);

@@ -1,5 +1,7 @@
 //! Proofs and request bodies: real trees, real signatures, and everything that is refused.
 
+#![expect(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
+
 use checkpoint::proof::{EXTRA_BYTES_MAX, PROOF_BYTES_MAX, PROOF_HASHES_MAX};
 use checkpoint::witness::{BODY_BYTES_MAX, BodyError};
 use checkpoint::{

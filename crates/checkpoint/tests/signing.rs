@@ -1,11 +1,13 @@
 //! Signing and verifying with every kind of key, and what each signature covers.
 
+#![expect(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
+
 use checkpoint::cosignature::{SubtreeSignatureError, verify_subtree};
 use checkpoint::sign::sign_text;
 use checkpoint::{
     Checkpoint, CheckpointError, KeyKind, KeyName, NoteError, Origin, PrivateKey, SignError,
-    SignatureLine, SignedCheckpoint, Signer, Timestamp, UnverifiedNote, VerifierKey, sign,
-    sign_head,
+    SignatureLine, SignedCheckpoint, Signer, Timestamp, UnverifiedNote, VerifiedSignature,
+    VerifierKey, sign, sign_head,
 };
 use merkle::{Hash, Subtree, TreeSize};
 
@@ -53,7 +55,7 @@ fn every_kind_signs_what_it_verifies() {
     let keys = [vkeys(&log_keys()), vkeys(&witness_keys())].concat();
     let verified = signed.verify(&keys).unwrap();
     assert_eq!(verified.checkpoint(), &head(5));
-    let times: Vec<_> = verified.signatures().iter().map(|found| found.time()).collect();
+    let times: Vec<_> = verified.signatures().iter().map(VerifiedSignature::time).collect();
     assert_eq!(times[0], None);
     assert_eq!(times[1..], [Some(time(1_700_000_000)); 3]);
     assert_eq!(verified.signature_lines().count(), 4);
@@ -93,7 +95,9 @@ fn a_flipped_bit_in_any_known_signature_refuses_the_note() {
 
 fn parse(head: &Checkpoint, lines: &[SignatureLine]) -> SignedCheckpoint {
     let mut note = format!("{head}\n");
-    lines.iter().for_each(|line| line.push_to(&mut note));
+    for line in lines {
+        line.push_to(&mut note);
+    }
     SignedCheckpoint::parse(note.as_bytes()).unwrap()
 }
 
@@ -188,7 +192,7 @@ fn times_end_at_2_to_the_63() {
     assert!(Timestamp::new(1 << 63).is_err());
     for key in witness_keys() {
         let line = key.sign_checkpoint(&head(5), Timestamp::MAX).unwrap();
-        let note = parse(&head(5), &[line.clone()]);
+        let note = parse(&head(5), std::slice::from_ref(&line));
         assert_eq!(verify_as_note(&note, key.verifier_key()), Ok(Some(Timestamp::MAX)));
         let mut beyond = line.signature().to_vec();
         beyond[0] |= 0x80;

@@ -127,7 +127,9 @@ fn the_example_answer_is_three_cosignatures() {
         assert_eq!(line.signature().len(), KeyKind::CosignatureEd25519.signature_len());
     }
     let mut written = String::new();
-    lines.iter().for_each(|line| line.push_to(&mut written));
+    for line in &lines {
+        line.push_to(&mut written);
+    }
     assert_eq!(written, WITNESS_ANSWER);
 
     let answered = SignedCheckpoint::parse(CHECKPOINT.as_bytes()).unwrap();

@@ -27,3 +27,6 @@ mod oracles;
 
 #[cfg(test)]
 mod messages;
+
+#[cfg(test)]
+mod corpus;

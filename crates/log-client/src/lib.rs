@@ -51,6 +51,7 @@ mod convert;
 mod tasks;
 
 pub mod appender;
+pub mod producer;
 pub mod receipt;
 pub mod spool;
 
@@ -61,6 +62,8 @@ pub mod verify;
 pub mod fork;
 pub mod trusted;
 pub mod verified;
+
+pub mod tiles;
 
 pub use appender::{Appender, AppenderOptions};
 pub use backoff::RetryPolicy;

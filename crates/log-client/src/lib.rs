@@ -65,6 +65,8 @@ pub mod verified;
 
 pub mod tiles;
 
+pub mod audit;
+
 pub use appender::{Appender, AppenderOptions};
 pub use backoff::RetryPolicy;
 pub use client::{Client, ClientOptions, Entries, Watch};

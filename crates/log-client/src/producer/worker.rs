@@ -358,8 +358,9 @@ impl Worker {
         let proven = |index: LeafIndex| {
             receipt.indexes.iter().any(|range| range.contains(&index.get()))
         };
-        let (leaves, rest) = self.unproven.drain(..).partition(|(index, _)| proven(*index));
-        self.unproven = rest;
+        let (leaves, rest): (Vec<_>, Vec<_>) =
+            self.unproven.drain(..).partition(|(index, _)| proven(*index));
+        self.unproven = rest.into();
         // Nobody has taken the receiving side, or it was dropped: receipts are not wanted.
         self.receipts.send(BatchReceipt::new(receipt, leaves)).await.ok();
     }

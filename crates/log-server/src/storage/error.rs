@@ -42,8 +42,14 @@ pub enum StorageError {
         /// The version this program reads and writes.
         expected: u8,
     },
-    /// There is data in the store but no layout row.
-    #[error("{path}: not a store: it holds data but no layout version", path = path.display())]
+    /// Another process has the store open.
+    #[error("{path}: in use by another process", path = path.display())]
+    InUse {
+        /// The database folder.
+        path: PathBuf,
+    },
+    /// There is no store, or one without a layout row.
+    #[error("{path}: not a store", path = path.display())]
     NotAStore {
         /// The database folder.
         path: PathBuf,

@@ -5,11 +5,13 @@
 //! which may hold records that were written but never synced, and flushes them to synced table files
 //! before anyone reads them: what an open engine shows is durable.
 
+mod lock;
 mod options;
 mod scan;
 #[cfg(test)]
 mod tests;
 
+pub use lock::StoreLock;
 pub use options::RocksOptions;
 pub use scan::{RawRow, Scan, TableFiles};
 

@@ -54,6 +54,11 @@ impl RocksEngine {
         Scan { rows, ended: false }
     }
 
+    /// Whether there is a row with this key.
+    pub fn holds(&self, family: Family, key: &[u8]) -> Result<bool, StorageError> {
+        Ok(self.read(family, key)?.is_some())
+    }
+
     /// Opens every table file and has the checksums of its index and filter verified, by reading its
     /// first key. Data blocks are verified by scanning. The first bad file ends it.
     pub fn verify_table_files(&self) -> Result<TableFiles, StorageError> {

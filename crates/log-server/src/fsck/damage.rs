@@ -96,6 +96,14 @@ pub enum Damage {
         /// The journaled size.
         size: TreeSize,
     },
+    /// The journal holds a signed head of a log that the store does not have.
+    #[error(
+        "the journal holds a signed head of a log the store does not have, origin hash {origin_hash}"
+    )]
+    JournalUnknown {
+        /// SHA-256 of the log's origin.
+        origin_hash: Hash,
+    },
     /// The journal holds another root for a size of the store.
     #[error("the journal holds a signed head of size {size} with another root")]
     JournalRoot {
@@ -171,6 +179,7 @@ impl Damage {
             Self::HeadRoot { .. } => "head_root",
             Self::TileTree { .. } => "tile_tree",
             Self::JournalAhead { .. } => "journal_ahead",
+            Self::JournalUnknown { .. } => "journal_unknown",
             Self::JournalRoot { .. } => "journal_root",
             Self::Archive { .. } => "archive",
             Self::ArchiveRoot { .. } => "archive_root",

@@ -10,9 +10,7 @@ use sha2::{Digest, Sha256};
 use super::Damage;
 use crate::storage::keys::{self, Key};
 use crate::storage::rocksdb::RocksEngine;
-use crate::storage::{
-    DedupId, DedupRow, Engine, Family, LogRecord, StoredEntry,
-};
+use crate::storage::{DedupId, DedupRow, Engine, Family, LogRecord, StoredEntry};
 
 /// A sum over rows, whatever their order.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +135,9 @@ impl<'a> IndexCheck<'a> {
         let log = self.record.id;
         for row in self.engine.scan(Family::Entries, &log.get().to_be_bytes()) {
             let Ok((key, value)) = row else { return };
-            let Ok(Key::Entry(_, index)) = keys::decode_key(Family::Entries, &key) else { continue };
+            let Ok(Key::Entry(_, index)) = keys::decode_key(Family::Entries, &key) else {
+                continue;
+            };
             let Ok(entry) = keys::decode_entry(&key, &value.to_vec().into()) else { continue };
             let leaf = leaf_hash(&entry.data);
             let ids: Vec<_> = ids(self.record, &entry, &leaf).collect();
@@ -147,7 +147,9 @@ impl<'a> IndexCheck<'a> {
                 found(Damage::DedupMissing { index: index.get() });
             }
             let key = keys::leaf_key(log, &leaf, index);
-            if self.indexed_to.contains(index) && !self.engine.holds(Family::Index, &key).unwrap_or(false) {
+            if self.indexed_to.contains(index)
+                && !self.engine.holds(Family::Index, &key).unwrap_or(false)
+            {
                 found(Damage::LeafMissing { index: index.get() });
             }
         }

@@ -16,7 +16,7 @@ mod tests;
 pub use damage::Damage;
 pub use report::{Finding, LogReport, Report};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use checkpoint::SignedCheckpoint;
@@ -24,11 +24,10 @@ use index::IndexCheck;
 use merkle::{Hash, TreeSize, leaf_hash};
 use tree::{Milestone, Source, TreeCheck};
 
+use crate::log::journal::{self, JournalError, JournalHead};
 use crate::storage::keys::{self, Key};
 use crate::storage::rocksdb::{RocksEngine, RocksOptions, StoreLock};
-use crate::storage::{
-    Engine, Family, LogId, LogRecord, RowFault, StorageError, StoredHead,
-};
+use crate::storage::{Engine, Family, LogId, LogRecord, RowFault, StorageError, StoredHead};
 
 /// Entries between two calls of the progress callback.
 const PROGRESS_ENTRIES: u64 = 1 << 16;
@@ -68,8 +67,26 @@ pub enum FsckError {
         path: PathBuf,
         /// Why.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: JournalError,
     },
+}
+
+/// Checks the store and the journal of a server that does not run: `data_dir` holds the store as `db`.
+pub fn run(
+    data_dir: &Path,
+    heads_dir: &Path,
+    options: &RocksOptions,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Report, FsckError> {
+    let heads = journal::read_heads(heads_dir)
+        .map_err(|source| FsckError::Journal { path: heads_dir.to_path_buf(), source })?;
+    let journaled = |head: &JournalHead| JournaledHead {
+        origin_hash: head.origin_hash,
+        size: head.size,
+        root: head.root,
+    };
+    let heads: Vec<_> = heads.iter().flat_map(BTreeMap::values).map(journaled).collect();
+    check_folder(&data_dir.join("db"), options, &heads, progress)
 }
 
 /// Checks the store in the folder `db`, which no process may have open.
@@ -107,6 +124,7 @@ pub fn check(
         Err(error) => return Err(error.into()),
     };
     check_owners(engine, &logs, &mut report);
+    check_origins(&logs, journal, &mut report);
     for record in &logs {
         check_log(engine, record, journal, progress, &mut report);
     }
@@ -119,7 +137,9 @@ fn check_owners(engine: &RocksEngine, logs: &[LogRecord], report: &mut Report) {
     for family in Family::ALL {
         let mut next = Some(0_u32);
         while let Some(from) = next {
-            let Some(row) = engine.scan_from(family, &[], &from.to_be_bytes()).next() else { break };
+            let Some(row) = engine.scan_from(family, &[], &from.to_be_bytes()).next() else {
+                break;
+            };
             let key = match row {
                 Ok((key, _)) => key,
                 Err(source) => {
@@ -141,6 +161,17 @@ fn check_owners(engine: &RocksEngine, logs: &[LogRecord], report: &mut Report) {
                 None => report.add(None, keys::corrupt(family, &key, RowFault::UnknownKey).into()),
             }
             next = number.checked_add(1);
+        }
+    }
+}
+
+/// Looks for journaled heads of logs that the store does not have: a log is stored before it is signed.
+fn check_origins(logs: &[LogRecord], journal: &[JournaledHead], report: &mut Report) {
+    for head in journal {
+        let own =
+            |record: &LogRecord| journal::origin_hash(record.origin.as_str()) == head.origin_hash;
+        if !logs.iter().any(own) {
+            report.add(None, Damage::JournalUnknown { origin_hash: head.origin_hash });
         }
     }
 }
@@ -375,8 +406,6 @@ impl LogCheck<'_> {
 
 /// What the journal holds of a log.
 fn journaled(record: &LogRecord, journal: &[JournaledHead]) -> Option<JournaledHead> {
-    use sha2::{Digest, Sha256};
-    let origin: [u8; 32] = Sha256::digest(record.origin.as_str()).into();
-    journal.iter().copied().find(|head| *head.origin_hash.as_bytes() == origin)
+    let origin_hash = journal::origin_hash(record.origin.as_str());
+    journal.iter().copied().find(|head| head.origin_hash == origin_hash)
 }
-

@@ -33,10 +33,8 @@ impl Store {
         let rest = (150..ENTRIES).map(keyed).collect();
         commit(&engine, &[planner.append(rest), other.append(vec![entry(1), entry(1)])]);
         let producer = ProducerRow { last_sequence: 1, last_index: index(7) };
-        let rows = vec![
-            Row::Producer(ProducerId([7; 16]), producer),
-            Row::Checkpoint(archived(&planner)),
-        ];
+        let rows =
+            vec![Row::Producer(ProducerId([7; 16]), producer), Row::Checkpoint(archived(&planner))];
         commit(&engine, &[planner.plan(vec![], rows)]);
         let leaves: Vec<Hash> = (0..ENTRIES).map(|n| leaf_hash(&entry(n).data)).collect();
         engine.leaf_index_put(planner.log(), index(0), &leaves).unwrap();

@@ -116,12 +116,7 @@ impl<'a> TreeCheck<'a> {
     }
 }
 
-fn compare(
-    coord: TileCoord,
-    computed: &[Hash],
-    stored: &[Hash],
-    found: &mut dyn FnMut(Damage),
-) {
+fn compare(coord: TileCoord, computed: &[Hash], stored: &[Hash], found: &mut dyn FnMut(Damage)) {
     let first = coord.index << tile::HEIGHT;
     for (index, _) in (first..).zip(computed.iter().zip(stored)).filter(|(_, (a, b))| a != b) {
         found(match coord.level.checked_sub(1) {
@@ -144,9 +139,12 @@ impl Hasher for Rfc6962 {
 
     fn concat_and_hash(left: &[u8; 32], right: Option<&[u8; 32]>) -> [u8; 32] {
         match right {
-            Some(right) => {
-                Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
-            }
+            Some(right) => Sha256::new()
+                .chain_update([1])
+                .chain_update(left)
+                .chain_update(right)
+                .finalize()
+                .into(),
             None => *left,
         }
     }
@@ -164,8 +162,7 @@ mod tests {
     #[test]
     fn the_second_root_is_the_root_of_the_row() {
         for width in 1..=256_u32 {
-            let row: Vec<Hash> =
-                (0..width).map(|n| Hash::from([n.to_le_bytes()[0]; 32])).collect();
+            let row: Vec<Hash> = (0..width).map(|n| Hash::from([n.to_le_bytes()[0]; 32])).collect();
             assert_eq!(second_root(&row), Some(tile_free_root(&row)), "{width}");
         }
         assert_eq!(second_root(&[]), None);

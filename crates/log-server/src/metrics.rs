@@ -1,1 +1,430 @@
-//! Placeholder.
+//! What the server counts, in Prometheus' text form at `/metrics`.
+//!
+//! Every label has a bounded set of values: routes and codes are fixed lists, invariants have numbers,
+//! and log names are bounded by `logs_max`. Counting a request costs one array access and one atomic
+//! addition; nothing is looked up by text on that path.
+
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// The documented invariants, all present from the start so that alerts can be written on them.
+pub const INVARIANTS: [&str; 8] = ["L-1", "L-2", "L-3", "L-4", "L-5", "L-6", "L-7", "L-8"];
+
+/// The routes requests are counted by; everything else is `other`.
+pub const ROUTES: [&str; 26] = [
+    "other",
+    "Append",
+    "AppendBatch",
+    "AppendStream",
+    "GetReceipt",
+    "GetCheckpoint",
+    "ListCheckpoints",
+    "WatchCheckpoints",
+    "GetInclusionProof",
+    "GetConsistencyProof",
+    "GetBatchInclusionProof",
+    "GetEntries",
+    "LookupEntry",
+    "CreateLog",
+    "GetLog",
+    "ListLogs",
+    "FreezeLog",
+    "Health",
+    "Reflection",
+    "http_checkpoint",
+    "http_tile",
+    "http_bundle",
+    "http_add",
+    "http_healthz",
+    "http_readyz",
+    "http_metrics",
+];
+
+/// A position in [`ROUTES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route(usize);
+
+impl Route {
+    /// A route that has no name of its own.
+    pub const OTHER: Self = Self(0);
+
+    /// The route of a request path. Costs a few comparisons and allocates nothing.
+    pub fn of(path: &str) -> Self {
+        if let Some(method) = path.strip_prefix("/cairn.log.v1.LogService/") {
+            return Self::named(&ROUTES[1..17], 1, method);
+        }
+        if path.starts_with("/logs/") {
+            return Self::of_log_path(path);
+        }
+        match path {
+            "/healthz" => Self(23),
+            "/readyz" => Self(24),
+            "/metrics" => Self(25),
+            _ if path.starts_with("/grpc.health.v1.Health/") => Self(17),
+            _ if path.starts_with("/grpc.reflection.") => Self(18),
+            _ => Self::OTHER,
+        }
+    }
+
+    fn of_log_path(path: &str) -> Self {
+        if path.ends_with("/add") {
+            Self(22)
+        } else if path.ends_with("/checkpoint") {
+            Self(19)
+        } else if path.contains("/tile/entries/") {
+            Self(21)
+        } else if path.contains("/tile/") {
+            Self(20)
+        } else {
+            Self::OTHER
+        }
+    }
+
+    fn named(routes: &[&str], offset: usize, name: &str) -> Self {
+        routes.iter().position(|route| *route == name).map_or(Self::OTHER, |at| Self(at + offset))
+    }
+
+    /// Its name, as the label says it.
+    pub fn name(self) -> &'static str {
+        ROUTES[self.0]
+    }
+}
+
+/// How a request ended, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome(usize);
+
+/// gRPC codes by number, then the HTTP statuses this server answers with.
+const OUTCOMES: [&str; 31] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+    "other",
+    "200",
+    "400",
+    "404",
+    "405",
+    "408",
+    "409",
+    "413",
+    "429",
+    "431",
+    "500",
+    "503",
+    "504",
+    "412",
+];
+const HTTP_FIRST: usize = 18;
+const OUTCOME_OTHER: usize = 17;
+
+impl Outcome {
+    /// A gRPC status code.
+    pub fn grpc(code: tonic::Code) -> Self {
+        Self(usize::try_from(i32::from(code)).unwrap_or(OUTCOME_OTHER).min(OUTCOME_OTHER))
+    }
+
+    /// An HTTP status.
+    pub fn http(status: http::StatusCode) -> Self {
+        let at = OUTCOMES[HTTP_FIRST..].iter().position(|name| *name == status.as_str());
+        Self(at.map_or(OUTCOME_OTHER, |at| at + HTTP_FIRST))
+    }
+
+    /// Its name, as the label says it.
+    pub fn name(self) -> &'static str {
+        OUTCOMES[self.0]
+    }
+}
+
+type RequestLabels = [(&'static str, &'static str); 2];
+type OneLabel = [(&'static str, &'static str); 1];
+
+/// The counters of one process. Shared, and cheap to call from any thread.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Behind a lock that only scrapes and registrations take.
+    registry: Mutex<Registry>,
+    requests: Family<RequestLabels, Counter>,
+    request_cells: Box<[OnceLock<Counter>]>,
+    refusals: Family<OneLabel, Counter>,
+    panics: Counter,
+    appends: Counter,
+    entries: Counter,
+    commit_seconds: Histogram,
+    commit_entries: Histogram,
+    journal_sync_seconds: Histogram,
+    invariant_violations: Family<OneLabel, Counter>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// A fresh set, all at zero, with every invariant present so that alerts can be written on it.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("cairn");
+        let requests = Family::default();
+        let refusals = Family::default();
+        let invariant_violations = Family::<OneLabel, Counter>::default();
+        for id in INVARIANTS {
+            drop(invariant_violations.get_or_create(&[("id", id)]));
+        }
+        let panics = Counter::default();
+        let appends = Counter::default();
+        let entries = Counter::default();
+        let seconds = || Histogram::new(exponential_buckets(0.000_1, 2.0, 16));
+        let (commit_seconds, journal_sync_seconds) = (seconds(), seconds());
+        let commit_entries = Histogram::new(exponential_buckets(1.0, 4.0, 9));
+        registry.register("requests", "Requests by route and code", requests.clone());
+        registry.register("refusals", "Refused requests by reason", refusals.clone());
+        registry.register("panics", "Requests that ended in a panic", panics.clone());
+        registry.register("appends", "Append calls answered", appends.clone());
+        registry.register("entries", "Entries committed", entries.clone());
+        registry.register_with_unit(
+            "commit",
+            "Time of one synced write",
+            Unit::Seconds,
+            commit_seconds.clone(),
+        );
+        registry.register("commit_entries", "Entries in one synced write", commit_entries.clone());
+        registry.register_with_unit(
+            "journal_sync",
+            "Time of one sync of the head journal",
+            Unit::Seconds,
+            journal_sync_seconds.clone(),
+        );
+        registry.register(
+            "invariant_violations",
+            "Checks of the documented invariants that failed",
+            invariant_violations.clone(),
+        );
+        let cells = ROUTES.len() * OUTCOMES.len();
+        Self {
+            registry: Mutex::new(registry),
+            requests,
+            request_cells: (0..cells).map(|_| OnceLock::new()).collect(),
+            refusals,
+            panics,
+            appends,
+            entries,
+            commit_seconds,
+            commit_entries,
+            journal_sync_seconds,
+            invariant_violations,
+        }
+    }
+
+    /// One request ended.
+    pub fn request(&self, route: Route, outcome: Outcome) {
+        let cell = &self.request_cells[route.0 * OUTCOMES.len() + outcome.0];
+        cell.get_or_init(|| {
+            let labels = [("route", route.name()), ("code", outcome.name())];
+            self.requests.get_or_create(&labels).clone()
+        })
+        .inc();
+    }
+
+    /// One request was refused for `reason`, a name out of the API's fixed list.
+    pub fn refused(&self, reason: &'static str) {
+        self.refusals.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// One request panicked and was answered for.
+    pub fn panicked(&self) {
+        self.panics.inc();
+    }
+
+    /// One append call was answered, at whatever level.
+    pub fn appended(&self) {
+        self.appends.inc();
+    }
+
+    /// One synced write of the committer, over all its logs.
+    pub fn committed(&self, took: Duration, entries: u32) {
+        self.entries.inc_by(u64::from(entries));
+        self.commit_seconds.observe(took.as_secs_f64());
+        self.commit_entries.observe(f64::from(entries));
+    }
+
+    /// One sync of the head journal.
+    pub fn journal_synced(&self, took: Duration) {
+        self.journal_sync_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A documented invariant did not hold. Someone must act.
+    pub fn invariant_violated(&self, id: &'static str) {
+        self.invariant_violations.get_or_create(&[("id", id)]).inc();
+        tracing::error!(invariant = id, "an invariant does not hold");
+    }
+
+    /// Adds gauges that are read at each scrape.
+    pub fn collect_logs(&self, source: Arc<dyn LogGauges>) {
+        let mut registry = self.registry.lock().expect("no holder of the registry panics");
+        registry.register_collector(Box::new(LogCollector { source }));
+    }
+
+    /// The text of a scrape.
+    pub fn encode(&self) -> String {
+        let registry = self.registry.lock().expect("no holder of the registry panics");
+        let mut text = String::with_capacity(16 * 1024);
+        if prometheus_client::encoding::text::encode(&mut text, &registry).is_err() {
+            text.clear();
+            text.push_str("# encoding failed\n");
+        }
+        text
+    }
+}
+
+/// The state of one log at a scrape.
+#[derive(Clone, Debug)]
+pub struct LogGauge {
+    pub name: String,
+    pub tree_size: u64,
+    pub published_size: u64,
+    pub published_age_seconds: f64,
+    pub queue_entries: u64,
+    pub indexed_size: u64,
+}
+
+/// Who knows the logs. Asked once for each scrape; must not block.
+pub trait LogGauges: Send + Sync + std::fmt::Debug + 'static {
+    fn log_gauges(&self) -> Vec<LogGauge>;
+}
+
+#[derive(Debug)]
+struct LogCollector {
+    source: Arc<dyn LogGauges>,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and 2^53 leaves are enough")]
+fn gauge_value(value: u64) -> f64 {
+    value as f64
+}
+
+impl prometheus_client::collector::Collector for LogCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let gauges = self.source.log_gauges();
+        let mut family = |name: &str, help: &str, value: &dyn Fn(&LogGauge) -> f64| {
+            let kind = prometheus_client::metrics::MetricType::Gauge;
+            let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
+            for log in &gauges {
+                let labels = [("log", log.name.as_str())];
+                ConstGauge::new(value(log)).encode(metric.encode_family(&labels)?)?;
+            }
+            Ok::<(), std::fmt::Error>(())
+        };
+        family("log_tree_size", "Committed leaves", &|log| gauge_value(log.tree_size))?;
+        family("log_published_size", "Leaves under the published checkpoint", &|log| {
+            gauge_value(log.published_size)
+        })?;
+        family("log_published_age_seconds", "Age of the published checkpoint", &|log| {
+            log.published_age_seconds
+        })?;
+        family("log_queue_entries", "Entries waiting for a commit", &|log| {
+            gauge_value(log.queue_entries)
+        })?;
+        family("log_indexed_size", "Leaves in the leaf-hash index", &|log| {
+            gauge_value(log.indexed_size)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_have_names_and_unknown_paths_share_one() {
+        for (path, route) in [
+            ("/cairn.log.v1.LogService/Append", "Append"),
+            ("/cairn.log.v1.LogService/FreezeLog", "FreezeLog"),
+            ("/cairn.log.v1.LogService/Health", "other"),
+            ("/grpc.health.v1.Health/Check", "Health"),
+            ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "Reflection"),
+            ("/logs/a/checkpoint", "http_checkpoint"),
+            ("/logs/a/tile/0/000", "http_tile"),
+            ("/logs/a/tile/entries/000", "http_bundle"),
+            ("/logs/a/add", "http_add"),
+            ("/healthz", "http_healthz"),
+            ("/readyz", "http_readyz"),
+            ("/metrics", "http_metrics"),
+            ("/logs/a", "other"),
+            ("/", "other"),
+            ("", "other"),
+        ] {
+            assert_eq!(Route::of(path).name(), route, "{path}");
+        }
+    }
+
+    #[test]
+    fn outcomes_cover_every_code() {
+        for number in 0..=16 {
+            let outcome = Outcome::grpc(tonic::Code::from_i32(number));
+            assert_ne!(outcome.name(), "other", "{number}");
+        }
+        assert_eq!(Outcome::http(http::StatusCode::NOT_FOUND).name(), "404");
+        assert_eq!(Outcome::http(http::StatusCode::IM_A_TEAPOT).name(), "other");
+    }
+
+    #[test]
+    fn a_scrape_shows_what_was_counted() {
+        #[derive(Debug)]
+        struct Two;
+        impl LogGauges for Two {
+            fn log_gauges(&self) -> Vec<LogGauge> {
+                ["a", "b"]
+                    .map(|name| LogGauge {
+                        name: name.to_owned(),
+                        tree_size: 7,
+                        published_size: 5,
+                        published_age_seconds: 0.5,
+                        queue_entries: 2,
+                        indexed_size: 3,
+                    })
+                    .to_vec()
+            }
+        }
+        let metrics = Metrics::new();
+        metrics.collect_logs(Arc::new(Two));
+        metrics.request(Route::of("/healthz"), Outcome::http(http::StatusCode::OK));
+        metrics.refused("QUEUE_FULL");
+        metrics.committed(Duration::from_millis(1), 3);
+        metrics.invariant_violated("L-3");
+        let text = metrics.encode();
+        for line in [
+            r#"cairn_requests_total{route="http_healthz",code="200"} 1"#,
+            r#"cairn_refusals_total{reason="QUEUE_FULL"} 1"#,
+            r#"cairn_entries_total 3"#,
+            r#"cairn_commit_seconds_count 1"#,
+            r#"cairn_invariant_violations_total{id="L-3"} 1"#,
+            r#"cairn_invariant_violations_total{id="L-1"} 0"#,
+            r#"cairn_log_tree_size{log="b"} 7"#,
+            r#"cairn_log_queue_entries{log="a"} 2"#,
+        ] {
+            assert!(text.lines().any(|found| found.starts_with(line)), "{line}\n{text}");
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Ends a request at its deadline: the `grpc-timeout` a gRPC caller names, or the server's own time for
+//! plain HTTP. Handlers find the deadline in the request's extensions, so that one that can answer with
+//! less does so in time.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep};
+use tower::{Layer, Service};
+
+use super::limits::Answer;
+use super::{Body, Protocol};
+use crate::service::status;
+
+/// Longest `grpc-timeout` that is kept to; a longer one is cut to it.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(3_600);
+
+/// When a request ends, in its extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(pub Instant);
+
+/// Makes [`WithDeadline`] services.
+#[derive(Clone, Copy, Debug)]
+pub struct DeadlineLayer {
+    http_timeout: Duration,
+}
+
+impl DeadlineLayer {
+    /// Plain HTTP requests, their bodies included, end after `http_timeout`.
+    pub fn new(http_timeout: Duration) -> Self {
+        Self { http_timeout }
+    }
+}
+
+impl<S> Layer<S> for DeadlineLayer {
+    type Service = WithDeadline<S>;
+
+    fn layer(&self, inner: S) -> WithDeadline<S> {
+        WithDeadline { inner, http_timeout: self.http_timeout }
+    }
+}
+
+/// Answers DEADLINE_EXCEEDED, or 503, where the inner service is not done in time.
+#[derive(Clone, Debug)]
+pub struct WithDeadline<S> {
+    inner: S,
+    http_timeout: Duration,
+}
+
+impl<S, B> Service<Request<B>> for WithDeadline<S>
+where
+    S: Service<Request<B>, Response = Response<Body>>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Bounded<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let protocol = Protocol::of(request.headers());
+        let timeout = match protocol {
+            Protocol::Grpc => grpc_timeout(request.headers()),
+            Protocol::Http => Ok(Some(self.http_timeout)),
+        };
+        let (answer, at) = match timeout {
+            Ok(timeout) => {
+                let at = timeout.map(|timeout| Instant::now() + timeout.min(TIMEOUT_MAX));
+                if let Some(at) = at
+                    && protocol == Protocol::Grpc
+                {
+                    request.extensions_mut().insert(Deadline(at));
+                }
+                (Answer::Passed { inner: self.inner.call(request) }, at)
+            }
+            Err(BadTimeout) => {
+                let response = status::bad_field("grpc-timeout", "1 to 8 digits and a unit");
+                (Answer::Refused { response: Some(response.into_http()) }, None)
+            }
+        };
+        Bounded { answer, at, sleep: None, protocol }
+    }
+}
+
+/// A `grpc-timeout` header that is none.
+#[derive(Debug, PartialEq, Eq)]
+struct BadTimeout;
+
+/// 1 to 8 digits and a unit, as the gRPC protocol over HTTP/2 has it.
+fn grpc_timeout(headers: &HeaderMap) -> Result<Option<Duration>, BadTimeout> {
+    let Some(value) = headers.get("grpc-timeout").map(HeaderValue::as_bytes) else {
+        return Ok(None);
+    };
+    let (unit, digits) = value.split_last().ok_or(BadTimeout)?;
+    if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(BadTimeout);
+    }
+    let count = digits.iter().fold(0, |count, digit| count * 10 + u64::from(digit - b'0'));
+    let timeout = match unit {
+        b'H' => Duration::from_secs(count * 3_600),
+        b'M' => Duration::from_secs(count * 60),
+        b'S' => Duration::from_secs(count),
+        b'm' => Duration::from_millis(count),
+        b'u' => Duration::from_micros(count),
+        b'n' => Duration::from_nanos(count),
+        _ => return Err(BadTimeout),
+    };
+    Ok(Some(timeout))
+}
+
+pin_project! {
+    /// The inner answer, or that of the deadline.
+    #[derive(Debug)]
+    pub struct Bounded<F> {
+        #[pin]
+        answer: Answer<F>,
+        at: Option<Instant>,
+        // Made when the request turns out to wait for something.
+        #[pin]
+        sleep: Option<Sleep>,
+        protocol: Protocol,
+    }
+}
+
+impl<F, E> Future for Bounded<F>
+where
+    F: Future<Output = Result<Response<Body>, E>>,
+{
+    type Output = Result<Response<Body>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Poll::Ready(answer) = this.answer.poll(cx) {
+            return Poll::Ready(answer);
+        }
+        let Some(at) = *this.at else { return Poll::Pending };
+        if this.sleep.is_none() {
+            this.sleep.set(Some(tokio::time::sleep_until(at)));
+        }
+        let sleep = this.sleep.as_pin_mut().expect("it was made above");
+        std::task::ready!(sleep.poll(cx));
+        let refusal = status::deadline();
+        Poll::Ready(Ok(this.protocol.refuse(&refusal, StatusCode::SERVICE_UNAVAILABLE)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timeout(value: &'static str) -> Result<Option<Duration>, BadTimeout> {
+        let mut headers = HeaderMap::new();
+        headers.insert("grpc-timeout", HeaderValue::from_static(value));
+        grpc_timeout(&headers)
+    }
+
+    #[test]
+    fn timeouts_are_read_strictly() {
+        for (value, expected) in [
+            ("1H", Duration::from_secs(3_600)),
+            ("2M", Duration::from_secs(120)),
+            ("3S", Duration::from_secs(3)),
+            ("4m", Duration::from_millis(4)),
+            ("5u", Duration::from_micros(5)),
+            ("99999999n", Duration::from_nanos(99_999_999)),
+        ] {
+            assert_eq!(timeout(value), Ok(Some(expected)), "{value}");
+        }
+        for value in ["", "S", "1", "1s", "+1S", "1.5S", "123456789S", " 1S"] {
+            assert_eq!(timeout(value), Err(BadTimeout), "{value}");
+        }
+        assert_eq!(grpc_timeout(&HeaderMap::new()), Ok(None));
+    }
+
+    async fn unanswered(headers: &[(&'static str, &'static str)]) -> Response<Body> {
+        let layer = DeadlineLayer::new(Duration::from_secs(10));
+        let (mut service, mut handle) = tower_test::mock::spawn_layer(layer);
+        handle.allow(1);
+        std::future::poll_fn(|_| service.poll_ready()).await.unwrap();
+        let mut request = Request::new(());
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, HeaderValue::from_static(value));
+        }
+        let answer = service.call(request).await.unwrap();
+        drop(handle);
+        answer
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_ends_at_its_deadline() {
+        let start = Instant::now();
+        let grpc =
+            unanswered(&[("content-type", "application/grpc"), ("grpc-timeout", "2S")]).await;
+        assert_eq!(grpc.headers()["grpc-status"], "4");
+        assert_eq!(start.elapsed().as_secs(), 2);
+        let http = unanswered(&[]).await;
+        assert_eq!(http.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(start.elapsed().as_secs(), 12);
+    }
+
+    #[tokio::test]
+    async fn a_timeout_that_is_none_is_refused() {
+        let grpc =
+            unanswered(&[("content-type", "application/grpc"), ("grpc-timeout", "soon")]).await;
+        assert_eq!(grpc.headers()["grpc-status"], "3");
+    }
+}

@@ -1,0 +1,130 @@
+//! Outermost: a handler that panics answers INTERNAL or 500 and takes no connection with it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::{Request, Response, StatusCode};
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+
+use super::{Body, Protocol};
+use crate::metrics::Metrics;
+use crate::service::status;
+
+/// Makes [`PanicGuard`]s.
+#[derive(Clone, Debug)]
+pub struct PanicGuardLayer {
+    metrics: Arc<Metrics>,
+}
+
+impl PanicGuardLayer {
+    /// Panics are counted in `metrics`.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics }
+    }
+}
+
+impl<S> Layer<S> for PanicGuardLayer {
+    type Service = PanicGuard<S>;
+
+    fn layer(&self, inner: S) -> PanicGuard<S> {
+        PanicGuard { inner, metrics: Arc::clone(&self.metrics) }
+    }
+}
+
+/// Turns panics of the inner service into answers.
+#[derive(Clone, Debug)]
+pub struct PanicGuard<S> {
+    inner: S,
+    metrics: Arc<Metrics>,
+}
+
+impl<S, B> Service<Request<B>> for PanicGuard<S>
+where
+    S: Service<Request<B>, Response = Response<Body>>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Guarded<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let protocol = Protocol::of(request.headers());
+        let inner = catch_unwind(AssertUnwindSafe(|| self.inner.call(request))).ok();
+        Guarded { inner, protocol, metrics: Arc::clone(&self.metrics) }
+    }
+}
+
+pin_project! {
+    /// The answer of the inner service, or that of a panic.
+    #[derive(Debug)]
+    pub struct Guarded<F> {
+        // None: the call itself panicked.
+        #[pin]
+        inner: Option<F>,
+        protocol: Protocol,
+        metrics: Arc<Metrics>,
+    }
+}
+
+impl<F, E> Future for Guarded<F>
+where
+    F: Future<Output = Result<Response<Body>, E>>,
+{
+    type Output = Result<Response<Body>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Some(inner) = this.inner.as_pin_mut()
+            && let Ok(polled) = catch_unwind(AssertUnwindSafe(|| inner.poll(cx)))
+        {
+            return Poll::Ready(ready!(polled));
+        }
+        this.metrics.panicked();
+        tracing::error!("a request panicked");
+        let refusal = status::panicked();
+        Poll::Ready(Ok(this.protocol.refuse(&refusal, StatusCode::INTERNAL_SERVER_ERROR)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+    use tower::{ServiceExt as _, service_fn};
+
+    async fn panics(_: Request<()>) -> Result<Response<Body>, Infallible> {
+        panic!("on purpose")
+    }
+
+    #[tokio::test]
+    async fn a_panic_becomes_an_answer_in_the_callers_protocol() {
+        let metrics = Arc::new(Metrics::new());
+        let guard = PanicGuardLayer::new(Arc::clone(&metrics)).layer(service_fn(panics));
+        let http = guard.clone().oneshot(Request::new(())).await.unwrap();
+        assert_eq!(http.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let mut request = Request::new(());
+        request.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+        let grpc = guard.oneshot(request).await.unwrap();
+        assert_eq!(grpc.status(), StatusCode::OK);
+        assert_eq!(grpc.headers()["grpc-status"], "13");
+        assert!(metrics.encode().contains("cairn_panics_total 2"));
+    }
+
+    #[tokio::test]
+    async fn an_answer_passes_unchanged() {
+        let (mut service, mut handle) =
+            tower_test::mock::spawn_layer(PanicGuardLayer::new(Arc::new(Metrics::new())));
+        handle.allow(1);
+        std::future::poll_fn(|_| service.poll_ready()).await.unwrap();
+        let answer = service.call(Request::new(()));
+        let (_, send) = handle.next_request().await.unwrap();
+        send.send_response(Response::new(Body::empty()));
+        assert_eq!(answer.await.unwrap().status(), StatusCode::OK);
+    }
+}

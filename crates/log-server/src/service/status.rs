@@ -68,6 +68,12 @@ pub fn reason_of(status: &Status) -> Option<String> {
     status.get_details_error_info().map(|info| info.reason)
 }
 
+/// A reason as a label with a bounded set of values.
+pub(crate) fn known_reason(reason: &str) -> &'static str {
+    let full = format!("ERROR_REASON_{reason}");
+    ErrorReason::from_str_name(&full).map_or("UNKNOWN", reason_name)
+}
+
 /// How long a refused caller should wait, in a status made here.
 pub fn retry_after(status: &Status) -> Option<Duration> {
     status.get_details_retry_info().and_then(|info| info.retry_delay)

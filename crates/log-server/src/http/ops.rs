@@ -1,0 +1,90 @@
+//! What an operator asks for: readiness and metrics. Liveness is being answered at all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Response, StatusCode, header};
+
+use crate::clock::Clock;
+use crate::log::Registry;
+use crate::log::read::Reads;
+use crate::metrics::{LogGauge, LogGauges, Metrics};
+use crate::middleware::{Body, full, plain};
+
+/// The parts of the operator's routes. Cloning it is cheap.
+#[derive(Clone, Debug)]
+pub struct Ops {
+    registry: Registry,
+    metrics: Arc<Metrics>,
+}
+
+impl Ops {
+    /// Answers for the logs of `registry`.
+    pub fn new(registry: Registry, metrics: Arc<Metrics>) -> Self {
+        Self { registry, metrics }
+    }
+
+    pub(super) fn ready(&self) -> Response<Body> {
+        match readiness(&self.registry) {
+            Ok(()) => plain(StatusCode::OK, "ready"),
+            Err(reason) => plain(StatusCode::SERVICE_UNAVAILABLE, reason),
+        }
+    }
+
+    pub(super) fn metrics(&self) -> Response<Body> {
+        let mut response = Response::new(full(self.metrics.encode()));
+        let headers = response.headers_mut();
+        let text = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(text));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+/// Whether every log can commit and journal, or what it cannot.
+pub fn readiness(registry: &Registry) -> Result<(), &'static str> {
+    if registry.is_read_only() {
+        return Ok(());
+    }
+    if !registry.can_commit() {
+        return Err("nothing can be committed until a restart");
+    }
+    if !registry.can_sign() {
+        return Err("the head journal cannot be written");
+    }
+    Ok(())
+}
+
+/// The logs' gauges, read at each scrape.
+#[derive(Debug)]
+pub struct RegistryGauges {
+    pub registry: Registry,
+    pub reads: Arc<Reads>,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl LogGauges for RegistryGauges {
+    fn log_gauges(&self) -> Vec<LogGauge> {
+        let now = self.clock.unix_ms();
+        let logs = self.registry.list(None, usize::MAX);
+        let gauge = |log: &crate::log::Log| {
+            let published = log.published();
+            let age = Duration::from_millis(now.saturating_sub(published.published_ms));
+            let indexed = self.reads.engine().leaf_indexed_to(log.id());
+            LogGauge {
+                name: log.name().as_str().to_owned(),
+                tree_size: log.tree().head.size.get(),
+                published_size: published.head.size.get(),
+                published_age_seconds: age.as_secs_f64(),
+                indexed_size: indexed.map_or(0, merkle::TreeSize::get),
+            }
+        };
+        logs.iter().map(gauge).collect()
+    }
+
+    fn queued(&self) -> (u64, u64) {
+        let (entries, bytes) = self.registry.queued();
+        let of = |count| u64::try_from(count).unwrap_or(u64::MAX);
+        (of(entries), of(bytes))
+    }
+}

@@ -1,2 +1,136 @@
-//! placeholder
-fn main() {}
+//! `cairn-server`: see `cairn-server --help`.
+
+mod offline;
+
+use std::process::ExitCode;
+
+use log_server::config::{self, Command, Config};
+use log_server::server::{DEFAULT_LOG, Server};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The exit status of a refusal to start, and of a command that could not run.
+const REFUSED: u8 = 2;
+
+fn main() -> ExitCode {
+    let variable = |name: &str| std::env::var(name).ok();
+    let command = match config::parse(std::env::args_os(), variable) {
+        Ok(command) => command,
+        Err(config::Refusal::CommandLine(error)) => return output::command_line(&error),
+        Err(config::Refusal::Config(error)) => return output::refusal(&error),
+    };
+    output::log_to_stderr();
+    match run(command) {
+        Ok(code) => code,
+        Err(error) => output::refusal(&*error),
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(config) => {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(worker_threads(config.worker_threads))
+                .enable_all()
+                .build()?;
+            let code = runtime.block_on(serve(&config));
+            runtime.shutdown_background();
+            code
+        }
+        Command::Fsck(config) => offline::fsck(&config),
+        Command::Backup { config, out } => offline::backup(&config, &out),
+        Command::Restore { config, from, expect } => {
+            offline::restore(&config, &from, expect.as_deref())
+        }
+        Command::Recover { config } => offline::recover(&config),
+        Command::Retire { config, log } => offline::retire(&config, &log),
+    }
+}
+
+/// With few cores one is left to the commit and journal threads.
+fn worker_threads(setting: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    match (setting, cores) {
+        (0, 1) => 1,
+        (0, 2..=4) => cores - 1,
+        (0, _) => cores,
+        (threads, _) => threads,
+    }
+}
+
+async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut server = Server::start(config).await?;
+    output::started(&server, config);
+    tokio::select! {
+        () = stopped(&mut interrupt, &mut terminate) => {}
+        fatal = server.fatal() => {
+            output::say(&format!("the process must end: {fatal:?}; restart it to recover"));
+            return Ok(ExitCode::from(u8::try_from(fatal.exit_code()).unwrap_or(u8::MAX)));
+        }
+    }
+    output::say("stopping; a second signal stops at once");
+    let registry = server.registry().clone();
+    tokio::select! {
+        () = server.stop() => output::say("stopped"),
+        () = stopped(&mut interrupt, &mut terminate) => {
+            registry.shutdown().await;
+            output::say("stopped at once");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn stopped(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// The only code of this binary that prints: results on stdout, everything else on stderr.
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "one module prints, this one")]
+mod output {
+    use super::{Config, DEFAULT_LOG, ExitCode, REFUSED, Server};
+    use std::io::Write as _;
+
+    pub(super) fn log_to_stderr() {
+        let filter = tracing_subscriber::EnvFilter::try_from_env("CAIRN_LOG")
+            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
+
+    /// Clap's own answer: help and the version are results, the rest is a refusal.
+    pub(super) fn command_line(error: &clap::Error) -> ExitCode {
+        drop(error.print());
+        if error.use_stderr() { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS }
+    }
+
+    /// The reason is the last line of stderr.
+    pub(super) fn refusal(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+        eprintln!("cairn-server: {error}");
+        ExitCode::from(REFUSED)
+    }
+
+    pub(super) fn say(line: &str) {
+        eprintln!("{line}");
+    }
+
+    pub(super) fn started(server: &Server, config: &Config) {
+        let url = format!("http://{}", server.address());
+        println!("listening on {url}");
+        // Whoever waits for the line reads a pipe.
+        drop(std::io::stdout().flush());
+        eprintln!("data in {}", config.data_dir.display());
+        if server.is_first_start() {
+            eprintln!("a first start: made a log named {DEFAULT_LOG:?} and its keys. What to do next:");
+            eprintln!("  cairn --server {url} log show {DEFAULT_LOG}");
+            eprintln!("  echo hello | cairn --server {url} append {DEFAULT_LOG} --lines --receipt signed --out receipts");
+            let vkey = config.keys_dir().join(format!("{DEFAULT_LOG}.vkey"));
+            eprintln!("  give {} to whoever verifies", vkey.display());
+        }
+    }
+}

@@ -372,10 +372,6 @@ impl Observer for Metrics {
         self.refused(if ambiguous { "OUTCOME_UNKNOWN" } else { "NOT_COMMITTED" });
     }
 
-    fn queue_full(&self, _log: &LogName) {
-        self.refused("QUEUE_FULL");
-    }
-
     fn journaled(&self, _heads: usize, took: Duration) {
         self.journal_synced(took);
     }

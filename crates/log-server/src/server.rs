@@ -1,1 +1,448 @@
-//! Placeholder.
+//! The server put together: storage, logs, services, and one port for gRPC and HTTP.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use log_proto::log_v1::log_service_server::LogServiceServer;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tonic::server::NamedService;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+use tower::ServiceBuilder;
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::http::encoding::Encoder;
+use crate::http::ops::{Ops, RegistryGauges, readiness};
+use crate::http::Http;
+use crate::log::read::Reads;
+use crate::log::{
+    CreateError, CreateLog, Fatal, Registry, RegistryOptions, leaf_index,
+    StartError as RegistryError,
+};
+use crate::metrics::Metrics;
+use crate::middleware::deadline::DeadlineLayer;
+use crate::middleware::limits::{Limits, LimitsLayer};
+use crate::middleware::load_shed::LoadShedLayer;
+use crate::middleware::observe::ObserveLayer;
+use crate::middleware::panic_guard::PanicGuardLayer;
+use crate::middleware::request_id::RequestIdLayer;
+use crate::middleware::{Body, Protocol};
+use crate::service::{MESSAGE_BYTES_MAX, Service, status};
+use crate::storage::rocksdb::RocksEngine;
+use crate::storage::{Engine, StorageError};
+use crate::tasks;
+
+/// The log that a first start makes.
+pub const DEFAULT_LOG: &str = "default";
+/// The gRPC health name of witnessed receipts: it fails alone, as stale witnesses never stop appends.
+pub const WITNESSED_HEALTH: &str = "cairn.log.v1.LogService/witnessed";
+/// How often readiness is looked at for the gRPC health service.
+const HEALTH_INTERVAL: Duration = Duration::from_millis(500);
+/// What a client may send of one call, and of all calls of a connection, before it must wait.
+const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
+/// Calls of one HTTP/2 connection at a time.
+const CONNECTION_STREAMS_MAX: u32 = 1_024;
+/// How long an HTTP/1 client may take to send its headers.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why the server does not start. Nothing was answered.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("storage: {0}")]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error("log {DEFAULT_LOG} cannot be made: {0}")]
+    DefaultLog(#[from] CreateError),
+    #[error("{listen}: {source}", )]
+    Listen { listen: SocketAddr, source: std::io::Error },
+    #[error("the reflection service cannot be built: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    #[error("no random bytes: {0}")]
+    Random(getrandom::Error),
+}
+
+/// A server that serves.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    first_start: bool,
+    registry: Registry,
+    metrics: Arc<Metrics>,
+    health: HealthReporter,
+    stopping: CancellationToken,
+    accepting: tokio::task::JoinHandle<Option<()>>,
+    fatal: tokio::sync::watch::Receiver<Option<Fatal>>,
+}
+
+impl Server {
+    /// Opens the store and its logs, checks them, and opens the port. Makes the log `default` where there
+    /// is none at all.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        let engine: Arc<dyn Engine> = Arc::new(open_engine(config)?);
+        Self::start_on(config, engine, Arc::new(SystemClock::new())).await
+    }
+
+    /// As [`Self::start`], on an engine and a clock that are there already.
+    pub async fn start_on(
+        config: &Config,
+        engine: Arc<dyn Engine>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        let metrics = Arc::new(Metrics::new());
+        let (on_fatal, fatal) = tokio::sync::watch::channel(None);
+        let options = RegistryOptions {
+            engine: Arc::clone(&engine),
+            clock: Arc::clone(&clock),
+            limits: config.limits.clone(),
+            keys_dir: config.keys_dir(),
+            heads_dir: config.heads_dir.clone(),
+            hostname: gethostname::gethostname().to_string_lossy().into_owned(),
+            read_only: config.read_only,
+            adopt_journal: config.adopt_journal,
+            observer: Arc::<Metrics>::clone(&metrics),
+            on_fatal: Arc::new(move |fatal| {
+                on_fatal.send_replace(Some(fatal));
+            }),
+        };
+        let registry = tokio::task::block_in_place(|| Registry::open(options))?;
+        let first_start = registry.is_empty() && !config.read_only;
+        if first_start {
+            create_default(&registry).await?;
+        }
+        let reads = Arc::new(Reads::new(engine, config.tile_cache_bytes));
+        metrics.collect_logs(Arc::new(RegistryGauges {
+            registry: registry.clone(),
+            reads: Arc::clone(&reads),
+            clock: Arc::clone(&clock),
+        }));
+        let stopping = CancellationToken::new();
+        follow_leaves(config, &registry, &reads, clock, &stopping);
+        let service = Service::new(
+            registry.clone(),
+            reads,
+            Arc::clone(&metrics),
+            config.service,
+            stopping.clone(),
+        );
+        let ops = Ops::new(registry.clone(), Arc::clone(&metrics));
+        let http = Http::new(service.clone(), Encoder::new(config.bundle_cache_bytes), ops);
+        let health = HealthReporter::new();
+        let health_server = HealthServer::new(HealthService::from_health_reporter(health.clone()));
+        report_health(&health, registry.clone(), &stopping).await;
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(log_proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()?;
+        let log = LogServiceServer::new(service).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let handler = Handler { log, health: health_server, reflection, http };
+        let prefix = getrandom::u32().map_err(StartError::Random)?;
+        let stack = stack(config, &metrics, prefix, handler);
+
+        let refused = |source| StartError::Listen { listen: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        let port = Port {
+            listener,
+            connections: Arc::new(Semaphore::new(config.connections_max)),
+            header_bytes_max: config.header_bytes_max,
+            shutdown_timeout: config.shutdown_timeout,
+            stopping: stopping.clone(),
+        };
+        let accepting = tasks::spawn("accept", port.serve(stack));
+        Ok(Self { address, first_start, registry, metrics, health, stopping, accepting, fatal })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// There was no log at all, and `default` was made.
+    pub fn is_first_start(&self) -> bool {
+        self.first_start
+    }
+
+    /// The logs.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Completes when the process must end, with the reason.
+    pub async fn fatal(&self) -> Fatal {
+        let mut fatal = self.fatal.clone();
+        loop {
+            let now = *fatal.borrow_and_update();
+            if let Some(fatal) = now {
+                return fatal;
+            }
+            if fatal.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Stops: no new connection, requests in flight end, what is queued is committed, heads are signed and
+    /// published. Dropping this future, and calling [`Registry::shutdown`] again, stops at once; nothing
+    /// that was acknowledged is lost either way.
+    pub async fn stop(&mut self) {
+        self.health.set_service_status("", ServingStatus::NotServing).await;
+        self.stopping.cancel();
+        // A panic of the task was logged where it happened.
+        drop((&mut self.accepting).await);
+        self.registry.shutdown().await;
+    }
+}
+
+fn open_engine(config: &Config) -> Result<RocksEngine, StorageError> {
+    let path = config.db_dir();
+    tokio::task::block_in_place(|| {
+        if config.read_only {
+            RocksEngine::open_read_only(&path, &config.storage)
+        } else {
+            RocksEngine::open(&path, &config.storage)
+        }
+    })
+}
+
+async fn create_default(registry: &Registry) -> Result<(), CreateError> {
+    let name = DEFAULT_LOG.to_owned();
+    let create = CreateLog { name, origin: None, deduplicate_entries: false };
+    registry.create(create).await.map(drop)
+}
+
+fn follow_leaves(
+    config: &Config,
+    registry: &Registry,
+    reads: &Arc<Reads>,
+    clock: Arc<dyn Clock>,
+    stopping: &CancellationToken,
+) {
+    if config.read_only {
+        return;
+    }
+    let rate = config.leaf_index_busy_rate;
+    let follow = leaf_index::follow(registry.clone(), Arc::clone(reads), clock, rate);
+    let stopping = stopping.clone();
+    // It ends when the server stops.
+    drop(tasks::spawn("leaf-index", async move {
+        stopping.run_until_cancelled(follow).await;
+    }));
+}
+
+/// Sets the health names now, and keeps them up to date until the server stops.
+async fn report_health(health: &HealthReporter, registry: Registry, stopping: &CancellationToken) {
+    let log = <LogServiceServer<Service> as NamedService>::NAME;
+    health.set_service_status(WITNESSED_HEALTH, ServingStatus::NotServing).await;
+    health.set_service_status(log, serving(&registry)).await;
+    health.set_service_status("", serving(&registry)).await;
+    let (health, stopping) = (health.clone(), stopping.clone());
+    let stopped = stopping.clone();
+    let watch = async move {
+        let mut before = serving(&registry);
+        while !stopped.is_cancelled() {
+            tokio::time::sleep(HEALTH_INTERVAL).await;
+            let now = serving(&registry);
+            if now != before {
+                health.set_service_status(log, now).await;
+                health.set_service_status("", now).await;
+                before = now;
+            }
+        }
+    };
+    // It ends when the server stops.
+    drop(tasks::spawn("health", async move {
+        stopping.run_until_cancelled(watch).await;
+    }));
+}
+
+fn serving(registry: &Registry) -> ServingStatus {
+    match readiness(registry) {
+        Ok(()) => ServingStatus::Serving,
+        Err(_) => ServingStatus::NotServing,
+    }
+}
+
+/// What a request passes, outermost first, and its handler at the end.
+fn stack<H, B>(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    request_id_prefix: u32,
+    handler: H,
+) -> impl tower::Service<
+    Request<B>,
+    Response = Response<Body>,
+    Error = Infallible,
+    Future: Send + 'static,
+> + Clone
++ Send
++ 'static
+where
+    H: tower::Service<Request<B>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    H::Future: Send + 'static,
+    B: 'static,
+{
+    let limits = Limits {
+        header_bytes_max: config.header_bytes_max,
+        http_body_bytes_max: u64::try_from(crate::log::ENTRY_BYTES_MAX).unwrap_or(u64::MAX),
+    };
+    ServiceBuilder::new()
+        .layer(PanicGuardLayer::new(Arc::clone(metrics)))
+        .layer(RequestIdLayer::new(request_id_prefix))
+        .layer(ObserveLayer::new(Arc::clone(metrics)))
+        .layer(LimitsLayer::new(limits))
+        .layer(LoadShedLayer::new(config.requests_max))
+        .layer(DeadlineLayer::new(config.http_timeout))
+        .service(handler)
+}
+
+/// Sends a request to the service its path names. gRPC paths never reach the HTTP routes.
+#[derive(Clone)]
+struct Handler<R> {
+    log: LogServiceServer<Service>,
+    health: HealthServer<HealthService>,
+    reflection: R,
+    http: Http,
+}
+
+impl<R, B> tower::Service<Request<B>> for Handler<R>
+where
+    R: tower::Service<Request<B>, Response = Response<Body>, Error = Infallible>,
+    R::Future: Send + 'static,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + std::fmt::Display + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // None of the services has to be waited for: each bounds itself when it is called.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let path = request.uri().path();
+        if path.starts_with("/cairn.log.v1.LogService/") {
+            return self.log.call(request);
+        }
+        if path.starts_with("/grpc.health.v1.Health/") {
+            return self.health.call(request);
+        }
+        if path.starts_with("/grpc.reflection.v1.ServerReflection/") {
+            return Box::pin(self.reflection.call(request));
+        }
+        if Protocol::of(request.headers()) == Protocol::Grpc {
+            let refusal = status::no_such_path().into_http();
+            return Box::pin(std::future::ready(Ok(refusal)));
+        }
+        let http = self.http.clone();
+        Box::pin(async move { Ok(http.answer(request).await) })
+    }
+}
+
+/// The open port.
+struct Port {
+    listener: TcpListener,
+    /// One permit for each connection that may be open; the rest waits in the system's queue.
+    connections: Arc<Semaphore>,
+    header_bytes_max: usize,
+    shutdown_timeout: Duration,
+    stopping: CancellationToken,
+}
+
+impl Port {
+    /// Accepts until the server stops, then lets requests in flight end.
+    async fn serve<S>(self, stack: S)
+    where
+        S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        let builder = connection_builder(self.header_bytes_max);
+        let graceful = GracefulShutdown::new();
+        while let Some((stream, permit)) = self.next().await {
+            // Small answers must not wait for the acknowledgement of the ones before.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "a connection keeps Nagle's algorithm");
+            }
+            let service = TowerToHyperService::new(stack.clone());
+            let connection = builder.serve_connection(TokioIo::new(stream), service);
+            let connection = graceful.watch(connection.into_owned());
+            drop(tasks::spawn("connection", async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+                drop(permit);
+            }));
+        }
+        drop(self.listener);
+        let ended = tokio::time::timeout(self.shutdown_timeout, graceful.shutdown()).await;
+        if ended.is_err() {
+            tracing::warn!("requests in flight did not end in time");
+        }
+    }
+
+    async fn next(&self) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+        let accept = async {
+            let permit = Arc::clone(&self.connections).acquire_owned().await;
+            let permit = permit.expect("the semaphore is never closed");
+            loop {
+                match self.listener.accept().await {
+                    Ok((stream, _)) => return (stream, permit),
+                    Err(error) => {
+                        // Out of files, or the caller is gone already: neither is cured by haste.
+                        tracing::warn!(%error, "a connection was not accepted");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                }
+            }
+        };
+        self.stopping.run_until_cancelled(accept).await
+    }
+}
+
+fn connection_builder(header_bytes_max: usize) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // Twice the limit: what is over it, but not absurd, gets an answer that says so.
+    let header_list = u32::try_from(header_bytes_max.saturating_mul(2)).unwrap_or(u32::MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(CONNECTION_STREAMS_MAX)
+        .max_header_list_size(header_list);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(header_bytes_max.saturating_mul(2).max(64 * 1024));
+    builder
+}

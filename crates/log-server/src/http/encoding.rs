@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, header};
 use tokio::sync::Semaphore;
 
 use crate::storage::LogId;
@@ -198,17 +198,15 @@ impl Encoder {
     }
 }
 
-/// Used by tests of other modules to send the header.
-#[cfg(test)]
-pub(super) fn accept(value: &'static str) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
-    headers
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn accept(value: &'static str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT_ENCODING, http::HeaderValue::from_static(value));
+        headers
+    }
 
     #[test]
     fn the_best_accepted_encoding_is_chosen() {

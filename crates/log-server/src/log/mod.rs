@@ -46,6 +46,11 @@ mod registry;
 mod start;
 mod state;
 
+pub mod read;
+pub mod tile_cache;
+
+pub mod leaf_index;
+
 pub mod invariants;
 pub mod observe;
 

@@ -78,6 +78,15 @@ impl Service {
         Self { shared: Arc::new(shared) }
     }
 
+    /// Counts a refusal by its reason.
+    fn answer<T>(&self, answer: Result<T, Status>) -> Result<Response<T>, Status> {
+        if let Err(refusal) = &answer {
+            let reason = status::reason_of(refusal).unwrap_or_default();
+            self.shared.metrics.refused(status::known_reason(&reason));
+        }
+        answer.map(Response::new)
+    }
+
     /// The log a call names.
     pub(crate) fn log(&self, name: &str) -> Result<Log, Status> {
         if let Some(log) = self.shared.registry.log(name) {
@@ -103,111 +112,111 @@ impl LogService for Service {
         &self,
         request: Request<pb::AppendRequest>,
     ) -> Result<Response<pb::AppendResponse>, Status> {
-        append::append(self, request).await.map(Response::new)
+        self.answer(append::append(self, request).await)
     }
 
     async fn append_batch(
         &self,
         request: Request<pb::AppendBatchRequest>,
     ) -> Result<Response<pb::AppendBatchResponse>, Status> {
-        append::append_batch(self, request).await.map(Response::new)
+        self.answer(append::append_batch(self, request).await)
     }
 
     async fn append_stream(
         &self,
         request: Request<Streaming<pb::AppendStreamRequest>>,
     ) -> Result<Response<Self::AppendStreamStream>, Status> {
-        append_stream::open(self, request.into_inner()).map(Response::new)
+        self.answer(append_stream::open(self, request.into_inner()))
     }
 
     async fn get_receipt(
         &self,
         request: Request<pb::GetReceiptRequest>,
     ) -> Result<Response<pb::GetReceiptResponse>, Status> {
-        append::get_receipt(self, request).await.map(Response::new)
+        self.answer(append::get_receipt(self, request).await)
     }
 
     async fn get_checkpoint(
         &self,
         request: Request<pb::GetCheckpointRequest>,
     ) -> Result<Response<pb::GetCheckpointResponse>, Status> {
-        read::get_checkpoint(self, request.into_inner()).map(Response::new)
+        self.answer(read::get_checkpoint(self, request.into_inner()))
     }
 
     async fn list_checkpoints(
         &self,
         request: Request<pb::ListCheckpointsRequest>,
     ) -> Result<Response<pb::ListCheckpointsResponse>, Status> {
-        read::list_checkpoints(self, request.into_inner()).await.map(Response::new)
+        self.answer(read::list_checkpoints(self, request.into_inner()).await)
     }
 
     async fn watch_checkpoints(
         &self,
         request: Request<pb::WatchCheckpointsRequest>,
     ) -> Result<Response<Self::WatchCheckpointsStream>, Status> {
-        stream::watch_checkpoints(self, request.into_inner()).map(Response::new)
+        self.answer(stream::watch_checkpoints(self, request.into_inner()))
     }
 
     async fn get_inclusion_proof(
         &self,
         request: Request<pb::GetInclusionProofRequest>,
     ) -> Result<Response<pb::GetInclusionProofResponse>, Status> {
-        read::inclusion(self, request.into_inner()).await.map(Response::new)
+        self.answer(read::inclusion(self, request.into_inner()).await)
     }
 
     async fn get_consistency_proof(
         &self,
         request: Request<pb::GetConsistencyProofRequest>,
     ) -> Result<Response<pb::GetConsistencyProofResponse>, Status> {
-        read::consistency(self, request.into_inner()).await.map(Response::new)
+        self.answer(read::consistency(self, request.into_inner()).await)
     }
 
     async fn get_batch_inclusion_proof(
         &self,
         request: Request<pb::GetBatchInclusionProofRequest>,
     ) -> Result<Response<pb::GetBatchInclusionProofResponse>, Status> {
-        read::batch_inclusion(self, request.into_inner()).await.map(Response::new)
+        self.answer(read::batch_inclusion(self, request.into_inner()).await)
     }
 
     async fn get_entries(
         &self,
         request: Request<pb::GetEntriesRequest>,
     ) -> Result<Response<Self::GetEntriesStream>, Status> {
-        stream::get_entries(self, request.into_inner()).await.map(Response::new)
+        self.answer(stream::get_entries(self, request.into_inner()).await)
     }
 
     async fn lookup_entry(
         &self,
         request: Request<pb::LookupEntryRequest>,
     ) -> Result<Response<pb::LookupEntryResponse>, Status> {
-        read::lookup(self, request.into_inner()).await.map(Response::new)
+        self.answer(read::lookup(self, request.into_inner()).await)
     }
 
     async fn create_log(
         &self,
         request: Request<pb::CreateLogRequest>,
     ) -> Result<Response<pb::CreateLogResponse>, Status> {
-        admin::create_log(self, request.into_inner()).await.map(Response::new)
+        self.answer(admin::create_log(self, request.into_inner()).await)
     }
 
     async fn get_log(
         &self,
         request: Request<pb::GetLogRequest>,
     ) -> Result<Response<pb::GetLogResponse>, Status> {
-        admin::get_log(self, request.into_inner()).map(Response::new)
+        self.answer(admin::get_log(self, request.into_inner()))
     }
 
     async fn list_logs(
         &self,
         request: Request<pb::ListLogsRequest>,
     ) -> Result<Response<pb::ListLogsResponse>, Status> {
-        admin::list_logs(self, request.into_inner()).map(Response::new)
+        self.answer(admin::list_logs(self, request.into_inner()))
     }
 
     async fn freeze_log(
         &self,
         request: Request<pb::FreezeLogRequest>,
     ) -> Result<Response<pb::FreezeLogResponse>, Status> {
-        admin::freeze_log(self, request.into_inner()).await.map(Response::new)
+        self.answer(admin::freeze_log(self, request.into_inner()).await)
     }
 }

@@ -258,6 +258,10 @@ impl IntoStatus for SignError {
         let message = self.to_string();
         let refusal = match self {
             Self::BeyondSize { .. } => Refusal::new(Code::OutOfRange, ErrorReason::BeyondSize),
+            Self::KeyFailed => {
+                tracing::error!("a private key does not sign");
+                return internal();
+            }
             Self::JournalUnavailable => {
                 Refusal::new(Code::Unavailable, ErrorReason::JournalUnavailable)
                     .retry(RETRY_RESTART)

@@ -1,0 +1,196 @@
+//! The command line: subcommands, and a flag for each setting.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::PossibleValue;
+use clap::{Arg, ArgAction, ArgMatches};
+
+use super::{Config, ConfigError, Kind, Origin, SETTINGS, Values};
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub enum Command {
+    Serve(Box<Config>),
+    Fsck(Box<Config>),
+    Backup { config: Box<Config>, out: PathBuf },
+    Restore { config: Box<Config>, from: PathBuf, expect: Option<PathBuf> },
+    Recover { config: Box<Config> },
+    Retire { config: Box<Config>, log: String },
+}
+
+/// Reads the arguments, the file they name and the environment. `Err(Ok(_))` is clap's own answer: help,
+/// the version, or an unknown flag.
+pub fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Command, Refusal> {
+    let matches = command_line().try_get_matches_from(arguments)?;
+    let (name, matches) = match matches.subcommand() {
+        Some((name, below)) => (name, below),
+        None => ("serve", &matches),
+    };
+    let mut values = Values::default();
+    if let Some(path) = matches.get_one::<String>("config") {
+        values.read_file(path.as_ref())?;
+    } else if let Some(path) = variable("CAIRN_CONFIG") {
+        values.read_file(path.as_ref())?;
+    }
+    values.read_environment(&variable)?;
+    read_flags(matches, &mut values)?;
+    let config = Box::new(values.config(&variable)?);
+    let path = |name: &str| matches.get_one::<String>(name).map(PathBuf::from);
+    let needed = |name: &'static str| path(name).ok_or(ConfigError::MissingFlag { flag: name });
+    Ok(match name {
+        "fsck" => Command::Fsck(config),
+        "backup" => Command::Backup { config, out: needed("out")? },
+        "restore" => Command::Restore { config, from: needed("from")?, expect: path("expect") },
+        "recover" if matches.get_flag("truncate-wal") => Command::Recover { config },
+        "recover" => return Err(ConfigError::MissingFlag { flag: "truncate-wal" }.into()),
+        "retire" => {
+            let log = matches.get_one::<String>("log").cloned().unwrap_or_default();
+            Command::Retire { config, log }
+        }
+        _ => Command::Serve(config),
+    })
+}
+
+/// Why there is no command to run.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Help or the version, which are no failure, or flags that do not parse.
+    #[error(transparent)]
+    CommandLine(#[from] clap::Error),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+fn read_flags(matches: &ArgMatches, values: &mut Values) -> Result<(), ConfigError> {
+    for setting in SETTINGS {
+        let given = matches.try_get_one::<String>(setting.key).ok().flatten();
+        if let Some(value) = given {
+            values.set(setting, value.clone(), Origin::Flag)?;
+        }
+    }
+    Ok(())
+}
+
+/// The settings of folders and of the database, which every subcommand takes.
+const SHARED: [&str; 5] =
+    ["data_dir", "heads_dir", "block_cache_bytes", "wal_bytes_max", "memtable_bytes"];
+
+fn command_line() -> clap::Command {
+    let serve = "Serves the logs (the default)";
+    let base = clap::Command::new("cairn-server")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A transparency log: append over gRPC, prove every entry, verify offline")
+        .args_conflicts_with_subcommands(true)
+        .args(setting_flags(|_| true))
+        .arg(config_flag());
+    let offline = |name: &'static str, about: &'static str| {
+        clap::Command::new(name)
+            .about(about)
+            .args(setting_flags(|key| SHARED.contains(&key)))
+            .arg(config_flag())
+    };
+    base.subcommand(
+        clap::Command::new("serve").about(serve).args(setting_flags(|_| true)).arg(config_flag()),
+    )
+    .subcommand(offline("fsck", "Re-reads and re-hashes everything: exit 0 clean, 1 damaged, 2 could not run"))
+    .subcommand(offline("backup", "Takes a consistent copy of the database").arg(
+        value("out", "DIR", "Where to write it; must not exist").required(true),
+    ))
+    .subcommand(
+        offline("restore", "Puts a backup in place of an absent database, after checking it")
+            .arg(value("from", "DIR", "The backup").required(true))
+            .arg(value("expect", "FILE", "The newest checkpoint anyone knows: older data is refused")),
+    )
+    .subcommand(
+        offline("recover", "Reopens a database whose write-ahead log is corrupt").arg(
+            Arg::new("truncate-wal")
+                .long("truncate-wal")
+                .action(ArgAction::SetTrue)
+                .help("Give up everything from the first corrupt record on"),
+        ),
+    )
+    .subcommand(
+        offline("retire", "Gives up a log for good: it is read, and signs nothing any more")
+            .arg(Arg::new("log").value_name("LOG").required(true).help("Its name")),
+    )
+}
+
+fn config_flag() -> Arg {
+    value("config", "FILE", "Settings in TOML; see deploy/cairn-server.toml")
+}
+
+fn value(name: &'static str, placeholder: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(placeholder).help(help)
+}
+
+fn setting_flags(takes: impl Fn(&str) -> bool) -> Vec<Arg> {
+    let settings = SETTINGS.iter().filter(|setting| takes(setting.key));
+    let flag = |setting: &'static super::Setting| {
+        let arg = Arg::new(setting.key).long(setting.flag_name()).help(setting.help);
+        match setting.kind {
+            // `--read-only` alone means true.
+            Kind::Flag => arg
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("true")
+                .value_parser([PossibleValue::new("true"), PossibleValue::new("false")]),
+            Kind::Address => arg.value_name("ADDR"),
+            Kind::Path => arg.value_name("DIR"),
+            Kind::Number { .. } => arg.value_name("N"),
+        }
+    };
+    settings.map(flag).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<Command, Refusal> {
+        let arguments = std::iter::once("cairn-server").chain(arguments.iter().copied());
+        let home = |name: &str| (name == "HOME").then(|| "/home/a".to_owned());
+        parse(arguments.map(OsString::from), home)
+    }
+
+    #[test]
+    fn serving_is_the_default() {
+        let Ok(Command::Serve(config)) = parsed(&["--listen", "127.0.0.1:0", "--read-only"]) else {
+            panic!("flags of serve are taken without its name");
+        };
+        assert!(config.read_only);
+        assert_eq!(config.listen.port(), 0);
+        assert!(matches!(parsed(&["serve", "--logs-max", "3"]), Ok(Command::Serve(_))));
+        assert!(matches!(parsed(&[]), Ok(Command::Serve(_))));
+    }
+
+    #[test]
+    fn subcommands_take_the_data_folder() {
+        let Ok(Command::Retire { config, log }) = parsed(&["retire", "--data-dir", "/d", "a"])
+        else {
+            panic!("retire takes a folder and a log");
+        };
+        assert_eq!((config.data_dir, log.as_str()), (PathBuf::from("/d"), "a"));
+        assert!(matches!(parsed(&["fsck"]), Ok(Command::Fsck(_))));
+        assert!(matches!(parsed(&["backup", "--out", "b"]), Ok(Command::Backup { .. })));
+        assert!(matches!(parsed(&["recover", "--truncate-wal"]), Ok(Command::Recover { .. })));
+    }
+
+    #[test]
+    fn what_is_unknown_or_missing_is_refused() {
+        for arguments in [
+            &["--no-such"][..],
+            &["fsck", "--listen", "127.0.0.1:0"],
+            &["backup"],
+            &["recover"],
+            &["retire"],
+            &["--logs-max", "0"],
+            &["--listen", "nowhere"],
+        ] {
+            assert!(parsed(arguments).is_err(), "{arguments:?}");
+        }
+    }
+}

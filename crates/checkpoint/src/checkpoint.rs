@@ -190,8 +190,8 @@ impl SignedCheckpoint {
         Ok(Self { note: note.into_owned(), checkpoint })
     }
 
-    /// The same checkpoint with more signature lines (each ended) behind its own: a witness's answer
-    /// is parsed so.
+    /// The same checkpoint with more signature lines (each ended) behind its own: a witness's
+    /// answer is parsed so.
     pub fn with_signature_lines(&self, lines: &[u8]) -> Result<Self, CheckpointError> {
         Self::parse(&[self.as_bytes(), lines].concat())
     }
@@ -226,9 +226,9 @@ impl SignedCheckpoint {
         self.note.signatures()
     }
 
-    /// Verifies every signature made by one of `keys`, and that at least one of those is the log's: its
-    /// key's name is the origin. Other keys, of witnesses for one, may be among `keys`; what they
-    /// signed is in [`VerifiedCheckpoint::signatures`].
+    /// Verifies every signature made by one of `keys`, and that at least one of those is the log's:
+    /// its key's name is the origin. Other keys, of witnesses for one, may be among `keys`; what
+    /// they signed is in [`VerifiedCheckpoint::signatures`].
     pub fn verify<K: Borrow<VerifierKey>>(
         &self,
         keys: &[K],

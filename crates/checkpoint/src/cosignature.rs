@@ -41,7 +41,8 @@ pub struct TimestampOutOfRange {
 impl Timestamp {
     /// The latest time there is.
     pub const MAX: Self = Self(u64::MAX >> 1);
-    /// Carried by ML-DSA-44 cosignatures that make no statement as to time, as those of subtrees must.
+    /// Carried by ML-DSA-44 cosignatures that make no statement as to time, as those of subtrees
+    /// must.
     pub const ZERO: Self = Self(0);
 
     /// Checks a time.

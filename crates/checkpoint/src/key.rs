@@ -179,9 +179,10 @@ enum Decoded {
 }
 
 impl VerifierKey {
-    /// Parses a vkey. Accepts the canonical form only: [`Display`](fmt::Display) gives the same text back.
+    /// Parses a vkey. Accepts the canonical form only: [`Display`](fmt::Display) gives the same
+    /// text back.
     ///
-    /// Costs one point decompression, or one expansion of an ML-DSA-44 key (some tens of microseconds).
+    /// Costs one point decompression, or one expansion of an ML-DSA-44 key.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         if text.len() > VKEY_BYTES_MAX {
             return Err(KeyError::TooLong { bytes: text.len() });
@@ -271,8 +272,8 @@ impl VerifierKey {
         self.0.id == id && self.0.name == *name
     }
 
-    /// Verifies the signature of a note's text (without key id). `checkpoint` is the parsed text, if it
-    /// is one: ML-DSA signs its fields, not its bytes. Gives the time of a cosignature.
+    /// Verifies the signature of a note's text (without key id). `checkpoint` is the parsed text,
+    /// if it is one: ML-DSA signs its fields, not its bytes. Gives the time of a cosignature.
     pub(crate) fn verify_text(
         &self,
         text: &str,
@@ -292,8 +293,8 @@ impl VerifierKey {
         if self.verify_raw(&message, signature) { Ok(Some(time)) } else { Err(BadSignature) }
     }
 
-    /// Verifies a bare signature over a message, with the stricter of Ed25519's rules: no small-order
-    /// points, no second encodings.
+    /// Verifies a bare signature over a message, with the stricter of Ed25519's rules: no
+    /// small-order points, no second encodings.
     pub(crate) fn verify_raw(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.0.decoded {
             Decoded::Ed25519(key) => ed25519_dalek::Signature::from_slice(signature)

@@ -5,15 +5,15 @@
 //! | [`note`] | <https://c2sp.org/signed-note@v1.0.0>: a text and its signature lines |
 //! | [`key`], [`private`] | verifier keys ("vkeys"), private keys and files of them |
 //! | [`checkpoint`] | <https://c2sp.org/tlog-checkpoint@v1.0.0>: a tree head as a note |
-//! | [`cosignature`] | <https://c2sp.org/tlog-cosignature>: timestamped statements, Ed25519 and ML-DSA-44 |
+//! | [`cosignature`] | <https://c2sp.org/tlog-cosignature>: Ed25519 and ML-DSA-44, timestamped |
 //! | [`proof`] | <https://c2sp.org/tlog-proof>: what proves one entry offline |
-//! | [`policy`] | <https://c2sp.org/tlog-policy>: which logs and which quorum of witnesses are trusted |
+//! | [`policy`] | <https://c2sp.org/tlog-policy>: which logs and which quorum are trusted |
 //! | [`witness`] | the request bodies of <https://c2sp.org/tlog-witness> |
 //!
-//! Nothing here reads a clock, a file, the network or a random number generator: times and seeds are
-//! passed in. Every parser checks limits first, then syntax, and accepts exactly one encoding of
-//! each value, so that what was parsed formats back to the same bytes. Bytes from outside give an
-//! error, never a panic.
+//! Nothing here reads a clock, a file, the network or a random number generator: times and seeds
+//! are passed in. Every parser checks limits first, then syntax, and accepts exactly one encoding
+//! of each value, so that what was parsed formats back to the same bytes. Bytes from outside give
+//! an error, never a panic.
 //!
 //! ```
 //! use checkpoint::{Checkpoint, KeyName, PrivateKey, SignedCheckpoint, Timestamp, sign};

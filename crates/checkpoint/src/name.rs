@@ -45,9 +45,9 @@ impl KeyName {
     }
 }
 
-/// The first line of a log's checkpoints: the log's identity. Non-empty, one line, at most 255 bytes.
-/// Logs of others may have spaces in it, so it is looser than a [`KeyName`]; our own logs take their
-/// origin from their key's name. Cloning is cheap.
+/// The first line of a log's checkpoints: the log's identity. Non-empty, one line, at most 255
+/// bytes. Logs of others may have spaces in it, so it is looser than a [`KeyName`]; our own logs
+/// take their origin from their key's name. Cloning is cheap.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin(Arc<str>);
 

@@ -6,8 +6,8 @@
 //! — <key name> base64(32-bit key id || signature)
 //! ```
 //!
-//! <https://c2sp.org/signed-note@v1.0.0>. The text means nothing until a trusted key has signed it, so
-//! it is only given out by types that say whether that was checked.
+//! <https://c2sp.org/signed-note@v1.0.0>. The text means nothing until a trusted key has signed it,
+//! so it is only given out by types that say whether that was checked.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -143,7 +143,8 @@ pub struct UnverifiedSignature<'a> {
 }
 
 impl<'a> UnverifiedNote<'a> {
-    /// Parses a note. Only one spelling of each note is accepted; the last empty line ends the text.
+    /// Parses a note. Only one spelling of each note is accepted; the last empty line ends the
+    /// text.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, NoteError> {
         let note = checked_text(bytes)?;
         if !note.ends_with('\n') {
@@ -184,8 +185,8 @@ impl<'a> UnverifiedNote<'a> {
         self.note.as_bytes()
     }
 
-    /// Verifies each signature made by one of `keys`; at least one must be. Signatures of unknown keys
-    /// are ignored, and one that fails under a known key refuses the note. Costs one signature
+    /// Verifies each signature made by one of `keys`; at least one must be. Signatures of unknown
+    /// keys are ignored, and one that fails under a known key refuses the note. Costs one signature
     /// verification for each line of a known key.
     pub fn verify<K: Borrow<VerifierKey>>(
         &self,

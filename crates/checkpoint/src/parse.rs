@@ -1,4 +1,5 @@
-//! What all the formats are made of: lines, decimal numbers, base64. Each accepts one spelling only.
+//! What all the formats are made of: lines, decimal numbers, base64. Each accepts one spelling
+//! only.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)]
 
@@ -105,7 +106,8 @@ pub(crate) fn base64_from<'a>(bytes: &[u8], buffer: &'a mut [u8]) -> &'a str {
     core::str::from_utf8(encoded).expect("base64 is ASCII")
 }
 
-/// Takes lines from the front of a text. A line is what a newline ends; the newline is not part of it.
+/// Takes lines from the front of a text. A line is what a newline ends; the newline is not part of
+/// it.
 #[derive(Debug, Clone)]
 pub(crate) struct Lines<'a> {
     rest: &'a str,

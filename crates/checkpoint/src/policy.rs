@@ -7,9 +7,9 @@
 //! quorum <name>|none
 //! ```
 //!
-//! <https://c2sp.org/tlog-policy>. Names and URLs are opaque octets. A line may only name what stands
-//! above it, so a policy has no cycles, and each name is a member of at most one group, so that a
-//! witness counts in one way only.
+//! <https://c2sp.org/tlog-policy>. Names and URLs are opaque octets. A line may only name what
+//! stands above it, so a policy has no cycles, and each name is a member of at most one group, so
+//! that a witness counts in one way only.
 
 mod parse;
 
@@ -222,8 +222,8 @@ impl Policy {
         self.checked(signed.verify_of_log(&self.keys, is_log))
     }
 
-    /// As [`Policy::verify`], with the log's keys known from elsewhere instead of the policy's: a log
-    /// that asks whether its own checkpoint may be published.
+    /// As [`Policy::verify`], with the log's keys known from elsewhere instead of the policy's: a
+    /// log that asks whether its own checkpoint may be published.
     pub fn verify_of_log<K: Borrow<VerifierKey>>(
         &self,
         signed: &SignedCheckpoint,

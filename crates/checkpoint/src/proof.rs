@@ -28,7 +28,8 @@ pub const PROOF_HASHES_MAX: usize = 63;
 /// Bytes of extra data a proof may carry.
 pub const EXTRA_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes a whole proof may have: the largest checkpoint, the largest extra data, 63 hashes, and room.
+/// Bytes a whole proof may have: the largest checkpoint, the largest extra data, 63 hashes, and
+/// room.
 pub const PROOF_BYTES_MAX: usize = NOTE_BYTES_MAX + EXTRA_BYTES_MAX / 3 * 4 + 4 * 1024;
 
 const HEADER: &str = "c2sp.org/tlog-proof@v1";
@@ -210,8 +211,8 @@ impl TlogProof {
         self.verify_inclusion(leaf, checkpoint)
     }
 
-    /// As [`TlogProof::verify`] with a checkpoint already verified, byte for byte the one in the proof.
-    /// Costs no signature.
+    /// As [`TlogProof::verify`] with a checkpoint already verified, byte for byte the one in the
+    /// proof. Costs no signature.
     pub fn verify_under(
         &self,
         leaf: &Hash,

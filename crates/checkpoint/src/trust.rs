@@ -9,7 +9,8 @@ use crate::policy::{Policy, QuorumError};
 /// Whom a verifier believes.
 #[derive(Debug, Clone)]
 pub enum Trust {
-    /// A checkpoint holds if a key of its log, whose name is the origin, is among these and has signed.
+    /// A checkpoint holds if a key of its log, whose name is the origin, is among these and has
+    /// signed.
     Keys(Vec<VerifierKey>),
     /// A checkpoint holds if a log of the policy and its quorum of witnesses have signed.
     Policy(Policy),

@@ -8,8 +8,9 @@
 //!                                    <signed checkpoint>
 //! ```
 //!
-//! Parsing checks what makes a request malformed (status 400). What a witness answers to a well-formed
-//! one depends on what it knows, and is its own to decide, an `old` beyond the checkpoint's size included.
+//! Parsing checks what makes a request malformed (status 400). What a witness answers to a
+//! well-formed one depends on what it knows, and is its own to decide, an `old` beyond the
+//! checkpoint's size included.
 
 use alloc::string::String;
 use alloc::vec::Vec;

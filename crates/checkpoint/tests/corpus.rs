@@ -1,5 +1,5 @@
-//! The seeds of the fuzz targets, through the same functions. Names say what is expected: `accept-*` by
-//! at least one parser of the target, `refuse-*` by none.
+//! The seeds of the fuzz targets, through the same functions. Names say what is expected:
+//! `accept-*` by at least one parser of the target, `refuse-*` by none.
 
 #![expect(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
 

@@ -29,7 +29,11 @@ fn texts() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn each_reads_what_the_other_writes(text in texts(), seed: [u8; 32], name in "[a-z./é-]{1,30}") {
+    fn each_reads_what_the_other_writes(
+        text in texts(),
+        seed: [u8; 32],
+        name in "[a-z./é-]{1,30}",
+    ) {
         let key = PrivateKey::ed25519(KeyName::new(&name).unwrap(), &seed);
         let vkey = key.verifier_key().to_string();
         let ours = sign_text(&text, &[&key]).unwrap();

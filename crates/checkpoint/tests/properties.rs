@@ -18,6 +18,10 @@ fn hashes(most: usize) -> impl Strategy<Value = Vec<Hash>> {
     prop::collection::vec(any::<[u8; 32]>().prop_map(Hash::from), 0..=most)
 }
 
+fn bytes() -> impl Strategy<Value = u8> {
+    prop_oneof![Just(b'\n'), Just(b' '), Just(b'0'), any::<u8>()]
+}
+
 fn kinds() -> impl Strategy<Value = KeyKind> {
     let pq = KeyKind::CosignatureMlDsa44;
     prop_oneof![Just(KeyKind::Ed25519), Just(KeyKind::CosignatureEd25519), Just(pq)]
@@ -73,7 +77,11 @@ proptest! {
     }
 
     #[test]
-    fn what_a_key_signs_it_verifies(checkpoint in checkpoints(), key in keys(), time in 0..=SIZE_MAX) {
+    fn what_a_key_signs_it_verifies(
+        checkpoint in checkpoints(),
+        key in keys(),
+        time in 0..=SIZE_MAX,
+    ) {
         let time = Timestamp::new(time).unwrap();
         let note = sign(&checkpoint, &[&key], time).unwrap();
         let parsed = UnverifiedNote::parse(&note).unwrap();
@@ -98,7 +106,12 @@ proptest! {
     }
 
     #[test]
-    fn bodies_format_back(old in 0..=SIZE_MAX, hashes in hashes(63), hash: [u8; 32], signed in signed()) {
+    fn bodies_format_back(
+        old in 0..=SIZE_MAX,
+        hashes in hashes(63),
+        hash: [u8; 32],
+        signed in signed(),
+    ) {
         let old = TreeSize::new(old).unwrap();
         let request = AddCheckpoint::new(old, hashes.clone(), signed.clone()).unwrap();
         prop_assert_eq!(&AddCheckpoint::parse(&request.format()).unwrap(), &request);
@@ -119,7 +132,7 @@ proptest! {
         hashes in hashes(3),
         at: prop::sample::Index,
         removed in 0usize..4,
-        inserted in prop::collection::vec(prop_oneof![Just(b'\n'), Just(b' '), Just(b'0'), any::<u8>()], 0..3),
+        inserted in prop::collection::vec(bytes(), 0..3),
     ) {
         let index = LeafIndex::new(5).unwrap();
         let proof = TlogProof::new(index, hashes.clone(), signed.clone()).unwrap().format();

@@ -225,7 +225,8 @@ fn an_add_checkpoint_body_has_one_spelling() {
     let bytes = BODY_BYTES_MAX + 1;
     assert_eq!(parse(&"a".repeat(bytes)), BodyError::TooLarge { bytes });
     assert_eq!(AddCheckpoint::parse(b"\xff"), Err(BodyError::NotUtf8 { offset: 0 }));
-    // Beyond the checkpoint's size is for the witness to answer, after it has checked the signatures.
+    // Beyond the checkpoint's size is for the witness to answer, after it has checked the
+    // signatures.
     let old = body.replacen("old 4", "old 8", 1);
     assert_eq!(AddCheckpoint::parse(old.as_bytes()).unwrap().old().get(), 8);
     let proof = vec![Hash::from([0; 32]); 64];

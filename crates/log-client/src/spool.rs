@@ -173,14 +173,15 @@ impl Spool {
         if frames.is_empty() {
             return Ok(());
         }
-        let bytes = length(&frames);
+        let added = length(&frames);
+        let bytes = if self.must_begin_segment() { added + MAGIC_BYTES } else { added };
         let bytes_max = self.options.bytes_max;
         if self.bytes().saturating_add(bytes) > bytes_max {
             return Err(SpoolError::Full { bytes, bytes_max });
         }
         self.write(&frames).inspect_err(|_| self.abandon_writer())?;
         let segment = self.segments.back_mut().expect("`write` opened a segment");
-        segment.bytes += bytes;
+        segment.bytes += added;
         segment.entries += entries.len();
         Ok(())
     }
@@ -230,11 +231,7 @@ impl Spool {
     /// The `fdatasync` is the commit point: a crash before it leaves a tail that the next opening cuts
     /// off, unless it happens to be whole.
     fn write(&mut self, frames: &[u8]) -> Result<(), SpoolError> {
-        let full = self
-            .segments
-            .back()
-            .is_some_and(|segment| segment.bytes >= self.options.segment_bytes);
-        if self.writer.is_none() || full {
+        if self.must_begin_segment() {
             self.begin_segment()?;
         }
         let number = self.segments.back().expect("a writer has its segment").number;
@@ -242,6 +239,11 @@ impl Spool {
         let file = self.writer.as_mut().expect("begun above");
         file.write_all(frames).map_err(io_error("write", &path))?;
         file.sync_data().map_err(io_error("sync", &path))
+    }
+
+    fn must_begin_segment(&self) -> bool {
+        let full = |segment: &Segment| segment.bytes >= self.options.segment_bytes;
+        self.writer.is_none() || self.segments.back().is_some_and(full)
     }
 
     fn begin_segment(&mut self) -> Result<(), SpoolError> {

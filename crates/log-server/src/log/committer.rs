@@ -73,6 +73,11 @@ impl CommitterInbox {
         self.bell.ring();
     }
 
+    /// Whether the committer still takes logs.
+    pub(super) fn is_running(&self) -> bool {
+        self.stop() == RUN
+    }
+
     fn stop(&self) -> u8 {
         self.stop.load(Ordering::SeqCst)
     }
@@ -88,8 +93,11 @@ pub(super) fn run(process: &Arc<Process>) {
         let plans = plan_all(process, logs, share);
         turns.observe(seen, &plans);
         if !plans.is_empty() && !commit(process, plans) {
-            return;
+            break;
         }
+    }
+    for log in process.committer.take() {
+        log.queue.close(&AppendError::ShuttingDown);
     }
 }
 

@@ -165,7 +165,7 @@ pub enum StartError {
     KeysWithoutStore { keys_dir: PathBuf },
     #[error("the journal in {} holds signed heads but the store is empty: restore the store", heads_dir.display())]
     JournalWithoutStore { heads_dir: PathBuf },
-    #[error("log {log}: {what} does not match the tree below it; run `cairn-server fsck`")]
+    #[error("log {log}: {what}; run `cairn-server fsck`")]
     Damaged { log: String, what: Damage },
     #[error("log {log} has no archived checkpoint, so nothing of it can be served read-only")]
     NothingSigned { log: String },
@@ -176,17 +176,17 @@ pub enum StartError {
 /// The first stored thing found not to match the tree.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Damage {
-    #[error("tile {level}/{index}")]
+    #[error("tile {level}/{index} does not match the level below it")]
     Tile { level: u8, index: u64 },
-    #[error("missing tile {level}/{index}")]
+    #[error("tile {level}/{index} is missing")]
     TileMissing { level: u8, index: u64 },
-    #[error("missing entry {index}")]
+    #[error("entry {index} is missing")]
     EntryMissing { index: u64 },
-    #[error("head row of size {size}")]
+    #[error("head row of size {size} does not match the tree")]
     Head { size: u64 },
-    #[error("missing head row")]
+    #[error("head row is missing")]
     HeadMissing,
-    #[error("archived checkpoint of size {size}")]
+    #[error("archived checkpoint of size {size} does not match the tree")]
     Archive { size: u64 },
 }
 

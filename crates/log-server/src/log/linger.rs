@@ -43,7 +43,9 @@ mod tests {
 
     fn after(calls: &[u64]) -> Linger {
         let mut linger = Linger::default();
-        calls.iter().for_each(|calls| linger.observe(*calls));
+        for calls in calls {
+            linger.observe(*calls);
+        }
         linger
     }
 

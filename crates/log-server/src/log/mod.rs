@@ -177,3 +177,6 @@ impl Log {
         producers::open(&self.shared, id).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -197,7 +197,9 @@ impl Queue {
             inner.bytes = 0;
             std::mem::take(&mut inner.tickets)
         };
-        tickets.into_iter().for_each(|ticket| ticket.refuse(error.clone()));
+        for ticket in tickets {
+            ticket.refuse(error.clone());
+        }
     }
 
     /// Entries and bytes that wait.

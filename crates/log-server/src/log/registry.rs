@@ -60,7 +60,7 @@ impl fmt::Debug for RegistryOptions {
 /// The logs of this process. Cloning it is cheap.
 #[derive(Clone, Debug)]
 pub struct Registry {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
@@ -70,14 +70,14 @@ pub(super) struct Inner {
     pub(super) hostname: String,
     /// Written when a log has been created.
     pub(super) logs: RwLock<BTreeMap<LogName, Log>>,
-    pub(super) names: Mutex<Names>,
+    pub(super) taken: Mutex<Taken>,
     pub(super) workers: Mutex<Workers>,
     pub(super) stopping: AtomicBool,
 }
 
 /// What is taken for good on this server.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(super) struct Taken {
     pub(super) names: BTreeSet<LogName>,
     /// By their hash in the journal: logs of this server, and those it once had.
     pub(super) origins: BTreeSet<Hash>,
@@ -210,8 +210,8 @@ fn publish_failed(error: FreezeError) -> CreateError {
 }
 
 impl Inner {
-    fn names(&self) -> MutexGuard<'_, Names> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the name and the origin of a new log, and makes its keys.
@@ -225,20 +225,20 @@ impl Inner {
         };
         let origin = origin.unwrap_or_else(|| file.name().clone().into());
         let keys = self.keyring.adopt(&name, &origin, file)?;
-        let mut names = self.names();
-        if names.names.len() >= self.process.limits.logs_max {
+        let mut taken = self.taken();
+        if taken.names.len() >= self.process.limits.logs_max {
             return Err(CreateError::TooManyLogs { logs_max: self.process.limits.logs_max });
         }
-        if names.names.contains(&name) {
+        if taken.names.contains(&name) {
             return Err(CreateError::NameTaken { name: new.name.clone() });
         }
-        if !names.origins.insert(origin_hash(origin.as_str())) {
+        if !taken.origins.insert(origin_hash(origin.as_str())) {
             return Err(CreateError::OriginTaken { origin: origin.as_str().to_owned() });
         }
-        let id = LogId::new(names.next_id).expect("there are far fewer logs than numbers");
-        names.next_id += 1;
-        names.names.insert(name.clone());
-        drop(names);
+        let id = LogId::new(taken.next_id).expect("there are far fewer logs than numbers");
+        taken.next_id += 1;
+        taken.names.insert(name.clone());
+        drop(taken);
         let created_ms = self.process.clock.unix_ms();
         let record = LogRecord {
             id,
@@ -267,9 +267,9 @@ impl Inner {
         if matches!(error, AppendError::OutcomeUnknown) {
             return CreateError::OutcomeUnknown;
         }
-        let mut names = self.names();
-        names.names.remove(&record.name);
-        names.origins.remove(&origin_hash(record.origin.as_str()));
+        let mut taken = self.taken();
+        taken.names.remove(&record.name);
+        taken.origins.remove(&origin_hash(record.origin.as_str()));
         match error {
             AppendError::NotCommitted { source } => CreateError::NotCommitted { source },
             _ => CreateError::ShuttingDown,
@@ -301,7 +301,7 @@ impl Inner {
         logs.values().for_each(|log| log.shared.queue.close(&AppendError::ShuttingDown));
     }
 
-    async fn join(&self) {
+    pub(super) async fn join(&self) {
         let threads = {
             let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
             [workers.committer.take(), workers.signing.take()]

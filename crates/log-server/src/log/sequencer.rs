@@ -48,5 +48,7 @@ pub(super) fn next(log: &Arc<LogShared>, share: Share) -> (Option<LogPlan>, bool
 }
 
 fn refuse_all(tickets: Vec<Ticket>, error: &AppendError) {
-    tickets.into_iter().for_each(|ticket| ticket.refuse(error.clone()));
+    for ticket in tickets {
+        ticket.refuse(error.clone());
+    }
 }

@@ -23,7 +23,7 @@ use crate::storage::{LogId, LogState, StoredHead};
 /// signatures would say nothing.
 const CLOCK_BEHIND_MAX_MS: u64 = 60_000;
 
-type Answer = oneshot::Sender<Result<Arc<SignedHead>, SignError>>;
+pub(super) type Answer = oneshot::Sender<Result<Arc<SignedHead>, SignError>>;
 
 /// How the signing thread hears of work.
 #[derive(Debug)]
@@ -130,7 +130,9 @@ pub(super) fn sign_at_start<'a>(
         }
     }
     journal.append(&heads)?;
-    signed.into_iter().for_each(|(log, head)| release(process, journal, log, &head));
+    for (log, head) in signed {
+        release(process, journal, log, &head);
+    }
     Ok(())
 }
 
@@ -140,7 +142,7 @@ struct Waiting {
     answers: Vec<Answer>,
 }
 
-fn turn(process: &Process, journal: &mut Journal, requests: Vec<(Arc<LogShared>, Answer)>) {
+pub(super) fn turn(process: &Process, journal: &mut Journal, requests: Vec<(Arc<LogShared>, Answer)>) {
     let mut signed = Vec::new();
     let mut heads = Vec::new();
     for Waiting { log, answers } in by_log(requests) {
@@ -153,7 +155,9 @@ fn turn(process: &Process, journal: &mut Journal, requests: Vec<(Arc<LogShared>,
         }
     }
     if let Err(error) = write(process, journal, &heads) {
-        signed.into_iter().for_each(|(_, _, answers)| refuse(answers, &error));
+        for (_, _, answers) in signed {
+            refuse(answers, &error);
+        }
         return;
     }
     for (log, head, answers) in signed {
@@ -268,5 +272,8 @@ fn release(process: &Process, journal: &Journal, log: &LogShared, head: &Arc<Sig
 }
 
 fn refuse(answers: Vec<Answer>, error: &SignError) {
-    answers.into_iter().for_each(|answer| drop(answer.send(Err(error.clone()))));
+    for answer in answers {
+        // A send fails only if the caller has gone, and then nobody needs the answer.
+        drop(answer.send(Err(error.clone())));
+    }
 }

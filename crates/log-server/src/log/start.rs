@@ -15,7 +15,7 @@ use super::journal::{Journal, JournalHead, JournalHeads, origin_hash};
 use super::keyring::{Keyring, KeyringError, LogKeys, generate};
 use super::publish::{Wish, ask};
 use super::recover::{Reader, unsigned};
-use super::registry::{Inner, Names, RegistryOptions, Workers, on_panic};
+use super::registry::{Inner, RegistryOptions, Taken, Workers, on_panic};
 use super::signing;
 use super::state::{LogParts, LogShared, Process, ProcessParts};
 use super::types::{CALL_BYTES_MAX, CALL_ENTRIES_MAX, Limits, Published, SignedHead, TreeView};
@@ -41,7 +41,7 @@ pub(super) fn open(options: RegistryOptions) -> Result<Arc<Inner>, StartError> {
     let opening = Opening { options: &options, keyring: &keyring, heads: &heads, process: &process };
     let opened = records.iter().map(|record| opening.log(record)).collect::<Result<Vec<_>, _>>()?;
     let inner = Arc::new(Inner {
-        names: Mutex::new(taken(&records, &heads)),
+        taken: Mutex::new(taken(&records, &heads)),
         logs: RwLock::new(by_name(&opened)),
         workers: Mutex::new(Workers::default()),
         stopping: AtomicBool::new(false),
@@ -133,15 +133,15 @@ fn new_process(options: &RegistryOptions) -> (Arc<Process>, Owner) {
     (Arc::new(Process::new(parts)), owner)
 }
 
-fn taken(records: &[LogRecord], heads: &JournalHeads) -> Names {
-    let mut names = Names::default();
-    names.origins.extend(heads.keys().copied());
+fn taken(records: &[LogRecord], heads: &JournalHeads) -> Taken {
+    let mut taken = Taken::default();
+    taken.origins.extend(heads.keys().copied());
     for record in records {
-        names.names.insert(record.name.clone());
-        names.origins.insert(origin_hash(record.origin.as_str()));
-        names.next_id = names.next_id.max(record.id.get().saturating_add(1));
+        taken.names.insert(record.name.clone());
+        taken.origins.insert(origin_hash(record.origin.as_str()));
+        taken.next_id = taken.next_id.max(record.id.get().saturating_add(1));
     }
-    names
+    taken
 }
 
 /// A log with what its publisher must know.

@@ -197,6 +197,9 @@ impl LogShared {
 
     /// Queues a ticket and wakes the committer.
     pub(super) fn submit(self: &Arc<Self>, ticket: Ticket) -> Result<(), AppendError> {
+        if !self.process.committer.is_running() {
+            return Err(AppendError::ShuttingDown);
+        }
         let pushed = self.queue.push(ticket, &self.process.limits).inspect_err(|error| {
             if matches!(error, AppendError::QueueFull { .. }) {
                 self.process.observer.queue_full(&self.record.name);

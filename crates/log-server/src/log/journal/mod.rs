@@ -168,6 +168,12 @@ impl Journal {
         Ok(())
     }
 
+    /// What a failed write leaves.
+    #[cfg(test)]
+    pub(super) fn fail_from_now_on(&mut self) {
+        self.failed = true;
+    }
+
     fn write(&mut self, heads: &[JournalHead]) -> Result<(), JournalError> {
         let slots = SEGMENT_BYTES / u64::try_from(RECORD_BYTES).expect("a record is small");
         let count = u64::try_from(heads.len()).expect("a group is small");

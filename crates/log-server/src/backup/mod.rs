@@ -13,7 +13,7 @@ mod restore;
 mod tests;
 
 pub use control::ControlServer;
-pub use recover::{Recovered, RecoverReport, RetireReport, recover_truncating, retire};
+pub use recover::{RecoverReport, Recovered, RetireReport, recover_truncating, retire};
 pub use restore::{RestoreReport, restore};
 
 use std::fs;
@@ -84,7 +84,9 @@ pub enum BackupError {
         reason: ExpectFault,
     },
     /// The data end before what is known to have been signed.
-    #[error("{log}: the data end at size {found}, a head of size {known} was signed: use newer data")]
+    #[error(
+        "{log}: the data end at size {found}, a head of size {known} was signed: use newer data"
+    )]
     Behind {
         /// The log.
         log: LogName,
@@ -199,9 +201,7 @@ fn saved_logs(engine: &RocksEngine) -> Result<Vec<SavedLog>, StorageError> {
 }
 
 fn describe(logs: &[SavedLog]) -> String {
-    let log = |log: &SavedLog| {
-        json!({ "name": log.name.as_str(), "size": log.size.get(), "root": log.root.to_string() })
-    };
+    let log = |log: &SavedLog| json!({ "name": log.name.as_str(), "size": log.size.get(), "root": log.root.to_string() });
     let description = json!({
         "format": "cairn backup 1",
         "logs": logs.iter().map(log).collect::<Vec<_>>(),

@@ -97,10 +97,9 @@ fn check(
     }
     match report.findings.values().next() {
         None => Ok((records, logs)),
-        Some(finding) => Err(BackupError::Damaged {
-            first: finding.first.to_string(),
-            report: Box::new(report),
-        }),
+        Some(finding) => {
+            Err(BackupError::Damaged { first: finding.first.to_string(), report: Box::new(report) })
+        }
     }
 }
 

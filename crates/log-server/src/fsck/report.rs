@@ -66,8 +66,9 @@ impl Report {
     }
 
     pub(super) fn add(&mut self, log: Option<&LogName>, damage: Damage) {
-        let first = || Finding { log: log.cloned(), first: damage.clone(), count: 0 };
-        self.findings.entry(damage.kind()).or_insert_with(first).count += 1;
+        let kind = damage.kind();
+        let first = || Finding { log: log.cloned(), first: damage, count: 0 };
+        self.findings.entry(kind).or_insert_with(first).count += 1;
     }
 
     /// Writes it for a person. The last line is the verdict.

@@ -126,7 +126,7 @@ fn compare(coord: TileCoord, computed: &[Hash], stored: &[Hash], found: &mut dyn
     }
 }
 
-/// RFC 6962 hashing for rs_merkle.
+/// RFC 6962 hashing for `rs_merkle`.
 #[derive(Clone)]
 struct Rfc6962;
 
@@ -170,7 +170,9 @@ mod tests {
 
     fn tile_free_root(row: &[Hash]) -> Hash {
         let mut range = CompactRange::empty();
-        row.iter().for_each(|hash| range.append(*hash));
+        for hash in row {
+            range.append(*hash);
+        }
         range.root()
     }
 }

@@ -7,6 +7,7 @@ use std::thread;
 use bytes::Bytes;
 use merkle::tile::TileCoord;
 use merkle::{Hash, leaf_hash};
+use tempfile::TempDir;
 
 use super::testing::{Planner, entries, entry, index, key, keyed, size};
 use super::{
@@ -14,9 +15,21 @@ use super::{
     ProducerRow, Row, Scope, StorageError, StoredEntry,
 };
 
+/// One thing an engine must do.
+type Case = (&'static str, fn(&dyn Engine));
+
+/// A breach of the contract of commits.
+type Breach = (&'static str, fn(&mut LogCommit));
+
+/// A fresh engine, and the folder it lives in.
+pub(crate) struct Opened {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) folder: Option<TempDir>,
+}
+
 /// Runs every case on an engine that `open` makes.
-pub(crate) fn run(open: &dyn Fn() -> Arc<dyn Engine>) {
-    let cases: [(&str, fn(Arc<dyn Engine>)); 14] = [
+pub(crate) fn run(open: &dyn Fn() -> Opened) {
+    let cases: [Case; 14] = [
         ("empty store", empty_store),
         ("create and append", create_and_append),
         ("level one tiles", level_one_tiles),
@@ -33,9 +46,11 @@ pub(crate) fn run(open: &dyn Fn() -> Arc<dyn Engine>) {
         ("readers see whole commits", readers_see_whole_commits),
     ];
     for (name, case) in cases {
-        let engine = open();
-        let outcome = catch_unwind(AssertUnwindSafe(|| case(engine)));
+        let Opened { engine, folder } = open();
+        let outcome = catch_unwind(AssertUnwindSafe(|| case(&*engine)));
         assert!(outcome.is_ok(), "case failed: {name}");
+        drop(engine);
+        drop(folder);
     }
 }
 
@@ -60,9 +75,9 @@ pub(crate) fn assert_holds(engine: &dyn Engine, planner: &Planner, expected: &[S
     }
 }
 
-fn empty_store(engine: Arc<dyn Engine>) {
+fn empty_store(engine: &dyn Engine) {
     let log = Planner::new(1).log();
-    commit(&*engine, &[]);
+    commit(engine, &[]);
     assert_eq!(engine.head(log).unwrap(), None);
     assert!(engine.logs().unwrap().is_empty());
     assert!(engine.entries(log, index(0), 10, 10).unwrap().is_empty());
@@ -76,39 +91,39 @@ fn empty_store(engine: Arc<dyn Engine>) {
     engine.flush().unwrap();
 }
 
-fn create_and_append(engine: Arc<dyn Engine>) {
+fn create_and_append(engine: &dyn Engine) {
     let mut planner = Planner::new(1);
-    commit(&*engine, &[planner.create()]);
+    commit(engine, &[planner.create()]);
     assert_eq!(engine.logs().unwrap(), [planner.record.clone()]);
-    assert_holds(&*engine, &planner, &[]);
+    assert_holds(engine, &planner, &[]);
     let mut all = vec![];
     for count in [1, 254, 1, 1, 255, 300, 0, 1_000] {
         let added = entries(planner.size(), count);
         all.extend(added.clone());
-        commit(&*engine, &[planner.append(added)]);
-        assert_holds(&*engine, &planner, &all);
+        commit(engine, &[planner.append(added)]);
+        assert_holds(engine, &planner, &all);
     }
     engine.flush().unwrap();
-    assert_holds(&*engine, &planner, &all);
+    assert_holds(engine, &planner, &all);
 }
 
-fn level_one_tiles(engine: Arc<dyn Engine>) {
+fn level_one_tiles(engine: &dyn Engine) {
     let mut planner = Planner::new(1);
-    commit(&*engine, &[planner.create()]);
-    commit(&*engine, &[planner.append(entries(0, 65_535))]);
+    commit(engine, &[planner.create()]);
+    commit(engine, &[planner.append(entries(0, 65_535))]);
     let coord = TileCoord { level: 1, index: 0 };
     assert!(engine.tile(planner.log(), coord).unwrap().is_none());
-    commit(&*engine, &[planner.append(entries(65_535, 1))]);
+    commit(engine, &[planner.append(entries(65_535, 1))]);
     let tile = engine.tile(planner.log(), coord).unwrap().unwrap();
     let first = engine.tile(planner.log(), TileCoord { level: 0, index: 0 }).unwrap().unwrap();
     assert_eq!(tile[0], merkle::tile::root_of(&first[..]));
 }
 
-fn entry_limits(engine: Arc<dyn Engine>) {
+fn entry_limits(engine: &dyn Engine) {
     let mut planner = Planner::new(1);
-    commit(&*engine, &[planner.create()]);
+    commit(engine, &[planner.create()]);
     let data = |len: usize| StoredEntry { dedup: None, data: Bytes::from(vec![7; len]) };
-    commit(&*engine, &[planner.append(vec![data(100), data(1_000), data(100)])]);
+    commit(engine, &[planner.append(vec![data(100), data(1_000), data(100)])]);
     let count = |start, limit, bytes_max| {
         engine.entries(planner.log(), index(start), limit, bytes_max).unwrap().len()
     };
@@ -123,32 +138,32 @@ fn entry_limits(engine: Arc<dyn Engine>) {
     assert_eq!(count((1 << 63) - 2, usize::MAX, usize::MAX), 0);
 }
 
-fn longest_and_shortest(engine: Arc<dyn Engine>) {
+fn longest_and_shortest(engine: &dyn Engine) {
     let mut planner = Planner::new(1);
-    commit(&*engine, &[planner.create()]);
+    commit(engine, &[planner.create()]);
     let long_key = super::DedupKey { scope: Scope([0xab; 16]), key: Bytes::from(vec![0xff; 64]) };
     let all = vec![
         StoredEntry { dedup: None, data: Bytes::from_static(b"\0") },
         StoredEntry { dedup: Some(long_key), data: Bytes::from(vec![1; 65_535]) },
         StoredEntry { dedup: None, data: Bytes::from(vec![2; 65_535]) },
     ];
-    commit(&*engine, &[planner.append(all.clone())]);
-    assert_holds(&*engine, &planner, &all);
+    commit(engine, &[planner.append(all.clone())]);
+    assert_holds(engine, &planner, &all);
 }
 
-fn conflict_writes_nothing(engine: Arc<dyn Engine>) {
+fn conflict_writes_nothing(engine: &dyn Engine) {
     let (mut one, mut two) = (Planner::new(1), Planner::new(2));
-    commit(&*engine, &[one.create(), two.create()]);
+    commit(engine, &[one.create(), two.create()]);
     let mut stale = two.clone();
-    commit(&*engine, &[two.append(entries(0, 3))]);
+    commit(engine, &[two.append(entries(0, 3))]);
     let before = one.clone();
     let outcome = engine.commit(&[one.append(entries(0, 2)), stale.append(entries(0, 1))]);
     let CommitOutcome::Conflict { log, found } = outcome else {
         panic!("{outcome:?}");
     };
     assert_eq!((log, found), (two.log(), two.head));
-    assert_holds(&*engine, &before, &[]);
-    assert_holds(&*engine, &two, &entries(0, 3));
+    assert_holds(engine, &before, &[]);
+    assert_holds(engine, &two, &entries(0, 3));
     // Creating a log that exists is a conflict too, and so is writing to one that does not.
     assert!(matches!(
         engine.commit(&[Planner::new(1).create()]),
@@ -162,33 +177,33 @@ fn conflict_writes_nothing(engine: Arc<dyn Engine>) {
     ));
     // The engine goes on.
     let mut one = before;
-    commit(&*engine, &[one.append(entries(0, 2))]);
-    assert_holds(&*engine, &one, &entries(0, 2));
+    commit(engine, &[one.append(entries(0, 2))]);
+    assert_holds(engine, &one, &entries(0, 2));
 }
 
-fn logs_share_a_commit(engine: Arc<dyn Engine>) {
+fn logs_share_a_commit(engine: &dyn Engine) {
     let mut planners: Vec<Planner> = (0..20).map(Planner::new).collect();
     let creations: Vec<LogCommit> = planners.iter_mut().map(Planner::create).collect();
-    commit(&*engine, &creations);
+    commit(engine, &creations);
     let batch: Vec<LogCommit> = (1..)
         .zip(&mut planners)
         .map(|(number, planner)| planner.append(entries(number * 1_000, number * 30)))
         .collect();
-    commit(&*engine, &batch);
+    commit(engine, &batch);
     for (number, planner) in (1..).zip(&planners) {
-        assert_holds(&*engine, planner, &entries(number * 1_000, number * 30));
+        assert_holds(engine, planner, &entries(number * 1_000, number * 30));
     }
     let names: Vec<_> = engine.logs().unwrap().into_iter().map(|record| record.id).collect();
     assert_eq!(names, planners.iter().map(Planner::log).collect::<Vec<_>>());
 }
 
 /// Each breach is refused, by a panic or by an error, and nothing is written.
-fn contract(engine: Arc<dyn Engine>) {
+fn contract(engine: &dyn Engine) {
     let mut planner = Planner::new(1);
-    commit(&*engine, &[planner.create()]);
-    commit(&*engine, &[planner.append(entries(0, 200))]);
+    commit(engine, &[planner.create()]);
+    commit(engine, &[planner.append(entries(0, 200))]);
     let next = planner.clone().append(entries(200, 100));
-    let breaches: [(&str, fn(&mut LogCommit)); 10] = [
+    let breaches: [Breach; 10] = [
         ("an entry too few", |commit| drop(commit.entries.pop())),
         ("a tile missing", |commit| commit.tiles.clear()),
         ("a tile that is not full", |commit| commit.tiles[0].0.index = 1),
@@ -210,17 +225,17 @@ fn contract(engine: Arc<dyn Engine>) {
     for (name, breach) in breaches {
         let mut bad = next.clone();
         breach(&mut bad);
-        assert!(refuses(&*engine, &[bad]), "accepted: {name}");
+        assert!(refuses(engine, &[bad]), "accepted: {name}");
     }
-    assert!(refuses(&*engine, &[next.clone(), next]), "accepted: a log twice");
+    assert!(refuses(engine, &[next.clone(), next]), "accepted: a log twice");
     let mut unrecorded = Planner::new(7);
     let mut creation = unrecorded.create();
     creation.rows.clear();
-    assert!(refuses(&*engine, &[creation]), "accepted: a log without a record");
+    assert!(refuses(engine, &[creation]), "accepted: a log without a record");
     let mut same_size = planner.clone().plan(vec![], vec![]);
     same_size.new.root = Hash::EMPTY_ROOT;
-    assert!(refuses(&*engine, &[same_size]), "accepted: two roots at one size");
-    assert_holds(&*engine, &planner, &entries(0, 200));
+    assert!(refuses(engine, &[same_size]), "accepted: two roots at one size");
+    assert_holds(engine, &planner, &entries(0, 200));
 }
 
 fn refuses(engine: &dyn Engine, batch: &[LogCommit]) -> bool {
@@ -232,11 +247,11 @@ fn refuses(engine: &dyn Engine, batch: &[LogCommit]) -> bool {
     }
 }
 
-fn lookup_rows(engine: Arc<dyn Engine>) {
+fn lookup_rows(engine: &dyn Engine) {
     let mut planner = Planner::new(1);
     planner.record.deduplicate_entries = true;
-    commit(&*engine, &[planner.create()]);
-    commit(&*engine, &[planner.append((0..10).map(keyed).collect())]);
+    commit(engine, &[planner.create()]);
+    commit(engine, &[planner.append((0..10).map(keyed).collect())]);
     let log = planner.log();
     let leaf = |number| leaf_hash(&entry(number).data);
     let ids = [key(9).id(), key(77).id(), key(0).id(), DedupId::of_leaf(&leaf(4)), key(9).id()];
@@ -250,16 +265,16 @@ fn lookup_rows(engine: Arc<dyn Engine>) {
     let producer = ProducerId([5; 16]);
     for (last_sequence, last_index) in [(1, 3), (9, 7)] {
         let row = ProducerRow { last_sequence, last_index: index(last_index) };
-        commit(&*engine, &[planner.plan(vec![], vec![Row::Producer(producer, row)])]);
+        commit(engine, &[planner.plan(vec![], vec![Row::Producer(producer, row)])]);
         assert_eq!(engine.producer(log, &producer).unwrap(), Some(row));
     }
     assert_eq!(engine.producer(log, &ProducerId([6; 16])).unwrap(), None);
 }
 
-fn archive(engine: Arc<dyn Engine>) {
+fn archive(engine: &dyn Engine) {
     let mut planner = Planner::new(1);
-    commit(&*engine, &[planner.create()]);
-    commit(&*engine, &[planner.append(entries(0, 9))]);
+    commit(engine, &[planner.create()]);
+    commit(engine, &[planner.append(entries(0, 9))]);
     let archived = |(at, published_ms): (u64, u64)| ArchivedCheckpoint {
         size: size(at),
         published_ms,
@@ -268,7 +283,7 @@ fn archive(engine: Arc<dyn Engine>) {
     let all: Vec<_> = [(0, 5), (3, 6), (3, 700), (9, 701)].map(archived).into();
     for checkpoint in all.iter().rev() {
         let row = Row::Checkpoint(checkpoint.clone());
-        commit(&*engine, &[planner.plan(vec![], vec![row])]);
+        commit(engine, &[planner.plan(vec![], vec![row])]);
     }
     let list =
         |from, after, limit| engine.checkpoints(planner.log(), size(from), after, limit).unwrap();
@@ -281,13 +296,13 @@ fn archive(engine: Arc<dyn Engine>) {
     assert_eq!(list(0, Some(all[3].position()), 9), []);
 }
 
-fn leaf_index(engine: Arc<dyn Engine>) {
+fn leaf_index(engine: &dyn Engine) {
     let mut planner = Planner::new(1);
     let log = planner.log();
-    commit(&*engine, &[planner.create()]);
+    commit(engine, &[planner.create()]);
     let same = vec![entry(1), entry(2), entry(1), entry(1)];
     let leaves: Vec<Hash> = same.iter().map(|entry| leaf_hash(&entry.data)).collect();
-    commit(&*engine, &[planner.append(same)]);
+    commit(engine, &[planner.append(same)]);
     engine.leaf_index_put(log, index(0), &leaves[..3]).unwrap();
     assert_eq!(engine.leaf_indexed_to(log).unwrap(), size(3));
     assert_eq!(engine.leaf_index_get(log, &leaves[0], 9).unwrap(), [index(0), index(2)]);
@@ -299,19 +314,19 @@ fn leaf_index(engine: Arc<dyn Engine>) {
     assert!(engine.leaf_index_get(log, &Hash::EMPTY_ROOT, 9).unwrap().is_empty());
 }
 
-fn records_change(engine: Arc<dyn Engine>) {
+fn records_change(engine: &dyn Engine) {
     let mut planner = Planner::new(1);
-    commit(&*engine, &[planner.create()]);
+    commit(engine, &[planner.create()]);
     for state in [LogState::Draining, LogState::Frozen, LogState::Retired] {
         planner.record.state = state;
         let row = Row::Log(planner.record.clone());
-        commit(&*engine, &[planner.plan(vec![], vec![row])]);
+        commit(engine, &[planner.plan(vec![], vec![row])]);
         assert_eq!(engine.logs().unwrap(), [planner.record.clone()]);
     }
 }
 
 /// Neighbouring log numbers, and a log whose first rows are its archive.
-fn logs_do_not_touch(engine: Arc<dyn Engine>) {
+fn logs_do_not_touch(engine: &dyn Engine) {
     let mut planners = [0, 1, 255, 256, u32::MAX - 1].map(Planner::new);
     for planner in &mut planners {
         let checkpoint = Row::Checkpoint(ArchivedCheckpoint {
@@ -321,43 +336,44 @@ fn logs_do_not_touch(engine: Arc<dyn Engine>) {
         });
         let mut creation = planner.create();
         creation.rows.push(checkpoint);
-        commit(&*engine, &[creation]);
+        commit(engine, &[creation]);
     }
     let own = |planner: &Planner| entries(u64::from(planner.log().get()), 2);
     for planner in &mut planners {
         let added = own(planner);
-        commit(&*engine, &[planner.append(added)]);
+        commit(engine, &[planner.append(added)]);
     }
     for planner in &planners {
-        assert_holds(&*engine, planner, &own(planner));
+        assert_holds(engine, planner, &own(planner));
         assert_eq!(engine.checkpoints(planner.log(), size(0), None, 9).unwrap().len(), 1);
     }
     let records: Vec<_> = planners.iter().map(|planner| planner.record.clone()).collect();
     assert_eq!(engine.logs().unwrap(), records);
 }
 
-fn readers_see_whole_commits(engine: Arc<dyn Engine>) {
+fn readers_see_whole_commits(engine: &dyn Engine) {
     let mut planner = Planner::new(1);
     let log = planner.log();
-    commit(&*engine, &[planner.create()]);
-    let reader = Arc::clone(&engine);
-    let reading = thread::spawn(move || {
+    commit(engine, &[planner.create()]);
+    let read = || {
         loop {
-            let seen = reader.head(log).unwrap().unwrap().size.get();
-            let found = reader.entries(log, index(0), usize::MAX, usize::MAX).unwrap();
+            let seen = engine.head(log).unwrap().unwrap().size.get();
+            let found = engine.entries(log, index(0), usize::MAX, usize::MAX).unwrap();
             assert!(u64::try_from(found.len()).unwrap() >= seen);
             for number in 0..seen / 256 {
                 let coord = TileCoord { level: 0, index: number };
-                assert!(reader.tile(log, coord).unwrap().is_some());
+                assert!(engine.tile(log, coord).unwrap().is_some());
             }
             if seen == 1_700 {
                 break;
             }
         }
+    };
+    thread::scope(|threads| {
+        threads.spawn(read);
+        for _ in 0..100 {
+            let added = entries(planner.size(), 17);
+            commit(engine, &[planner.append(added)]);
+        }
     });
-    for _ in 0..100 {
-        let added = entries(planner.size(), 17);
-        commit(&*engine, &[planner.append(added)]);
-    }
-    reading.join().unwrap();
 }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use super::StorageError;
 
 /// Zeros written at a time when space is preallocated.
-const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// Creates or replaces a file with `content` and permission bits `mode`. Costs two syncs.
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), StorageError> {
@@ -79,10 +79,10 @@ pub fn free_bytes(path: &Path) -> Result<u64, StorageError> {
 fn write_temporary(
     path: &Path,
     mode: u32,
-    fill: impl FnOnce(&mut File) -> io::Result<()>,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> Result<(PathBuf, File), StorageError> {
     let temporary = temporary_name(path);
-    let write = || {
+    let create = || {
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -92,11 +92,11 @@ fn write_temporary(
             .open(&temporary)?;
         // A file left by a crash keeps its old bits, and the umask may have cleared some.
         file.set_permissions(fs::Permissions::from_mode(mode))?;
-        fill(&mut file)?;
+        write(&mut file)?;
         file.sync_all()?;
         Ok(file)
     };
-    match write() {
+    match create() {
         Ok(file) => Ok((temporary, file)),
         Err(error) => Err(StorageError::io(path, error)),
     }

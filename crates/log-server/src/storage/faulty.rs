@@ -77,6 +77,7 @@ impl FaultyEngine {
     }
 
     /// The same store as a new process would find it.
+    #[must_use]
     pub fn restart(&self) -> Self {
         Self::new(Arc::clone(&self.inner))
     }

@@ -1,7 +1,7 @@
 //! A store in memory, for tests. It enforces the contract: a caller that breaks it panics here, where a
 //! real engine could only refuse or, worse, obey.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use merkle::tile::TileCoord;
@@ -29,7 +29,7 @@ struct MemoryLog {
     dedup: BTreeMap<DedupId, DedupRow>,
     producers: BTreeMap<ProducerId, ProducerRow>,
     archive: BTreeMap<ArchivePosition, ArchivedCheckpoint>,
-    leaf_index: BTreeMap<([u8; 16], u64), ()>,
+    leaf_index: BTreeSet<([u8; 16], u64)>,
     indexed_to: u64,
 }
 
@@ -141,7 +141,7 @@ impl Engine for MemoryEngine {
         let log = logs.get_mut(&log).expect("only existing logs are indexed");
         assert!(from.get() <= log.indexed_to, "the leaf-hash index would have a gap");
         for (index, leaf) in (from.get()..).zip(leaves) {
-            log.leaf_index.insert((prefix(leaf), index), ());
+            log.leaf_index.insert((prefix(leaf), index));
             log.indexed_to = log.indexed_to.max(index + 1);
         }
         let size = log.head.map_or(0, |head| head.size.get());
@@ -158,7 +158,7 @@ impl Engine for MemoryEngine {
         let key = prefix(leaf);
         let found = self.with(log, |log| {
             let rows = log.leaf_index.range((key, 0)..=(key, u64::MAX)).take(limit);
-            rows.filter_map(|((_, index), ())| LeafIndex::new(*index).ok()).collect()
+            rows.filter_map(|(_, index)| LeafIndex::new(*index).ok()).collect()
         });
         Ok(found.unwrap_or_default())
     }
@@ -231,16 +231,18 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::storage::conformance;
+    use crate::storage::conformance::{self, Opened};
     use crate::storage::faulty::FaultyEngine;
 
     #[test]
     fn conforms() {
-        conformance::run(&|| Arc::new(MemoryEngine::new()));
+        let engine = || Arc::new(MemoryEngine::new());
+        conformance::run(&|| Opened { engine: engine(), folder: None });
     }
 
     #[test]
     fn conforms_through_faulty() {
-        conformance::run(&|| Arc::new(FaultyEngine::new(Arc::new(MemoryEngine::new()))));
+        let engine = || Arc::new(FaultyEngine::new(Arc::new(MemoryEngine::new())));
+        conformance::run(&|| Opened { engine: engine(), folder: None });
     }
 }

@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "these tests damage files on purpose")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -5,7 +7,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::*;
-use crate::storage::conformance::{self, assert_holds, commit};
+use crate::storage::conformance::{self, Opened, assert_holds, commit};
 use crate::storage::faulty::FaultyEngine;
 use crate::storage::testing::{Planner, entries, index, keyed, size};
 
@@ -46,10 +48,9 @@ fn open(path: &Path) -> RocksEngine {
     RocksEngine::open(path, &RocksOptions::default()).unwrap()
 }
 
-fn open_fresh() -> Arc<dyn Engine> {
-    // The folder is only unlinked: RocksDB keeps its files open, and tests end before it needs new ones.
+fn open_fresh() -> Opened {
     let folder = tempfile::tempdir().unwrap();
-    Arc::new(open(&folder.keep()))
+    Opened { engine: Arc::new(open(folder.path())), folder: Some(folder) }
 }
 
 /// The newest write-ahead log in a folder.
@@ -79,7 +80,10 @@ fn conforms() {
 
 #[test]
 fn conforms_through_faulty() {
-    conformance::run(&|| Arc::new(FaultyEngine::new(open_fresh())));
+    conformance::run(&|| {
+        let Opened { engine, folder } = open_fresh();
+        Opened { engine: Arc::new(FaultyEngine::new(engine)), folder }
+    });
 }
 
 #[test]

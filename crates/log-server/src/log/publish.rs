@@ -135,6 +135,9 @@ impl Publisher {
     }
 
     fn is_behind(&self) -> bool {
+        if self.log.state() == LogState::Retired {
+            return false;
+        }
         let published = self.log.published.borrow();
         published.note.is_empty() || published.head.size < self.log.tree.load().head.size
     }

@@ -1,10 +1,14 @@
 //! The command line. Each command's own arguments stand beside it in `commands/`.
 
+use std::env;
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    append, bench, keygen, log, prove, verify, verify_batch, verify_consistency,
+    append, audit, bench, fetch_checkpoint, keygen, log, prove, tail, verify, verify_batch, verify_consistency,
 };
+use crate::error::CliError;
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done, or verified; 1 well-formed and does not hold, or refused in part; 2 wrong usage,
@@ -30,6 +34,27 @@ pub(crate) struct Global {
     /// Print JSON on stdout, one document a line
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Only results and errors: no notes, no progress, and nothing for what verifies
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+/// Where trusted checkpoints are kept.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct State {
+    /// Folder of trusted checkpoints [default: cairn in the XDG state folder]
+    #[arg(long, value_name = "DIR", env = "CAIRN_STATE")]
+    state: Option<PathBuf>,
+}
+
+impl State {
+    /// The folder, by the rules of the XDG base directory specification.
+    pub(crate) fn folder(&self) -> Result<PathBuf, CliError> {
+        let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
+        let home = || absolute("HOME").map(|home| home.join(".local/state"));
+        let default = || absolute("XDG_STATE_HOME").or_else(home).map(|state| state.join("cairn"));
+        self.state.clone().or_else(default).ok_or(CliError::NoStateFolder)
+    }
 }
 
 /// Which server to ask.
@@ -51,12 +76,18 @@ pub(crate) enum Command {
     Append(append::AppendArgs),
     /// Fetch a receipt of entries already in the log, or a proof that the log only grew
     Prove(prove::ProveArgs),
-    /// Verify the receipt of one entry, offline
+    /// Fetch and verify what a log has signed, to keep
+    Checkpoint(fetch_checkpoint::CheckpointArgs),
+    /// Verify receipts of single entries, offline
     Verify(verify::VerifyArgs),
     /// Verify one receipt of many entries, offline
     VerifyBatch(verify_batch::VerifyBatchArgs),
     /// Verify that a later checkpoint extends an earlier one, offline
     VerifyConsistency(verify_consistency::VerifyConsistencyArgs),
+    /// Follow a log, and with --verify every step it takes
+    Tail(tail::TailArgs),
+    /// Replay a whole log over its tiles: re-hash everything, compare everything
+    Audit(audit::AuditArgs),
     /// Put load on a log, and measure it against the floor of empty calls
     Bench(bench::BenchArgs),
 }

@@ -1,8 +1,11 @@
 //! What can go wrong, what to do next, and the exit code that says so.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use log_client::audit::AuditError;
+use log_client::fork::Fork;
 
 use crate::commands::append::InputError;
 use crate::commands::verify_consistency::Refusal;
@@ -105,6 +108,24 @@ pub(crate) enum CliError {
     ProofRefused { source: checkpoint::ProofError },
     #[error("the server's receipt does not hold")]
     RangeProofRefused { source: log_client::verify::VerifyError },
+    #[error("the server's checkpoint does not hold")]
+    CheckpointRefused { source: checkpoint::trust::TrustError },
+    #[error("what the server says does not hold")]
+    Distrusted { source: Box<log_client::verified::ReadError> },
+    #[error("the log shows two histories: {fork}; the evidence is in {files}")]
+    Fork { fork: String, files: String },
+    #[error("the audit ended")]
+    Audit { source: Box<AuditError> },
+    #[error("{path} is no audit state")]
+    AuditState { path: PathBuf, source: log_client::audit::StateError },
+    #[error("the audit state {path} cannot be saved")]
+    AuditStateUnsaved { path: PathBuf, source: log_client::audit::StateError },
+    #[error("the trusted checkpoints cannot be used")]
+    Trusted { source: log_client::trusted::TrustedError },
+    #[error("no folder for trusted checkpoints: neither CAIRN_STATE nor HOME is set")]
+    NoStateFolder,
+    #[error("one entry was given for several receipts")]
+    OneEntryManyReceipts,
     #[error("the log is not shown to have only grown")]
     NotGrown { source: Refusal },
     #[error("the server {url:?} cannot be reached")]
@@ -116,8 +137,21 @@ pub(crate) enum CliError {
 }
 
 impl CliError {
+    /// Writes evidence down, so that it is kept however the caller goes on.
+    pub(crate) fn fork(fork: &Fork, state_folder: &Path) -> Self {
+        let folder = state_folder.join("evidence");
+        match fork.write_files(&folder) {
+            Ok(files) => {
+                let files = files.iter().map(|file| file.display().to_string());
+                Self::Fork { files: files.collect::<Vec<_>>().join(", "), fork: fork.to_string() }
+            }
+            Err(source) => Self::Write { path: folder, source },
+        }
+    }
+
     pub(crate) fn exit(&self) -> Exit {
         match self {
+            Self::Audit { source } => audit_exit(source),
             Self::Write { .. }
             | Self::Stdout { .. }
             | Self::Runtime { .. }
@@ -130,9 +164,14 @@ impl CliError {
             | Self::NoCallSucceeded { .. }
             | Self::NoCheckpoint
             | Self::ServedCheckpoint { .. }
+            | Self::Trusted { .. }
+            | Self::AuditStateUnsaved { .. }
             | Self::GrowthForm { .. } => Exit::Failed,
             Self::ProofRefused { .. }
             | Self::RangeProofRefused { .. }
+            | Self::CheckpointRefused { .. }
+            | Self::Distrusted { .. }
+            | Self::Fork { .. }
             | Self::NotGrown { .. }
             | Self::GrewLess { .. } => Exit::No,
             Self::Read { .. }
@@ -151,6 +190,9 @@ impl CliError {
             | Self::EntryCount { .. }
             | Self::TooManyEntries { .. }
             | Self::Input(_)
+            | Self::NoStateFolder
+            | Self::AuditState { .. }
+            | Self::OneEntryManyReceipts
             | Self::ServerUrl { .. }
             | Self::PlainHttpOnly { .. } => Exit::Unusable,
         }
@@ -173,7 +215,7 @@ impl CliError {
             Self::Receipt { .. } => "pass the FILE.tlog-proof that `cairn append --out` or `cairn prove` wrote",
             Self::RangeReceipt { .. } => "pass what `cairn prove --range` or several --index wrote",
             Self::Checkpoint { .. } => "pass a checkpoint, or a receipt as a file of its own",
-            Self::Consistency { .. } => "pass what `cairn prove --since` wrote",
+            Self::Consistency { .. } => "pass what `cairn prove --consistency` wrote",
             Self::EmptyEntry { .. } => "pass the entry exactly as it was appended",
             Self::Index { .. } => "pass an index below the log's size: `cairn log show` prints it",
             Self::EntryCount { .. } => "pass --entry once for each proven index, or --entries DIR",
@@ -195,7 +237,20 @@ impl CliError {
             Self::NoCheckpoint | Self::ServedCheckpoint { .. } | Self::GrowthForm { .. } => {
                 "check that client and server are of one version"
             }
-            Self::ProofRefused { .. } | Self::RangeProofRefused { .. } => {
+            Self::Audit { source } if source.is_finding() => {
+                "keep a copy of what was read, and ask the log's operator"
+            }
+            Self::Audit { .. } => "check the URL or folder: `checkpoint` and `tile/` lie right under it",
+            Self::AuditState { .. } => "move the file away to audit from the start",
+            Self::AuditStateUnsaved { .. } => "check that the folder may be written and has room",
+            Self::Fork { .. } => "keep these files: anyone can check them with the log's public key",
+            Self::Trusted { .. } => "check the folder that CAIRN_STATE or --state names",
+            Self::NoStateFolder => "set CAIRN_STATE, or pass --state DIR",
+            Self::OneEntryManyReceipts => "pass --entries DIR, which holds <index>.entry for each",
+            Self::CheckpointRefused { .. }
+            | Self::Distrusted { .. }
+            | Self::ProofRefused { .. }
+            | Self::RangeProofRefused { .. } => {
                 "check the keys; if they are right, keep the answer and ask the log's operator"
             }
             Self::NotGrown { .. } => {
@@ -207,5 +262,13 @@ impl CliError {
     /// Whether stdout was closed by whoever read it.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Stdout { source } if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+fn audit_exit(error: &AuditError) -> Exit {
+    match error {
+        error if error.is_finding() => Exit::No,
+        AuditError::State(_) => Exit::Unusable,
+        _ => Exit::Failed,
     }
 }

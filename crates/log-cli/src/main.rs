@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(usage) => return usage_exit(&usage),
     };
-    let ui = Ui::new(cli.global.json);
+    let ui = Ui::new(cli.global.json, cli.global.quiet);
     let outcome = commands::run(cli, &ui).and_then(|exit| ui.flush().map(|()| exit));
     match outcome {
         Ok(exit) => exit.into(),

@@ -14,6 +14,7 @@
 //! that a set of indexes has one form. Order and count of the hashes follow from indexes and tree size
 //! alone (`merkle::plan_batch_inclusion`).
 
+use std::fmt::Write;
 use std::ops::Range;
 
 use base64::Engine;
@@ -74,7 +75,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<RangeReceipt, RangeReceiptError> {
 pub(crate) fn format(receipt: &RangeReceipt) -> Vec<u8> {
     let mut text = format!("{HEADER}\n");
     for range in &receipt.indexes {
-        text.push_str(&format!("range {} {}\n", range.start, range.end));
+        writeln!(text, "range {} {}", range.start, range.end).expect("a string takes everything");
     }
     for hash in &receipt.hashes {
         STANDARD.encode_string(hash.as_bytes(), &mut text);

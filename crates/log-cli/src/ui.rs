@@ -21,14 +21,16 @@ const PLAIN_PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Ui {
     json: bool,
+    quiet: bool,
     stderr_is_terminal: bool,
     out: Mutex<BufWriter<Stdout>>,
 }
 
 impl Ui {
-    pub(crate) fn new(json: bool) -> Self {
+    pub(crate) fn new(json: bool, quiet: bool) -> Self {
         Self {
             json,
+            quiet,
             stderr_is_terminal: io::stderr().is_terminal(),
             out: Mutex::new(BufWriter::with_capacity(64 * 1024, io::stdout())),
         }
@@ -50,10 +52,33 @@ impl Ui {
         self.lock().flush().map_err(|source| CliError::Stdout { source })
     }
 
-    /// A sentence for a person, on stderr.
+    /// Bytes as they are, and a line end.
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<(), CliError> {
+        let mut out = self.lock();
+        out.write_all(bytes)
+            .and_then(|()| out.write_all(b"\n"))
+            .map_err(|source| CliError::Stdout { source })
+    }
+
+    /// The verdict of a verification: why it does not hold, or `held`, which `--quiet` leaves out.
+    pub(crate) fn verdict(
+        &self,
+        refused: Option<&str>,
+        held: impl Display,
+        json: &impl Serialize,
+    ) -> Result<(), CliError> {
+        match refused {
+            Some(reason) => self.result(format_args!("not verified: {reason}"), json),
+            None if self.quiet && !self.json => Ok(()),
+            None => self.result(held, json),
+        }
+    }
+
+    /// A sentence for a person, on stderr; `--quiet` leaves it out.
     pub(crate) fn note(&self, text: impl Display) {
-        // Nothing can be done, nor said, where stderr is gone.
-        let _lost = writeln!(io::stderr().lock(), "{text}");
+        if !self.quiet {
+            complain(text);
+        }
     }
 
     /// The error a command ends with: text on stderr, and with `--json` also a document on stdout, so
@@ -61,9 +86,9 @@ impl Ui {
     pub(crate) fn error(&self, error: &CliError) {
         let text = chain(error);
         let hint = error.hint();
-        self.note(format_args!("error: {text}"));
+        complain(format_args!("error: {text}"));
         if let Some(hint) = hint {
-            self.note(format_args!("  try: {hint}"));
+            complain(format_args!("  try: {hint}"));
         }
         if self.json {
             let document = ErrorDocument { error: text, hint, exit_code: error.exit().code() };
@@ -74,9 +99,11 @@ impl Ui {
 
     /// Progress of long work; `total` of 0 means unknown.
     pub(crate) fn progress(&self, doing: &'static str, unit: &'static str, total: u64) -> Progress {
-        let bar = if self.stderr_is_terminal { bar(doing, unit, total) } else { ProgressBar::hidden() };
+        let shown = self.stderr_is_terminal && !self.quiet;
+        let plain = !self.stderr_is_terminal && !self.quiet;
+        let bar = if shown { bar(doing, unit, total) } else { ProgressBar::hidden() };
         let now = Instant::now();
-        Progress { bar, plain: !self.stderr_is_terminal, doing, unit, total, started: now, said: now }
+        Progress { bar, plain, doing, unit, total, started: now, said: now }
     }
 
     fn lock(&self) -> MutexGuard<'_, BufWriter<Stdout>> {
@@ -102,7 +129,7 @@ impl Progress {
         if self.plain && self.said.elapsed() >= PLAIN_PROGRESS_INTERVAL {
             self.said = Instant::now();
             let line = plain_progress(self.doing, self.unit, position, self.total, self.started.elapsed());
-            let _lost = writeln!(io::stderr().lock(), "{line}");
+            complain(line);
         }
     }
 
@@ -116,6 +143,12 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// What went wrong with a part of the work, on stderr; `--quiet` does not leave it out.
+pub(crate) fn complain(text: impl Display) {
+    // Nothing can be done, nor said, where stderr is gone.
+    let _lost = writeln!(io::stderr().lock(), "{text}");
 }
 
 #[derive(Serialize)]

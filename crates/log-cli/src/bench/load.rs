@@ -266,7 +266,7 @@ mod tests {
         let pace = Pace { start, calls_per_s: 1000.0, due: Semaphore::new(2) };
         assert_eq!(pace.intended(1500), start + Duration::from_millis(1500));
 
-        let end = start + Duration::from_secs(3600);
+        let end = start + Duration::from_hours(1);
         let sent = AtomicU64::new(250);
         let clock = RunClock { measured_from: start, end, sent, pace: Some(pace) };
         let since = |call: Option<(u64, Instant)>| call.map(|(number, at)| (number, at - start));

@@ -71,7 +71,7 @@ fn hash(bytes: &[u8]) -> Result<Hash, String> {
     Hash::try_from(bytes).map_err(|error| error.to_string())
 }
 
-/// Spreads consecutive numbers over all of u64: the finalizer of SplitMix64.
+/// Spreads consecutive numbers over all of u64: the finalizer of `SplitMix64`.
 fn scatter(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -24,7 +24,7 @@ use super::template::{Template, stream_request};
 pub(crate) struct Producer {
     pub(crate) channel: Channel,
     pub(crate) log: String,
-    pub(crate) producer_id: [u8; 16],
+    pub(crate) id: [u8; 16],
     pub(crate) receipt: Receipt,
     /// The items of one message.
     pub(crate) template: Arc<Template>,
@@ -71,17 +71,17 @@ impl Producer {
             slots: Semaphore::new(self.window),
             sent: Mutex::new(VecDeque::with_capacity(self.window)),
         };
-        let (_, received) = tokio::join!(
+        let ((), ended) = tokio::join!(
             self.send(requests, &window, clock),
             self.receive(answers, &window, clock, tally)
         );
-        received
+        ended
     }
 
     fn open(&self) -> bytes::Bytes {
         let open = Open {
             log: self.log.clone(),
-            producer_id: self.producer_id.to_vec().into(),
+            producer_id: self.id.to_vec().into(),
             receipt: self.receipt.into(),
         };
         AppendStreamRequest { message: Some(Message::Open(open)) }.encode_to_vec().into()
@@ -129,7 +129,7 @@ impl Producer {
         let outcome = loop {
             match answers.message().await {
                 Ok(Some(answer)) => {
-                    if let Some(reached) = receipts.take(answer.message) {
+                    if let Some(reached) = answer.message.and_then(|message| receipts.take(message)) {
                         self.settle(reached, window, clock, tally);
                     }
                 }
@@ -182,8 +182,8 @@ impl Receipts {
         Self { level, waiting: VecDeque::new() }
     }
 
-    fn take(&mut self, answer: Option<Answer>) -> Option<u64> {
-        match answer? {
+    fn take(&mut self, answer: Answer) -> Option<u64> {
+        match answer {
             Answer::Opened(_) => None,
             Answer::Committed(committed) if self.level == Receipt::Index => {
                 Some(committed.to_sequence)
@@ -215,14 +215,14 @@ mod tests {
 
     use super::*;
 
-    fn committed(from: u64, to: u64, first_index: u64) -> Option<Answer> {
+    fn committed(from: u64, to: u64, first_index: u64) -> Answer {
         let committed = Committed { from_sequence: from, to_sequence: to, first_index, tree_size: 0 };
-        Some(Answer::Committed(committed))
+        Answer::Committed(committed)
     }
 
-    fn receipt(start: u64, end: u64) -> Option<Answer> {
+    fn receipt(start: u64, end: u64) -> Answer {
         let indexes = vec![IndexRange { start, end }];
-        Some(Answer::Receipt(RangeReceipt { indexes, ..RangeReceipt::default() }))
+        Answer::Receipt(RangeReceipt { indexes, ..RangeReceipt::default() })
     }
 
     #[test]

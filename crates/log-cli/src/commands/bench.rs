@@ -91,15 +91,15 @@ pub(crate) struct BenchArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Mode {
-    /// Append, one entry a call
+    /// One entry a call
     Unary,
-    /// AppendBatch, --batch entries a call
+    /// A batch of --batch entries a call
     Batch,
-    /// AppendStream, --batch entries a message
+    /// An append stream, --batch entries a message
     Stream,
     /// POST /logs/<log>/add, one entry a call
     Http,
-    /// GetInclusionProof of a random entry, verified
+    /// The inclusion proof of a random entry, verified
     Read,
 }
 
@@ -131,7 +131,7 @@ impl BenchArgs {
     }
 }
 
-pub(crate) fn run(args: BenchArgs, ui: &Ui) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &BenchArgs, ui: &Ui) -> Result<Exit, CliError> {
     let runtime = if args.threads == 1 {
         tokio::runtime::Builder::new_current_thread().enable_all().build()
     } else {
@@ -141,7 +141,7 @@ pub(crate) fn run(args: BenchArgs, ui: &Ui) -> Result<Exit, CliError> {
             .build()
     };
     let runtime = runtime.map_err(|source| CliError::Runtime { source })?;
-    let report = runtime.block_on(run::measure(&args, ui))?;
+    let report = runtime.block_on(run::measure(args, ui))?;
     ui.result(report.table(), &report)?;
     report.check()
 }

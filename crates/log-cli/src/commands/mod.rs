@@ -4,9 +4,12 @@ pub(crate) mod keygen;
 pub(crate) mod log;
 pub(crate) mod append;
 pub(crate) mod prove;
+pub(crate) mod fetch_checkpoint;
 pub(crate) mod verify;
 pub(crate) mod verify_batch;
 pub(crate) mod verify_consistency;
+pub(crate) mod tail;
+pub(crate) mod audit;
 pub(crate) mod bench;
 
 use std::future::Future;
@@ -28,7 +31,10 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<Exit, CliError> {
         Command::Log(command) => online(log::run(command, ui)),
         Command::Append(args) => online(append::run(args, ui)),
         Command::Prove(args) => online(prove::run(args, ui)),
-        Command::Bench(args) => bench::run(args, ui),
+        Command::Checkpoint(args) => online(fetch_checkpoint::run(args, ui)),
+        Command::Tail(args) => online(tail::run(args, ui)),
+        Command::Audit(args) => online(audit::run(args, ui)),
+        Command::Bench(args) => bench::run(&args, ui),
     }
 }
 

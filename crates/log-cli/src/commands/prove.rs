@@ -23,14 +23,14 @@ use crate::ui::Ui;
 const AFTER_HELP: &str = "\
 Everything fetched is verified before it is written: under --vkey or --policy, else under the keys
 the server itself names. One index gives a receipt (c2sp.org/tlog-proof) for `cairn verify`; several,
-or a range, give one receipt of many entries for `cairn verify-batch`; --since gives a consistency
+or a range, give one receipt of many entries for `cairn verify-batch`; --consistency gives a consistency
 proof for `cairn verify-consistency`.
 
 Examples:
   cairn prove default --index 42 --out 42.tlog-proof
   cairn prove default --leaf invoice.json --out invoice.tlog-proof --vkey @audit.vkey
   cairn prove default --range 100..200 --out 100-200.range-receipt
-  cairn prove default --since 42.tlog-proof --out now.consistency";
+  cairn prove default --consistency 42.tlog-proof --out now.consistency";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -62,7 +62,7 @@ struct WhatArgs {
     leaf: Option<PathBuf>,
     /// That the log extends the checkpoint in this file, or under the receipt in it
     #[arg(long, value_name = "FILE")]
-    since: Option<PathBuf>,
+    consistency: Option<PathBuf>,
 }
 
 /// What `--json` prints.
@@ -86,7 +86,7 @@ pub(crate) async fn run(args: ProveArgs, ui: &Ui) -> Result<Exit, CliError> {
     let trust = trust_or_servers(&args.trust, &client, &args.log, ui).await?;
     let asked = Asked { client, log: args.log, trust };
     let what = args.what;
-    let (bytes, proved) = match (what.leaf, what.since, what.range, what.indexes.as_slice()) {
+    let (bytes, proved) = match (what.leaf, what.consistency, what.range, what.indexes.as_slice()) {
         (Some(leaf), ..) => {
             let entry = files::read(&leaf, ENTRY_BYTES_MAX)?;
             asked.entry(EntryRef::LeafHash(merkle::leaf_hash(&entry))).await?

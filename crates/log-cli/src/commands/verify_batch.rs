@@ -70,10 +70,7 @@ pub(crate) fn run(args: &VerifyBatchArgs, ui: &Ui) -> Result<Exit, CliError> {
         entries: receipt.entries(),
         ranges: receipt.indexes.iter().map(|range| [range.start, range.end]).collect(),
     };
-    match &refused {
-        None => ui.result(format_args!("verified: {} entries", verdict.entries), &verdict)?,
-        Some(reason) => ui.result(format_args!("REFUSED: {reason}"), &verdict)?,
-    }
+    ui.verdict(verdict.reason, format_args!("verified: {} entries", verdict.entries), &verdict)?;
     Ok(if verdict.verified { Exit::Done } else { Exit::No })
 }
 

@@ -16,7 +16,7 @@ use crate::ui::{Ui, chain};
 
 const AFTER_HELP: &str = "\
 OLD is what you kept: a checkpoint, or a receipt, whose checkpoint then counts. PROOF is what
-`cairn prove LOG --since OLD --out PROOF` fetched: the old size, the hashes of the consistency proof,
+`cairn prove LOG --consistency OLD --out PROOF` fetched: the old size, the hashes of the consistency proof,
 and the newer checkpoint, in the form witnesses are asked in (add-checkpoint of
 c2sp.org/tlog-witness). Both checkpoints must be signed by the log, or satisfy the policy.
 
@@ -79,10 +79,7 @@ pub(crate) fn run(args: &VerifyConsistencyArgs, ui: &Ui) -> Result<Exit, CliErro
         to_size: new.size().get(),
         root: new.root().to_string(),
     };
-    match &refused {
-        None => ui.result(held(&verdict), &verdict)?,
-        Some(reason) => ui.result(format_args!("REFUSED: {reason}"), &verdict)?,
-    }
+    ui.verdict(verdict.reason, held(&verdict), &verdict)?;
     Ok(if verdict.verified { Exit::Done } else { Exit::No })
 }
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::input::InputEntry;
 use crate::error::{CliError, Exit};
 use crate::files;
-use crate::ui::{Ui, chain};
+use crate::ui::{Ui, chain, complain};
 
 /// Checkpoints remembered as verified: consecutive batches often share one.
 const CHECKPOINTS_MAX: NonZeroUsize = NonZeroUsize::new(64).expect("it is not zero");
@@ -133,7 +133,7 @@ impl<'a> Outcomes<'a> {
         let said = format!("{} was not appended: {text}", entry.place);
         // One line says what ended the run; each refusal says what is wrong with its own entry.
         if !self.stopped || self.first_failure.is_none() {
-            self.ui.note(&said);
+            complain(&said);
         }
         self.first_failure.get_or_insert(said);
     }
@@ -177,7 +177,7 @@ impl<'a> Outcomes<'a> {
 
     fn unproven(&mut self, entry: &InputEntry, index: u64, error: &str) {
         let said = format!("{} is at index {index}, and its receipt does not hold: {error}", entry.place);
-        self.ui.note(&said);
+        complain(&said);
         self.first_failure.get_or_insert(said);
     }
 }

@@ -147,7 +147,7 @@ impl Bench<'_> {
         let shape = self.args.shape()?;
         let schedule = self.args.schedule();
         let receipt = shape.receipt;
-        let verifier = receipts::Verifier::new(self.remembered(vkeys)?, self.args.verify, receipt);
+        let verifier = receipts::Verifier::new(remembered(vkeys)?, self.args.verify, receipt);
         Ok(match self.args.mode {
             Mode::Unary => {
                 let template = Arc::new(Template::append(&shape));
@@ -167,7 +167,7 @@ impl Bench<'_> {
             }
             Mode::Stream => stream::run(self.producers(&shape)?, schedule).await,
             Mode::Read => {
-                let remembered = self.remembered(vkeys)?;
+                let remembered = remembered(vkeys)?;
                 let reader = |channel| {
                     Reader::new(channel, self.args.log.clone(), size, Arc::clone(&remembered))
                 };
@@ -190,11 +190,6 @@ impl Bench<'_> {
         Ok(load::run(waiting.collect(), schedule).await)
     }
 
-    fn remembered(&self, vkeys: &[String]) -> Result<Arc<VerifiedCheckpoints>, CliError> {
-        let keys = vkeys.iter().map(|vkey| trust::vkey(vkey)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Arc::new(VerifiedCheckpoints::new(Trust::Keys(keys), CHECKPOINTS_MAX)))
-    }
-
     fn posters(
         &self,
         path: &str,
@@ -212,12 +207,12 @@ impl Bench<'_> {
         let window = (usize::from(self.args.in_flight()) / self.channels.len()).max(1);
         let mut producers = Vec::with_capacity(self.channels.len());
         for channel in &self.channels {
-            let mut producer_id = [0; 16];
-            getrandom::fill(&mut producer_id).map_err(|source| CliError::Random { source })?;
+            let mut id = [0; 16];
+            getrandom::fill(&mut id).map_err(|source| CliError::Random { source })?;
             producers.push(Producer {
                 channel: channel.clone(),
                 log: self.args.log.clone(),
-                producer_id,
+                id,
                 receipt: Receipt::from(self.args.receipt),
                 template: Arc::clone(&template),
                 window,
@@ -238,4 +233,9 @@ impl Bench<'_> {
         }
         Ok(status == 200)
     }
+}
+
+fn remembered(vkeys: &[String]) -> Result<Arc<VerifiedCheckpoints>, CliError> {
+    let keys = vkeys.iter().map(|vkey| trust::vkey(vkey)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Arc::new(VerifiedCheckpoints::new(Trust::Keys(keys), CHECKPOINTS_MAX)))
 }

@@ -1,0 +1,148 @@
+//! `cairn audit`: replay a whole log from its tiles, and compare everything.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use log_client::audit::{AuditError, AuditOptions, AuditState, Audited, Auditor, Progress, StateError};
+use log_client::tiles::{DirSource, HttpSource, Source};
+use serde::Serialize;
+
+use crate::args::State;
+use crate::error::{CliError, Exit};
+use crate::trust::TrustArgs;
+use crate::ui::Ui;
+
+const AFTER_HELP: &str = "\
+Reads nothing but the log's public files (c2sp.org/tlog-tiles), over HTTP or from a folder: every entry
+is hashed and compared with its leaf hash, every tile with the tiles below it, and the root with the
+signed checkpoint. With --resume the state is kept in a file, saved as the audit goes: the next run goes
+on from there, and refuses a log that does not continue what was audited before.
+
+Exit codes: 0 everything holds; 1 something does not, and stderr names the first of it; 2 an input is
+unusable; 3 the log could not be read.
+
+Examples:
+  cairn audit http://127.0.0.1:6962/logs/default --vkey @audit.vkey
+  cairn audit https://log.example/logs/payments --vkey @payments.vkey --resume payments.audit
+  cairn audit ./mirror --vkey @audit.vkey --json";
+
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct AuditArgs {
+    /// The log's prefix, which `checkpoint` and `tile/` lie under: a URL or a folder
+    #[arg(value_name = "URL|DIR")]
+    source: String,
+    /// Keep the state in this file, and go on from it
+    #[arg(long, value_name = "STATE")]
+    resume: Option<PathBuf>,
+    #[command(flatten)]
+    trust: TrustArgs,
+    #[command(flatten)]
+    state: State,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct AuditDocument<'a> {
+    verified: bool,
+    origin: &'a str,
+    size: u64,
+    root: String,
+    /// Hashed and compared in this run.
+    entries: u64,
+    tiles: u64,
+    checkpoint: String,
+}
+
+pub(crate) async fn run(args: AuditArgs, ui: &Ui) -> Result<Exit, CliError> {
+    let is_url = args.source.starts_with("http://") || args.source.starts_with("https://");
+    let audited = if is_url {
+        let source = HttpSource::new(&args.source).map_err(|error| failed(error.into(), &args))?;
+        audit(source, &args, ui).await?
+    } else {
+        audit(DirSource::new(&args.source), &args, ui).await?
+    };
+    let checkpoint = &audited.checkpoint;
+    let (origin, size) = (checkpoint.origin().as_str(), checkpoint.size().get());
+    let Audited { entries, tiles, .. } = audited;
+    let document = AuditDocument {
+        verified: true,
+        origin,
+        size,
+        root: checkpoint.root().to_string(),
+        entries,
+        tiles,
+        checkpoint: String::from_utf8_lossy(checkpoint.as_bytes()).into_owned(),
+    };
+    let held = format!(
+        "verified: {origin} of {size} entries; {entries} entries and {tiles} tiles hashed and compared"
+    );
+    ui.verdict(None, held, &document)?;
+    Ok(Exit::Done)
+}
+
+async fn audit<S: Source>(source: S, args: &AuditArgs, ui: &Ui) -> Result<Audited, CliError> {
+    let resume = resumed(args.resume.as_deref())?;
+    let auditor = Auditor::new(source, args.trust.load()?, AuditOptions::default());
+    let mut shown = ui.progress("auditing", "entries", 0);
+    let mut saving = Saving { file: args.resume.as_deref(), saved_at: 0, failed: None };
+    let audited = auditor.run(resume.as_ref(), |progress| {
+        shown.set_total(progress.target.get());
+        shown.set(progress.audited.get());
+        saving.now_and_then(progress);
+    });
+    let audited = audited.await;
+    drop(shown);
+    let audited = audited.map_err(|error| failed(error, args))?;
+    if let Some(error) = saving.failed {
+        return Err(error);
+    }
+    if let Some(file) = &args.resume {
+        save(&audited.state, file)?;
+    }
+    Ok(audited)
+}
+
+/// Saves the state as the audit goes.
+struct Saving<'a> {
+    file: Option<&'a Path>,
+    saved_at: u64,
+    failed: Option<CliError>,
+}
+
+impl Saving<'_> {
+    /// Entries between two saves: some seconds of work.
+    const INTERVAL_ENTRIES: u64 = 4_000_000;
+
+    fn now_and_then(&mut self, progress: &Progress<'_>) {
+        let Some(file) = self.file else { return };
+        let audited = progress.audited.get();
+        if self.failed.is_none() && audited - self.saved_at >= Self::INTERVAL_ENTRIES {
+            self.saved_at = audited;
+            self.failed = save(&progress.state(), file).err();
+        }
+    }
+}
+
+/// The state of an earlier run; `None` if there was none.
+fn resumed(file: Option<&Path>) -> Result<Option<AuditState>, CliError> {
+    let Some(file) = file.filter(|file| file.exists()) else { return Ok(None) };
+    let unusable = |source| CliError::AuditState { path: file.to_owned(), source };
+    AuditState::load(file).map(Some).map_err(unusable)
+}
+
+fn save(state: &AuditState, file: &Path) -> Result<(), CliError> {
+    let unsaved = |source: StateError| CliError::AuditStateUnsaved { path: file.to_owned(), source };
+    state.save(file).map_err(unsaved)
+}
+
+/// Writes evidence down before it is reported.
+fn failed(error: AuditError, args: &AuditArgs) -> CliError {
+    match error {
+        AuditError::Fork(fork) => match args.state.folder() {
+            Ok(folder) => CliError::fork(&fork, &folder),
+            Err(error) => error,
+        },
+        error => CliError::Audit { source: Box::new(error) },
+    }
+}

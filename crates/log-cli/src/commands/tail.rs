@@ -1,0 +1,250 @@
+//! `cairn tail`: follow a log, and verify every step.
+
+use std::path::Path;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use checkpoint::SignedCheckpoint;
+use clap::Args;
+use log_client::types::WatchEvent;
+use log_client::verified::{ReadError, Tail, TailEvent, VerifiedLog};
+use log_client::{Advice, Client, ClientError};
+use merkle::{LeafIndex, TreeSize};
+use serde::Serialize;
+
+use super::{client, trust_or_servers};
+use crate::args::{Server, State};
+use crate::error::{CliError, Exit};
+use crate::trust::OptionalTrustArgs;
+use crate::ui::{Ui, chain};
+
+/// Pause before a lost connection is tried again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+const AFTER_HELP: &str = "\
+Prints, for each entry, its index, its leaf hash and its text, with control characters escaped; --raw
+prints the bytes alone, each entry followed by a line feed. Runs until interrupted, or with --no-follow
+to the size published when it started. A lost connection is tried again.
+
+With --verify nothing is printed before it is proven: each entry is hashed into the tree, each
+checkpoint must be signed by the log, continue the trusted checkpoint kept in the state folder, and
+commit to just these entries. If the log shows two histories, the evidence is written to the state
+folder and the exit code is 1.
+
+Examples:
+  cairn tail default
+  cairn tail default --from 0 --verify --vkey @audit.vkey
+  cairn tail default --from 0 --no-follow --raw > entries";
+
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct TailArgs {
+    /// The log
+    log: String,
+    /// The first index to print [default: what comes next]
+    #[arg(long, value_name = "N")]
+    from: Option<u64>,
+    /// Verify every step
+    #[arg(long)]
+    verify: bool,
+    /// Stop at the size published when the command started
+    #[arg(long)]
+    no_follow: bool,
+    /// Print entries as they are
+    #[arg(long, conflicts_with = "json")]
+    raw: bool,
+    #[command(flatten)]
+    trust: OptionalTrustArgs,
+    #[command(flatten)]
+    state: State,
+    #[command(flatten)]
+    server: Server,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Document {
+    Entry { index: u64, leaf_hash: String, entry_base64: String, verified: bool },
+    Checkpoint { size: u64, root: String, verified: bool },
+}
+
+pub(crate) async fn run(args: TailArgs, ui: &Ui) -> Result<Exit, CliError> {
+    let client = client(&args.server)?;
+    let printer = Printer { ui, raw: args.raw, verified: args.verify };
+    if args.verify { verified(&args, client, &printer).await } else { plain(&args, client, &printer).await }
+}
+
+async fn verified(
+    args: &TailArgs,
+    client: Client,
+    printer: &Printer<'_>,
+) -> Result<Exit, CliError> {
+    let trust = trust_or_servers(&args.trust, &client, &args.log, printer.ui).await?;
+    let folder = args.state.folder()?;
+    let store = log_client::trusted::TrustedStore::open(&folder)
+        .map_err(|source| CliError::Trusted { source })?;
+    let opened = VerifiedLog::open(client, args.log.clone(), trust, store).await;
+    let log = opened.map_err(|error| distrusted(error, &folder))?;
+    let published = log.update().await.map_err(|error| distrusted(error, &folder))?.size();
+    let from = args.from.unwrap_or_else(|| published.get());
+    let stop_at = args.no_follow.then_some(published.get());
+    let mut tail = log.tail(Some(leaf_index(from)?));
+    while stop_at.is_none_or(|size| tail_position(&tail, from) < size) {
+        match tail.next().await {
+            Ok(TailEvent::Entries { first, entries }) => printer.entries(first.get(), &entries)?,
+            Ok(TailEvent::Checkpoint(checkpoint)) => printer.checkpoint(checkpoint.signed())?,
+            Err(ReadError::Client(error)) => retry(error, printer.ui).await?,
+            Err(error) => return Err(distrusted(error, &folder)),
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The tail hands on what lies below its position; nothing before the first index asked for.
+fn tail_position(tail: &Tail, from: u64) -> u64 {
+    tail.position().max(from)
+}
+
+async fn plain(args: &TailArgs, client: Client, printer: &Printer<'_>) -> Result<Exit, CliError> {
+    let published = parse(&client.checkpoint(&args.log).await?.checkpoint)?.size().get();
+    let mut next = args.from.unwrap_or(published);
+    let stop_at = args.no_follow.then_some(published);
+    let open = |next| follow(&client, &args.log, next, stop_at, printer);
+    while stop_at.is_none_or(|size| next < size) {
+        let (reached, ended) = open(next).await;
+        next = reached;
+        match ended {
+            Ok(()) => tokio::time::sleep(RETRY_PAUSE).await,
+            Err(CliError::Client(error)) => retry(error, printer.ui).await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Follows until the stream ends, or `stop_at`; gives the next index, and why it ended.
+async fn follow(
+    client: &Client,
+    log: &str,
+    from: u64,
+    stop_at: Option<u64>,
+    printer: &Printer<'_>,
+) -> (u64, Result<(), CliError>) {
+    let mut next = from;
+    let ended = follow_into(client, log, &mut next, stop_at, printer).await;
+    (next, ended)
+}
+
+async fn follow_into(
+    client: &Client,
+    log: &str,
+    next: &mut u64,
+    stop_at: Option<u64>,
+    printer: &Printer<'_>,
+) -> Result<(), CliError> {
+    let size = TreeSize::new(*next).map_err(|source| CliError::Index { index: *next, source })?;
+    let mut watch = client.watch(log, size, true).await?;
+    while stop_at.is_none_or(|stop| *next < stop) {
+        match watch.next().await? {
+            Some(WatchEvent::Entries(range)) => {
+                printer.entries(range.first.get(), &range.entries)?;
+                let count = u64::try_from(range.entries.len()).expect("a count fits 64 bits");
+                *next = range.first.get().saturating_add(count);
+            }
+            Some(WatchEvent::Checkpoint { checkpoint, .. }) => {
+                printer.checkpoint(&parse(&checkpoint)?)?;
+            }
+            None => break,
+        }
+    }
+    Ok(())
+}
+
+/// Pauses where trying again may help, and gives the error back where it cannot.
+async fn retry(error: ClientError, ui: &Ui) -> Result<(), CliError> {
+    if error.advice() != Advice::Retry {
+        return Err(error.into());
+    }
+    ui.note(format_args!("{}; trying again", chain(&error)));
+    tokio::time::sleep(error.retry_after().unwrap_or(RETRY_PAUSE).max(RETRY_PAUSE)).await;
+    Ok(())
+}
+
+/// Writes evidence down before it is reported.
+fn distrusted(error: ReadError, folder: &Path) -> CliError {
+    let fork = match error {
+        ReadError::Fork(fork) => fork,
+        ReadError::Client(error) => return error.into(),
+        error => return CliError::Distrusted { source: Box::new(error) },
+    };
+    CliError::fork(&fork, folder)
+}
+
+fn parse(checkpoint: &[u8]) -> Result<SignedCheckpoint, CliError> {
+    SignedCheckpoint::parse(checkpoint).map_err(|source| CliError::ServedCheckpoint { source })
+}
+
+fn leaf_index(index: u64) -> Result<LeafIndex, CliError> {
+    LeafIndex::new(index).map_err(|source| CliError::Index { index, source })
+}
+
+struct Printer<'a> {
+    ui: &'a Ui,
+    raw: bool,
+    verified: bool,
+}
+
+impl Printer<'_> {
+    fn entries(&self, first: u64, entries: &[bytes::Bytes]) -> Result<(), CliError> {
+        for (entry, index) in entries.iter().zip(first..) {
+            if self.raw {
+                self.ui.bytes(entry)?;
+                continue;
+            }
+            let leaf_hash = merkle::leaf_hash(entry).to_string();
+            let plain = format!("{index}\t{leaf_hash}\t{}", printable(entry));
+            let entry_base64 = STANDARD.encode(entry);
+            let verified = self.verified;
+            self.ui.result(plain, &Document::Entry { index, leaf_hash, entry_base64, verified })?;
+        }
+        self.ui.flush()
+    }
+
+    fn checkpoint(&self, checkpoint: &SignedCheckpoint) -> Result<(), CliError> {
+        let (size, root) = (checkpoint.size().get(), checkpoint.root().to_string());
+        if self.ui.is_json() {
+            let document = Document::Checkpoint { size, root, verified: self.verified };
+            self.ui.result("", &document)?;
+            return self.ui.flush();
+        }
+        let verified = if self.verified { ", verified" } else { "" };
+        self.ui.note(format_args!("checkpoint of {size} entries{verified}"));
+        Ok(())
+    }
+}
+
+/// Text as it is, but for what would disturb a terminal or the lines of the output.
+fn printable(entry: &[u8]) -> String {
+    let mut text = String::with_capacity(entry.len());
+    for character in String::from_utf8_lossy(entry).chars() {
+        if character.is_control() {
+            text.extend(character.escape_default());
+        } else {
+            text.push(character);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_stay_on_their_line() {
+        assert_eq!(printable("a\tb\r\n\u{1b}[2Jé".as_bytes()), r"a\tb\r\n\u{1b}[2Jé");
+        assert_eq!(printable(b"\xff"), "\u{fffd}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Where the public tiles of a log are read from: its HTTP server, or a folder.
 //!
 //! The layout is that of c2sp.org/tlog-tiles. A source checks lengths and limits, and nothing else: what it
-//! gives is not verified. Only the identity encoding is asked for, and an answer in another is refused.
+//! gives is not verified. Over HTTP gzip is understood, and what it unfolds to is held to the same limits.
 
 use std::{
     fs::File,
@@ -210,19 +210,23 @@ impl HttpSource {
             source,
         };
         let request = http::Request::get(format!("{}{path}", self.prefix))
-            .header(http::header::ACCEPT_ENCODING, "identity")
+            .header(http::header::ACCEPT_ENCODING, "gzip, identity")
             .body(Empty::new())
             .map_err(|error| failed(error.into()))?;
         let answer = self.client.request(request).await.map_err(|error| failed(error.into()))?;
-        check_head(&answer, path)?;
+        let gzip = is_gzip(&answer, path)?;
         let (min, max) = resource.length_limits();
-        let body = Limited::new(answer.into_body(), max).collect().await.map_err(|error| {
+        // What gzip cannot make shorter it makes longer by less than this.
+        let limit = if gzip { max + max / 1000 + 64 } else { max };
+        let body = Limited::new(answer.into_body(), limit).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
-                return SourceError::Length { path: path.to_owned(), found: max + 1, min, max };
+                return SourceError::Length { path: path.to_owned(), found: limit + 1, min, max };
             }
             failed(error)
         })?;
-        check_length(resource, path, body.to_bytes())
+        let body = body.to_bytes();
+        let body = if gzip { unfold(body, max, path).await? } else { body };
+        check_length(resource, path, body)
     }
 }
 
@@ -295,21 +299,35 @@ impl Source for DirSource {
     }
 }
 
-fn check_head<B>(answer: &http::Response<B>, path: &str) -> Result<(), SourceError> {
+/// Whether an answer is good, and compressed.
+fn is_gzip<B>(answer: &http::Response<B>, path: &str) -> Result<bool, SourceError> {
     let path = || path.to_owned();
     match answer.status() {
         http::StatusCode::OK => {}
         http::StatusCode::NOT_FOUND => return Err(SourceError::NotFound { path: path() }),
         status => return Err(SourceError::Status { path: path(), status: status.as_u16() }),
     }
-    match answer.headers().get(http::header::CONTENT_ENCODING) {
-        None => Ok(()),
-        Some(encoding) if encoding.as_bytes() == b"identity" => Ok(()),
+    match answer.headers().get(http::header::CONTENT_ENCODING).map(http::HeaderValue::as_bytes) {
+        None | Some(b"identity") => Ok(false),
+        Some(b"gzip") => Ok(true),
         Some(encoding) => {
-            let encoding = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
+            let encoding = String::from_utf8_lossy(encoding).into_owned();
             Err(SourceError::Encoding { path: path(), encoding })
         }
     }
+}
+
+/// Decompresses, where blocking is allowed, at most one byte more than can be valid.
+async fn unfold(body: Bytes, max: usize, path: &str) -> Result<Bytes, SourceError> {
+    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+    tokio::task::spawn_blocking(move || {
+        let mut bytes = Vec::new();
+        flate2::read::GzDecoder::new(&body[..]).take(limit).read_to_end(&mut bytes)?;
+        Ok(bytes.into())
+    })
+    .await
+    .expect("decompressing does not panic, and is not cancelled")
+    .map_err(|source: io::Error| SourceError::Io { path: path.to_owned(), source })
 }
 
 fn check_length(resource: &Resource, path: &str, bytes: Bytes) -> Result<Bytes, SourceError> {

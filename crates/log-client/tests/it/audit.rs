@@ -185,8 +185,10 @@ async fn a_changed_state_is_refused() {
     audit_dir(folder.path(), Some(&state)).await.unwrap();
 }
 
-/// Serves a folder over HTTP/1.1, one answer a connection.
-async fn serve(dir: &Path) -> String {
+type Encode = fn(&[u8]) -> Vec<u8>;
+
+/// Serves a folder over HTTP/1.1, one answer a connection, as it is or compressed.
+async fn serve(dir: &Path, encoding: Option<Encode>) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/logs/x", listener.local_addr().unwrap());
     let dir = dir.to_owned();
@@ -199,7 +201,10 @@ async fn serve(dir: &Path) -> String {
             let request = String::from_utf8(request).unwrap();
             let path = request.split(' ').nth(1).unwrap().strip_prefix("/logs/x/").unwrap();
             let (status, body) = match fs::read(dir.join(path)) {
-                Ok(body) => ("200 OK", body),
+                Ok(body) => match encoding {
+                    Some(encode) => ("200 OK\r\ncontent-encoding: gzip", encode(&body)),
+                    None => ("200 OK", body),
+                },
                 Err(_) => ("404 Not Found", Vec::new()),
             };
             let head = format!(
@@ -216,7 +221,7 @@ async fn serve(dir: &Path) -> String {
 async fn a_log_over_http_passes_with_and_without_its_last_slash_and_with_partial_tiles_gone() {
     let folder = tempfile::tempdir().unwrap();
     publish(folder.path(), &numbered(0..300));
-    let url = serve(folder.path()).await;
+    let url = serve(folder.path(), None).await;
     for url in [url.clone(), format!("{url}/")] {
         audit(HttpSource::new(&url).unwrap(), None).await.unwrap();
     }
@@ -233,4 +238,25 @@ async fn a_log_over_http_passes_with_and_without_its_last_slash_and_with_partial
     let error = audit(HttpSource::new(&url).unwrap(), None).await.unwrap_err();
     assert_eq!(error.to_string(), "tile/entries/000 is not there");
     assert!(HttpSource::new("ftp://example.org").is_err());
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn compressed_answers_are_unfolded_and_held_to_the_same_limits() {
+    let folder = tempfile::tempdir().unwrap();
+    publish(folder.path(), &numbered(0..300));
+    let source = |url: String| HttpSource::new(&url).unwrap();
+    audit(source(serve(folder.path(), Some(gzip)).await), None).await.unwrap();
+    // A few bytes that unfold to far more than a checkpoint or a tile can have.
+    let bomb = serve(folder.path(), Some(|_| gzip(&vec![b'x'; 1 << 20]))).await;
+    let error = audit(source(bomb), None).await.unwrap_err();
+    assert_eq!(error.to_string(), "checkpoint has 131073 bytes, where 1 to 131072 are possible");
+    let garbage = serve(folder.path(), Some(|_| b"no gzip".to_vec())).await;
+    let error = audit(source(garbage), None).await.unwrap_err();
+    assert_eq!(error.to_string(), "checkpoint cannot be read");
 }

@@ -39,7 +39,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             runtime.shutdown_background();
             code
         }
-        Command::Fsck(config) => offline::fsck(&config),
+        Command::Fsck { config, json } => offline::fsck(&config, json),
         Command::Backup { config, out } => offline::backup(&config, &out),
         Command::Restore { config, from, expect } => {
             offline::restore(&config, &from, expect.as_deref())
@@ -113,6 +113,11 @@ mod output {
     pub(super) fn refusal(error: &(dyn std::error::Error + 'static)) -> ExitCode {
         eprintln!("cairn-server: {error}");
         ExitCode::from(REFUSED)
+    }
+
+    /// Where results go.
+    pub(super) fn results() -> impl std::io::Write {
+        std::io::stdout().lock()
     }
 
     pub(super) fn say(line: &str) {

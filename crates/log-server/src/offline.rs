@@ -1,30 +1,94 @@
-//! The subcommands that work on a store nobody serves.
+//! The subcommands that work on a store, served or not, and print what they found.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use log_server::config::Config;
+use log_server::fsck::Progress;
+use log_server::storage::LogName;
+use log_server::{backup, fsck as check};
 
-pub(super) fn fsck(_config: &Config) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("fsck is not built in")
+use super::output;
+
+/// The exit status of a check that found damage.
+const DAMAGED: u8 = 1;
+/// How often a long command says where it is.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
+
+pub(super) fn fsck(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
+    let mut progress = progress();
+    let (data_dir, heads_dir) = (&config.data_dir, &config.heads_dir);
+    let report = check::run(data_dir, heads_dir, &config.storage, &mut progress)?;
+    let mut out = output::results();
+    if json {
+        report.write_json(&mut out)?;
+    } else {
+        report.write_text(&mut out)?;
+    }
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(DAMAGED) })
 }
 
-pub(super) fn backup(_config: &Config, _out: &Path) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("backup is not built in")
+pub(super) fn backup(config: &Config, out: &Path) -> anyhow::Result<ExitCode> {
+    let report = backup::backup(&config.data_dir, out, &config.storage)?;
+    let by = if report.live { "the running server" } else { "this process" };
+    writeln!(output::results(), "backup written to {} by {by}", report.out.display())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn restore(
-    _config: &Config,
-    _from: &Path,
-    _expect: Option<&Path>,
+    config: &Config,
+    from: &Path,
+    expect: Option<&Path>,
 ) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("restore is not built in")
+    let mut progress = progress();
+    let (data_dir, heads_dir) = (&config.data_dir, &config.heads_dir);
+    let report =
+        backup::restore(from, data_dir, heads_dir, expect, &config.storage, &mut progress)?;
+    let mut out = output::results();
+    writeln!(out, "restored {} logs to {}", report.logs.len(), data_dir.display())?;
+    for log in &report.behind_journal {
+        writeln!(
+            out,
+            "log {log} is behind the journal: heads were signed that these data do not have; \
+             restore newer data, retire the log, or serve it with --read-only"
+        )?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn recover(_config: &Config) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("recover is not built in")
+pub(super) fn recover(config: &Config) -> anyhow::Result<ExitCode> {
+    let (data_dir, heads_dir) = (&config.data_dir, &config.heads_dir);
+    let report = backup::recover_truncating(data_dir, heads_dir, &config.storage)?;
+    let mut out = output::results();
+    for log in &report.logs {
+        let (name, kept, seen) = (&log.log, log.kept, log.seen);
+        if seen > kept {
+            writeln!(out, "log {name}: kept {kept} entries, {kept} to {seen} may be lost")?;
+        } else {
+            writeln!(out, "log {name}: kept {kept} entries")?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn retire(_config: &Config, _log: &str) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("retire is not built in")
+pub(super) fn retire(config: &Config, log: &str) -> anyhow::Result<ExitCode> {
+    let name = LogName::new(log)?;
+    let (data_dir, heads_dir) = (&config.data_dir, &config.heads_dir);
+    let report = backup::retire(data_dir, heads_dir, &name, &config.storage)?;
+    let (log, size) = (&report.log, report.size);
+    writeln!(output::results(), "log {log} is retired at size {size}: it signs nothing any more")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn progress() -> impl FnMut(Progress<'_>) {
+    let mut said = Instant::now();
+    move |progress| {
+        if said.elapsed() >= PROGRESS_INTERVAL {
+            said = Instant::now();
+            let Progress { log, entries, size } = progress;
+            output::say(&format!("log {log}: {entries} of {size} entries"));
+        }
+    }
 }

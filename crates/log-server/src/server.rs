@@ -24,6 +24,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tower::ServiceBuilder;
 
+use crate::backup::ControlServer;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::http::encoding::Encoder;
@@ -70,7 +71,7 @@ pub enum StartError {
     Registry(#[from] RegistryError),
     #[error("log {DEFAULT_LOG} cannot be made: {0}")]
     DefaultLog(#[from] CreateError),
-    #[error("{listen}: {source}", )]
+    #[error("{listen}: {source}")]
     Listen { listen: SocketAddr, source: std::io::Error },
     #[error("the reflection service cannot be built: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -89,14 +90,21 @@ pub struct Server {
     stopping: CancellationToken,
     accepting: tokio::task::JoinHandle<Option<()>>,
     fatal: tokio::sync::watch::Receiver<Option<Fatal>>,
+    /// Answers `cairn-server backup` while the store is open here.
+    control: Option<ControlServer>,
 }
 
 impl Server {
     /// Opens the store and its logs, checks them, and opens the port. Makes the log `default` where there
     /// is none at all.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
-        let engine: Arc<dyn Engine> = Arc::new(open_engine(config)?);
-        Self::start_on(config, engine, Arc::new(SystemClock::new())).await
+        let engine = Arc::new(open_engine(config)?);
+        let store = Arc::<RocksEngine>::clone(&engine);
+        let mut server = Self::start_on(config, store, Arc::new(SystemClock::new())).await?;
+        if !config.read_only {
+            server.control = Some(ControlServer::start(engine, &config.data_dir)?);
+        }
+        Ok(server)
     }
 
     /// As [`Self::start`], on an engine and a clock that are there already.
@@ -166,7 +174,17 @@ impl Server {
             stopping: stopping.clone(),
         };
         let accepting = tasks::spawn("accept", port.serve(stack));
-        Ok(Self { address, first_start, registry, metrics, health, stopping, accepting, fatal })
+        Ok(Self {
+            address,
+            first_start,
+            registry,
+            metrics,
+            health,
+            stopping,
+            accepting,
+            fatal,
+            control: None,
+        })
     }
 
     /// Where it listens.
@@ -212,6 +230,7 @@ impl Server {
         // A panic of the task was logged where it happened.
         drop((&mut self.accepting).await);
         self.registry.shutdown().await;
+        drop(self.control.take());
     }
 }
 

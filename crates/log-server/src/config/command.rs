@@ -12,7 +12,7 @@ use super::{Config, ConfigError, Kind, Origin, SETTINGS, Values};
 #[derive(Clone, Debug)]
 pub enum Command {
     Serve(Box<Config>),
-    Fsck(Box<Config>),
+    Fsck { config: Box<Config>, json: bool },
     Backup { config: Box<Config>, out: PathBuf },
     Restore { config: Box<Config>, from: PathBuf, expect: Option<PathBuf> },
     Recover { config: Box<Config> },
@@ -42,7 +42,7 @@ pub fn parse(
     let path = |name: &str| matches.get_one::<String>(name).map(PathBuf::from);
     let needed = |name: &'static str| path(name).ok_or(ConfigError::MissingFlag { flag: name });
     Ok(match name {
-        "fsck" => Command::Fsck(config),
+        "fsck" => Command::Fsck { config, json: matches.get_flag("json") },
         "backup" => Command::Backup { config, out: needed("out")? },
         "restore" => Command::Restore { config, from: needed("from")?, expect: path("expect") },
         "recover" if matches.get_flag("truncate-wal") => Command::Recover { config },
@@ -96,7 +96,15 @@ fn command_line() -> clap::Command {
     base.subcommand(
         clap::Command::new("serve").about(serve).args(setting_flags(|_| true)).arg(config_flag()),
     )
-    .subcommand(offline("fsck", "Re-reads and re-hashes everything: exit 0 clean, 1 damaged, 2 could not run"))
+    .subcommand(
+        offline("fsck", "Re-reads and re-hashes everything: 0 clean, 1 damaged, 2 could not run")
+            .arg(
+                Arg::new("json")
+                    .long("json")
+                    .action(ArgAction::SetTrue)
+                    .help("Print one JSON object"),
+            ),
+    )
     .subcommand(offline("backup", "Takes a consistent copy of the database").arg(
         value("out", "DIR", "Where to write it; must not exist").required(true),
     ))
@@ -174,7 +182,7 @@ mod tests {
             panic!("retire takes a folder and a log");
         };
         assert_eq!((config.data_dir, log.as_str()), (PathBuf::from("/d"), "a"));
-        assert!(matches!(parsed(&["fsck"]), Ok(Command::Fsck(_))));
+        assert!(matches!(parsed(&["fsck"]), Ok(Command::Fsck { json: false, .. })));
         assert!(matches!(parsed(&["backup", "--out", "b"]), Ok(Command::Backup { .. })));
         assert!(matches!(parsed(&["recover", "--truncate-wal"]), Ok(Command::Recover { .. })));
     }

@@ -85,7 +85,7 @@ pub(super) async fn inclusion(
 ) -> Result<pb::GetInclusionProofResponse, Status> {
     let pb::GetInclusionProofRequest { log, entry, tree_size } = request;
     let log = service.log(&log)?;
-    let asked = convert::size("tree_size", tree_size)?;
+    let wanted = convert::size("tree_size", tree_size)?;
     let index = match entry {
         Some(InclusionOf::LeafIndex(index)) => convert::index("leaf_index", index)?,
         Some(InclusionOf::LeafHash(hash)) => {
@@ -94,8 +94,8 @@ pub(super) async fn inclusion(
         }
         None => return Err(status::bad_field("entry", "a leaf index or a leaf hash")),
     };
-    let (head, size, checkpoint) =
-        head_for(&log, asked, "tree_size", index.size_through()).await?;
+    let (head, size, note) =
+        head_for(&log, wanted, "tree_size", index.size_through()).await?;
     let read = move |tree: &Snapshot, access| tree.inclusion(index, size, access);
     let proof = run(service, &log, &head, read).await?;
     Ok(pb::GetInclusionProofResponse {
@@ -103,7 +103,7 @@ pub(super) async fn inclusion(
         leaf_hash: convert::hash_bytes(&proof.leaf),
         tree_size: proof.size.get(),
         hashes: convert::hashes(&proof.hashes),
-        checkpoint,
+        checkpoint: note,
     })
 }
 
@@ -114,13 +114,13 @@ pub(super) async fn consistency(
     let pb::GetConsistencyProofRequest { log, from_size, to_size } = request;
     let log = service.log(&log)?;
     let from = convert::size("from_size", from_size)?;
-    let asked = convert::size("to_size", to_size)?;
-    let (head, to, checkpoint) = if asked == TreeSize::ZERO {
+    let wanted = convert::size("to_size", to_size)?;
+    let (head, to, checkpoint) = if wanted == TreeSize::ZERO {
         let head = receipt::covering(&log, "from_size", from).await?;
         let (size, note) = (head.size(), head.note.clone());
         (head, size, note)
     } else {
-        (receipt::covering(&log, "to_size", asked).await?, asked, Bytes::new())
+        (receipt::covering(&log, "to_size", wanted).await?, wanted, Bytes::new())
     };
     let read = move |tree: &Snapshot, access| tree.consistency(from, to, access);
     let hashes = run(service, &log, &head, read).await?;
@@ -141,18 +141,18 @@ pub(super) async fn batch_inclusion(
     if leaf_indexes.is_empty() || leaf_indexes.len() > CALL_ENTRIES_MAX {
         return Err(status::bad_range("leaf_indexes", "1 to 10,000 indexes"));
     }
-    let asked = convert::size("tree_size", tree_size)?;
+    let wanted = convert::size("tree_size", tree_size)?;
     let of = |index: &u64| convert::index("leaf_indexes", *index);
     let indexes = leaf_indexes.iter().map(of).collect::<Result<Vec<_>, _>>()?;
     let last = indexes.iter().copied().max().map_or(TreeSize::ZERO, LeafIndex::size_through);
-    let (head, size, checkpoint) = head_for(&log, asked, "tree_size", last).await?;
+    let (head, size, note) = head_for(&log, wanted, "tree_size", last).await?;
     let read = move |tree: &Snapshot, access| tree.batch_inclusion(&indexes, size, access);
     let proof = run(service, &log, &head, read).await?;
     Ok(pb::GetBatchInclusionProofResponse {
         tree_size: proof.size.get(),
         leaf_hashes: convert::hashes(&proof.leaves),
         hashes: convert::concatenated(&proof.hashes),
-        checkpoint,
+        checkpoint: note,
     })
 }
 

@@ -368,6 +368,7 @@ fn storage(error: &StorageError) -> Status {
         | StorageError::Engine { .. }
         | StorageError::Layout { .. }
         | StorageError::NotAStore { .. }
+        | StorageError::InUse { .. }
         | StorageError::Poisoned
         | StorageError::ReadOnly
         | StorageError::Contract { .. }

@@ -88,10 +88,10 @@ struct Climbed {
     tree: Hash,
 }
 
-/// Steps 3 to 8 of draft-ietf-plants-merkle-tree-certs-03, section 4.4.3, with its names: `first`,
-/// `last` and `end` are the positions, in the row the climb has reached, of the nodes over the
-/// subtree's first leaf, over its last leaf, and over the tree's last leaf. The caller has checked
-/// that the subtree lies within the tree.
+/// Steps 3 to 8 of draft-ietf-plants-merkle-tree-certs-03, section 4.4.3. In the row the climb has
+/// reached, `first`, `last` and `end` (there `fn`, `sn` and `tn`) are the nodes over the subtree's
+/// first leaf, over its last leaf, and over the tree's last leaf. The caller has checked that the
+/// subtree lies within the tree.
 fn climb(
     subtree: Subtree,
     size: TreeSize,
@@ -125,7 +125,7 @@ fn climb(
     expect_used(proof, hashes.used()).map(|()| climbed)
 }
 
-/// `fn`, `sn` and `tn` of the draft.
+/// Positions in one row of the tree, from 0.
 struct Row {
     first: u64,
     last: u64,

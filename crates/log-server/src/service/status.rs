@@ -367,6 +367,7 @@ fn storage(error: &StorageError) -> Status {
         StorageError::Io { .. }
         | StorageError::Engine { .. }
         | StorageError::Layout { .. }
+        | StorageError::InUse { .. }
         | StorageError::NotAStore { .. }
         | StorageError::InUse { .. }
         | StorageError::Poisoned

@@ -366,6 +366,7 @@ fn storage(error: &StorageError) -> Status {
             .says("stored data do not match the tree; run `cairn-server fsck`"),
         StorageError::Io { .. }
         | StorageError::Engine { .. }
+        | StorageError::InUse { .. }
         | StorageError::Layout { .. }
         | StorageError::InUse { .. }
         | StorageError::NotAStore { .. }

@@ -156,40 +156,70 @@ pub fn decode_key(family: Family, key: &[u8]) -> Result<Key, Corrupt> {
     if family == Family::Meta && key == LAYOUT_KEY {
         return Ok(Key::Layout);
     }
-    let unknown = || corrupt(family, key, RowFault::UnknownKey);
-    let mut rest = Fields::new(family, key, key);
-    let log = LogId::new(u32::from_be_bytes(rest.array()?)).ok_or_else(unknown)?;
-    let decoded = match family {
-        Family::Entries => Key::Entry(log, rest.leaf_index("index")?),
-        Family::Tiles => {
-            let level = rest.byte()?;
-            let index = rest.u64()?;
-            Key::Tile(log, TileCoord { level, index })
-        }
-        Family::Index => match rest.byte()? {
-            b'd' => {
-                let scope = Scope(rest.array()?);
-                let key_hash = rest.array()?;
-                Key::Dedup(log, DedupId { scope, key_hash })
-            }
-            b'p' => Key::Producer(log, ProducerId(rest.array()?)),
-            b'l' => Key::Leaf(log, rest.array()?, rest.leaf_index("index")?),
-            b'i' => Key::IndexedTo(log),
-            _ => return Err(unknown()),
-        },
-        Family::Meta => match rest.byte()? {
-            b'h' => Key::Head(log),
-            b'r' => Key::Record(log),
-            b'c' => {
-                let size = rest.tree_size("size")?;
-                let published_ms = rest.u64()?;
-                Key::Checkpoint(log, ArchivePosition { size, published_ms })
-            }
-            _ => return Err(unknown()),
-        },
+    let known = match family {
+        Family::Entries => entry_of(key),
+        Family::Tiles => tile_of(key),
+        Family::Index => lookup_of(key),
+        Family::Meta => meta_of(key),
     };
-    rest.end()?;
-    Ok(decoded)
+    known.ok_or_else(|| corrupt(family, key, RowFault::UnknownKey))
+}
+
+fn entry_of(key: &[u8]) -> Option<Key> {
+    let (log, index) = log_of(key)?;
+    Some(Key::Entry(log, index_of(index)?))
+}
+
+fn tile_of(key: &[u8]) -> Option<Key> {
+    let (log, rest) = log_of(key)?;
+    let (level, index) = rest.split_first()?;
+    Some(Key::Tile(log, TileCoord { level: *level, index: number_of(index)? }))
+}
+
+fn lookup_of(key: &[u8]) -> Option<Key> {
+    let (log, rest) = log_of(key)?;
+    match rest.split_first()? {
+        (b'd', rest) => {
+            let (scope, key_hash) = rest.split_first_chunk()?;
+            let id = DedupId { scope: Scope(*scope), key_hash: key_hash.try_into().ok()? };
+            Some(Key::Dedup(log, id))
+        }
+        (b'p', id) => Some(Key::Producer(log, ProducerId(id.try_into().ok()?))),
+        (b'l', rest) => {
+            let (prefix, index) = rest.split_first_chunk::<LEAF_PREFIX_BYTES>()?;
+            Some(Key::Leaf(log, *prefix, index_of(index)?))
+        }
+        (b'i', []) => Some(Key::IndexedTo(log)),
+        _ => None,
+    }
+}
+
+fn meta_of(key: &[u8]) -> Option<Key> {
+    let (log, rest) = log_of(key)?;
+    match rest.split_first()? {
+        (b'h', []) => Some(Key::Head(log)),
+        (b'r', []) => Some(Key::Record(log)),
+        (b'c', rest) => {
+            let (size, published_ms) = rest.split_at_checked(8)?;
+            let size = TreeSize::new(number_of(size)?).ok()?;
+            let published_ms = number_of(published_ms)?;
+            Some(Key::Checkpoint(log, ArchivePosition { size, published_ms }))
+        }
+        _ => None,
+    }
+}
+
+fn log_of(key: &[u8]) -> Option<(LogId, &[u8])> {
+    let (log, rest) = key.split_first_chunk::<4>()?;
+    Some((LogId::new(u32::from_be_bytes(*log))?, rest))
+}
+
+fn number_of(bytes: &[u8]) -> Option<u64> {
+    bytes.try_into().ok().map(u64::from_be_bytes)
+}
+
+fn index_of(bytes: &[u8]) -> Option<LeafIndex> {
+    LeafIndex::new(number_of(bytes)?).ok()
 }
 
 /// Writes an entry's value over `out`.
@@ -490,5 +520,155 @@ impl<'a> Fields<'a> {
 
     fn field(&self, field: &'static str) -> Corrupt {
         corrupt(self.family, self.key, RowFault::Field { field })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn log() -> LogId {
+        LogId::new(0x0102_0304).unwrap()
+    }
+
+    fn head() -> StoredHead {
+        StoredHead { size: TreeSize::new(5).unwrap(), root: Hash::EMPTY_ROOT, time_ms: 6, epoch: 7 }
+    }
+
+    fn record() -> LogRecord {
+        LogRecord {
+            id: log(),
+            name: LogName::new("default").unwrap(),
+            origin: Origin::new("example.com/log").unwrap(),
+            created_ms: 8,
+            deduplicate_entries: true,
+            state: LogState::Frozen,
+        }
+    }
+
+    /// The layout as docs/formats.md draws it, byte for byte.
+    #[test]
+    fn rows_have_the_documented_bytes() {
+        let index = LeafIndex::new(9).unwrap();
+        let hex = |bytes: &[u8]| RowKey(bytes.to_vec()).to_string();
+        assert_eq!(hex(&entry_key(log(), index)), "010203040000000000000009");
+        let tile = TileCoord { level: 1, index: 2 };
+        assert_eq!(hex(&tile_key(log(), tile)), "01020304010000000000000002");
+        let leaf = Hash::EMPTY_ROOT;
+        let prefix = "e3b0c44298fc1c149afbf4c8996fb924";
+        let wanted = format!("010203046c{prefix}0000000000000009");
+        assert_eq!(hex(&leaf_key(log(), &leaf, index)), wanted);
+        let key = head_key(log());
+        let value = encode_head(&key, &head());
+        let wanted = format!("010000000000000005{leaf}000000000000000600000007");
+        assert_eq!(hex(&value[..53]), wanted);
+        assert_eq!(value.len(), 57);
+        let mut entry = vec![];
+        let scope = Scope([0xaa; 16]);
+        let dedup = Some(DedupKey { scope, key: Bytes::from_static(b"k") });
+        encode_entry(&StoredEntry { dedup, data: Bytes::from_static(b"d") }, &mut entry);
+        assert_eq!(hex(&entry), "0101aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa6b64");
+    }
+
+    #[test]
+    fn records_come_back_and_any_flipped_bit_is_refused() {
+        let key = record_key(log());
+        let value = encode_record(&key, &record());
+        assert_eq!(decode_record(&key, &value).unwrap(), record());
+        let head_row = (head_key(log()), encode_head(&head_key(log()), &head()));
+        assert_eq!(decode_head(&head_row.0, &head_row.1).unwrap(), head());
+        for bit in 0..value.len() * 8 {
+            let mut flipped = value.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode_record(&key, &flipped).is_err(), "bit {bit}");
+        }
+        // The same bytes under another key are another log's row.
+        let other = record_key(LogId::new(1).unwrap());
+        assert!(decode_record(&other, &value).is_err());
+    }
+
+    #[test]
+    fn errors_name_the_row() {
+        let entry = |value: &'static [u8]| {
+            decode_entry(b"\x01", &Bytes::from_static(value)).unwrap_err().to_string()
+        };
+        let found = [
+            entry(b""),
+            entry(b"\x02\x00x"),
+            entry(b"\x01\x00"),
+            entry(b"\x01\x41"),
+            entry(b"\x01\x01short"),
+            decode_tile(b"\x02", b"x").unwrap_err().to_string(),
+            decode_dedup(b"\x03", &[1; 42]).unwrap_err().to_string(),
+            decode_key(Family::Meta, b"\x00\x00\x00\x01?").unwrap_err().to_string(),
+            decode_key(Family::Entries, &[0xff; 12]).unwrap_err().to_string(),
+            decode_key(Family::Tiles, b"\x00").unwrap_err().to_string(),
+        ];
+        assert_eq!(
+            found,
+            [
+                "corrupt row in entries, key 01: the value has 0 bytes",
+                "corrupt row in entries, key 01: unknown version 2",
+                "corrupt row in entries, key 01: the value has 2 bytes",
+                "corrupt row in entries, key 01: field key length is out of range",
+                "corrupt row in entries, key 01: the value has 7 bytes",
+                "corrupt row in tiles, key 02: the value has 1 bytes",
+                "corrupt row in index, key 03: the value has 42 bytes",
+                "corrupt row in meta, key 000000013f: unknown key",
+                "corrupt row in entries, key ffffffffffffffffffffffff: unknown key",
+                "corrupt row in tiles, key 00: unknown key",
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn entries_come_back(
+            data in vec(any::<u8>(), 1..300),
+            key in proptest::option::of((any::<[u8; 16]>(), vec(any::<u8>(), 1..=64))),
+        ) {
+            let dedup = key.map(|(scope, key)| DedupKey { scope: Scope(scope), key: key.into() });
+            let entry = StoredEntry { dedup, data: data.into() };
+            let mut value = vec![];
+            encode_entry(&entry, &mut value);
+            prop_assert_eq!(decode_entry(b"", &value.into()).unwrap(), entry);
+        }
+
+        #[test]
+        fn any_bytes_decode_or_err(family in 0..4_usize, key in vec(any::<u8>(), 0..60), value in vec(any::<u8>(), 0..70)) {
+            let family = Family::ALL[family];
+            drop(decode_key(family, &key));
+            drop(decode_entry(&key, &value.clone().into()));
+            drop(decode_tile(&key, &value));
+            drop(decode_dedup(&key, &value));
+            drop(decode_producer(&key, &value));
+            drop(decode_indexed_to(&key, &value));
+            drop(decode_head(&key, &value));
+            drop(decode_record(&key, &value));
+            drop(decode_checkpoint(&key, &value));
+        }
+
+        #[test]
+        fn keys_come_back(scope in any::<[u8; 16]>(), key_hash in any::<[u8; 32]>(), number in 0..1_u64 << 62, ms in any::<u64>()) {
+            let id = DedupId { scope: Scope(scope), key_hash };
+            let index = LeafIndex::new(number).unwrap();
+            let size = TreeSize::new(number).unwrap();
+            let position = ArchivePosition { size, published_ms: ms };
+            let leaf = Hash::from(key_hash);
+            let tile = TileCoord { level: 3, index: number };
+            let read = |family, key: &[u8]| decode_key(family, key).unwrap();
+            prop_assert_eq!(read(Family::Index, &dedup_key(log(), &id)), Key::Dedup(log(), id));
+            prop_assert_eq!(read(Family::Index, &producer_key(log(), &ProducerId(scope))), Key::Producer(log(), ProducerId(scope)));
+            prop_assert_eq!(read(Family::Index, &indexed_to_key(log())), Key::IndexedTo(log()));
+            prop_assert_eq!(read(Family::Entries, &entry_key(log(), index)), Key::Entry(log(), index));
+            prop_assert_eq!(read(Family::Tiles, &tile_key(log(), tile)), Key::Tile(log(), tile));
+            prop_assert_eq!(read(Family::Meta, &checkpoint_key(log(), position)), Key::Checkpoint(log(), position));
+            let mut prefix = [0; 16];
+            prefix.copy_from_slice(&key_hash[..16]);
+            prop_assert_eq!(read(Family::Index, &leaf_key(log(), &leaf, index)), Key::Leaf(log(), prefix, index));
+        }
     }
 }

@@ -9,7 +9,10 @@ use checkpoint::{
     SignatureLine, SignedCheckpoint, Signer, Timestamp, UnverifiedNote, VerifiedSignature,
     VerifierKey, sign, sign_head,
 };
+use curve25519_dalek::Scalar;
+use ed25519_dalek::Verifier as _;
 use merkle::{Hash, Subtree, TreeSize};
+use sha2::{Digest as _, Sha512};
 
 const ORIGIN: &str = "example.com/log";
 
@@ -184,6 +187,31 @@ fn messages_are_those_of_the_specification() {
     let public = ml_dsa::VerifyingKey::<ml_dsa::MlDsa44>::decode(&public);
     let signature = ml_dsa::Signature::try_from(signature).unwrap();
     assert!(public.verify_with_context(&message, &[], &signature));
+}
+
+/// A signer can make a signature whose R is the neutral element. The plain equation holds for it, and
+/// implementations differ on whether that is enough: one note, two verdicts.
+#[test]
+fn a_signature_with_a_point_of_small_order_is_refused() {
+    let (log, text) = (&log_keys()[0], head(5).to_string());
+    let signing = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+    let mut neutral = [0; 32];
+    neutral[0] = 1;
+    let digest: [u8; 64] = Sha512::new()
+        .chain_update(neutral)
+        .chain_update(signing.verifying_key().as_bytes())
+        .chain_update(&text)
+        .finalize()
+        .into();
+    let s = Scalar::from_bytes_mod_order_wide(&digest) * signing.to_scalar();
+    let signature = [neutral, s.to_bytes()].concat();
+    let bare = ed25519_dalek::Signature::from_slice(&signature).unwrap();
+    assert!(signing.verifying_key().verify(text.as_bytes(), &bare).is_ok());
+    assert!(signing.verifying_key().verify_strict(text.as_bytes(), &bare).is_err());
+
+    let line = SignatureLine::new(log.verifier_key(), signature);
+    let refused = verify_as_note(&parse(&head(5), &[line]), log.verifier_key());
+    assert!(matches!(refused, Err(NoteError::BadSignature { .. })));
 }
 
 #[test]

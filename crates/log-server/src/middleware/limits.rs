@@ -150,13 +150,14 @@ mod tests {
             if let Some((_, send)) = handle.next_request().await {
                 send.send_response(Response::new(Body::empty()));
             }
+            std::future::pending::<()>().await;
         };
         let answer = async {
             let response = answer.await.unwrap();
             let code = response.headers().get("grpc-status");
             (response.status(), code.map(|code| code.to_str().unwrap().to_owned()))
         };
-        tokio::select! { found = answer => found, () = respond => unreachable!("answered first") }
+        tokio::select! { found = answer => found, () = respond => unreachable!("it never ends") }
     }
 
     fn request(headers: &[(&str, String)]) -> Request<()> {

@@ -368,9 +368,7 @@ fn storage(error: &StorageError) -> Status {
         | StorageError::Engine { .. }
         | StorageError::InUse { .. }
         | StorageError::Layout { .. }
-        | StorageError::InUse { .. }
         | StorageError::NotAStore { .. }
-        | StorageError::InUse { .. }
         | StorageError::Poisoned
         | StorageError::ReadOnly
         | StorageError::Contract { .. }

@@ -180,6 +180,8 @@ impl Run<'_> {
                 }
             }
             if self.outcomes.must_stop() {
+                // What is still queued would only wait for the same failure again.
+                appender.stopper().cancel();
                 ended.get_or_insert(Ok(()));
             }
         }

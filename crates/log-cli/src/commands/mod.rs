@@ -33,7 +33,7 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<Exit, CliError> {
         Command::Prove(args) => online(prove::run(args, ui)),
         Command::Checkpoint(args) => online(fetch_checkpoint::run(args, ui)),
         Command::Tail(args) => online(tail::run(args, ui)),
-        Command::Audit(args) => online(audit::run(args, ui)),
+        Command::Audit(args) => parallel(audit::run(args, ui)),
         Command::Bench(args) => bench::run(&args, ui),
     }
 }
@@ -42,6 +42,12 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<Exit, CliError> {
 /// hashing it does keeps up with it.
 fn online(command: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|source| CliError::Runtime { source })?.block_on(command)
+}
+
+/// Runs a command whose hashing is worth every core.
+fn parallel(command: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(|source| CliError::Runtime { source })?.block_on(command)
 }
 

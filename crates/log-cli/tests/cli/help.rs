@@ -1,0 +1,88 @@
+//! What `cairn` says of itself, and what it says when it cannot go on.
+
+
+use crate::common::Folder;
+
+fn help(command: &[&str]) -> String {
+    let run = Folder::new().cairn(command.iter().copied().chain(["--help"]));
+    assert_eq!(run.exit, Some(0));
+    run.stdout
+}
+
+#[test]
+fn the_overview_names_every_command_and_exit_code() {
+    insta::assert_snapshot!(help(&[]), @"");
+}
+
+#[test]
+fn verify_explains_itself() {
+    insta::assert_snapshot!(help(&["verify"]), @"");
+}
+
+#[test]
+fn append_explains_itself() {
+    insta::assert_snapshot!(help(&["append"]), @"");
+}
+
+#[test]
+fn every_command_has_examples() {
+    let commands = [
+        "keygen", "append", "prove", "checkpoint", "verify", "verify-batch", "verify-consistency",
+        "tail", "audit", "bench",
+    ];
+    for command in commands {
+        let text = help(&[command]);
+        assert!(text.contains(&format!("  cairn {command} ")), "{command} shows no example:\n{text}");
+        assert!(text.contains("--json"), "{command} has no --json");
+    }
+}
+
+#[test]
+fn usage_errors_are_exit_code_2() {
+    let folder = Folder::new();
+    for args in [&["appendix"][..], &[], &["verify"], &["prove", "default", "--out", "x"]] {
+        let run = folder.cairn(args);
+        assert_eq!(run.exit, Some(2), "{args:?}: {run:?}");
+        assert!(run.stdout.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn without_a_server_online_commands_say_what_to_do() {
+    let folder = Folder::new();
+    for args in [
+        &["log", "list"][..],
+        &["append", "default", "-"],
+        &["prove", "default", "--index", "0", "--out", "x"],
+        &["checkpoint", "default"],
+        &["tail", "default"],
+        &["bench", "default", "--duration", "0.1"],
+    ] {
+        let run = folder.cairn(args);
+        assert_eq!(run.exit, Some(3), "{args:?}: {run:?}");
+        assert!(run.stderr.contains("  try: "), "{args:?}: {run:?}");
+    }
+    let run = folder.cairn(["log", "show", "default"]);
+    insta::assert_snapshot!(run.stderr, @"");
+    assert!(!folder.path("x").exists());
+}
+
+#[test]
+fn a_proof_never_overwrites() {
+    let folder = Folder::new();
+    folder.file("x", "precious");
+    let run = folder.cairn(["prove", "default", "--index", "0", "--out", "x"]);
+    assert_eq!(run.exit, Some(2), "{run:?}");
+    assert_eq!(std::fs::read_to_string(folder.path("x")).unwrap(), "precious");
+}
+
+#[test]
+fn a_bad_range_or_pointer_is_a_usage_error() {
+    let folder = Folder::new();
+    for range in ["5", "5..5", "6..5", "a..b", "0..10001"] {
+        let run = folder.cairn(["prove", "default", "--range", range, "--out", "x"]);
+        assert_eq!(run.exit, Some(2), "{range}: {run:?}");
+    }
+    let run = folder.cairn(["append", "default", "--json-array", "Records"]);
+    assert_eq!(run.exit, Some(2), "{run:?}");
+}

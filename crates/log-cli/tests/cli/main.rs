@@ -1,0 +1,13 @@
+//! The real `cairn`, run offline: exit codes, texts, and each thing it accepts with its refused twin.
+
+#[cfg(test)]
+mod common;
+
+#[cfg(test)]
+mod help;
+#[cfg(test)]
+mod keygen;
+#[cfg(test)]
+mod verify;
+#[cfg(test)]
+mod verify_many;

@@ -29,6 +29,18 @@ where
     }
 }
 
+/// Reads a body as [`add`] does and drops it: the floor that load generators measure `/add` against.
+pub(super) async fn discard<B>(service: &Service, body: B) -> Response<Body>
+where
+    B: http_body::Body<Data = Bytes> + Send,
+    B::Error: std::fmt::Display,
+{
+    match read(body).await {
+        Ok(_) => plain(StatusCode::OK, "ok"),
+        Err(refusal) => refused(service, &refusal),
+    }
+}
+
 async fn index<B>(service: &Service, log: &str, body: B) -> Result<u64, Status>
 where
     B: http_body::Body<Data = Bytes> + Send,

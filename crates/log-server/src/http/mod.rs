@@ -80,6 +80,7 @@ impl Http {
         let mut response = match target {
             Target::Add(log) if posts => return add::add(&self.service, log, body).await,
             Target::Add(_) => return method_not_allowed("POST"),
+            Target::Healthz if posts => return add::discard(&self.service, body).await,
             _ if !reads => return method_not_allowed("GET, HEAD"),
             Target::Checkpoint(log) => tiles::checkpoint(&self.service, log),
             Target::Tile(log, path) => tiles::tile(&self.service, log, path).await,

@@ -11,17 +11,17 @@ fn help(command: &[&str]) -> String {
 
 #[test]
 fn the_overview_names_every_command_and_exit_code() {
-    insta::assert_snapshot!(help(&[]), @"");
+    insta::assert_snapshot!(help(&[]));
 }
 
 #[test]
 fn verify_explains_itself() {
-    insta::assert_snapshot!(help(&["verify"]), @"");
+    insta::assert_snapshot!(help(&["verify"]));
 }
 
 #[test]
 fn append_explains_itself() {
-    insta::assert_snapshot!(help(&["append"]), @"");
+    insta::assert_snapshot!(help(&["append"]));
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn without_a_server_online_commands_say_what_to_do() {
         assert!(run.stderr.contains("  try: "), "{args:?}: {run:?}");
     }
     let run = folder.cairn(["log", "show", "default"]);
-    insta::assert_snapshot!(run.stderr, @"");
+    insta::assert_snapshot!(run.stderr);
     assert!(!folder.path("x").exists());
 }
 

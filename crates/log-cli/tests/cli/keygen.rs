@@ -61,7 +61,7 @@ fn an_existing_file_is_kept() {
     let folder = Folder::new();
     folder.file("log.key", "precious");
     let run = folder.cairn(["keygen", "--name", "example.com/log", "--out", "log.key"]);
-    insta::assert_snapshot!(run.shown(), @"");
+    insta::assert_snapshot!(run.shown());
     assert_eq!(fs::read_to_string(folder.path("log.key")).unwrap(), "precious");
 
     folder.file("half.key.mldsa", "precious");
@@ -74,6 +74,6 @@ fn an_existing_file_is_kept() {
 fn a_bad_name_makes_nothing() {
     let folder = Folder::new();
     let run = folder.cairn(["keygen", "--name", "two words", "--out", "log.key"]);
-    insta::assert_snapshot!(run.shown(), @"");
+    insta::assert_snapshot!(run.shown());
     assert!(!folder.path("log.key").exists());
 }

@@ -22,7 +22,7 @@ fn verify(folder: &Folder, receipt: &str, entry: &str, vkey: &str) -> Option<i32
 fn a_receipt_holds_for_its_entry_under_its_logs_key() {
     let (folder, log) = receipt();
     let run = folder.cairn(["verify", "3.tlog-proof", "--entry", "3.entry", "--vkey", "@log.vkey"]);
-    insta::assert_snapshot!(run.shown(), @"");
+    insta::assert_snapshot!(run.shown());
     assert_eq!(verify(&folder, "3.tlog-proof", "3.entry", &log.vkey()), Some(0));
     let args = ["verify", "3.tlog-proof", "--entry", "-", "--vkey", "@log.vkey", "--quiet"];
     let piped = folder.cairn_stdin(args, log.entry(3));
@@ -34,7 +34,7 @@ fn another_entry_index_or_key_does_not_hold() {
     let (folder, log) = receipt();
     let forged = folder.file("forged", "entry 4");
     let args = ["verify", "3.tlog-proof", "--entry", "forged", "--vkey", "@log.vkey"];
-    insta::assert_snapshot!(folder.cairn(args).shown(), @"");
+    insta::assert_snapshot!(folder.cairn(args).shown());
     assert!(forged.exists());
 
     folder.file("4.tlog-proof", log.receipt(4, SIZE));
@@ -42,7 +42,7 @@ fn another_entry_index_or_key_does_not_hold() {
 
     let stranger = TestLog::new(10, 2).vkey();
     let args = ["verify", "3.tlog-proof", "--entry", "3.entry", "--vkey", &stranger];
-    insta::assert_snapshot!(folder.cairn(args).shown(), @"");
+    insta::assert_snapshot!(folder.cairn(args).shown());
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn what_is_no_receipt_entry_or_key_is_unusable() {
         assert_eq!(verify(&folder, name, "3.entry", "@log.vkey"), Some(2), "{name}");
     }
     let run = folder.cairn(["verify", "empty", "--entry", "3.entry", "--vkey", "@log.vkey"]);
-    insta::assert_snapshot!(run.shown(), @"");
+    insta::assert_snapshot!(run.shown());
 
     assert_eq!(verify(&folder, "3.tlog-proof", "empty", "@log.vkey"), Some(2));
     assert_eq!(verify(&folder, "absent", "3.entry", "@log.vkey"), Some(2));
@@ -92,7 +92,7 @@ fn what_is_no_receipt_entry_or_key_is_unusable() {
         assert_eq!(verify(&folder, "3.tlog-proof", "3.entry", vkey), Some(2), "{vkey}");
     }
     let run = folder.cairn(["verify", "3.tlog-proof", "--entry", "3.entry", "--vkey", "no-key"]);
-    insta::assert_snapshot!(run.shown(), @"");
+    insta::assert_snapshot!(run.shown());
     let run = folder.cairn(["verify", "3.tlog-proof", "--entry", "3.entry"]);
     assert_eq!(run.exit, Some(2), "whom to believe must be said: {run:?}");
 }

@@ -38,7 +38,7 @@ fn verify_batch(folder: &Folder, receipt: &str, entries: &[&str]) -> Option<i32>
 fn a_range_receipt_holds_for_its_entries() {
     let (folder, _) = batch();
     let run = folder.cairn(["verify-batch", "receipt", "--entries", ".", "--vkey", "@log.vkey"]);
-    insta::assert_snapshot!(run.shown(), @"");
+    insta::assert_snapshot!(run.shown());
     assert_eq!(verify_batch(&folder, "receipt", &["2.entry", "3.entry", "8.entry"]), Some(0));
 }
 
@@ -53,7 +53,7 @@ fn other_entries_another_order_or_another_key_do_not_hold() {
 
     folder.file("8.entry", "forged");
     let run = folder.cairn(["verify-batch", "receipt", "--entries", ".", "--vkey", "@log.vkey"]);
-    insta::assert_snapshot!(run.shown(), @"");
+    insta::assert_snapshot!(run.shown());
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_range_receipt_has_one_form() {
         assert_eq!(run.exit, Some(1), "{run:?}");
     }
     let run = folder.cairn(["verify-batch", "receipt", "--entry", "2.entry", "--vkey", "@log.vkey"]);
-    insta::assert_snapshot!(run.shown(), @"");
+    insta::assert_snapshot!(run.shown());
 }
 
 /// Checkpoints of 4 and 10 entries, the proof between them and the key as files.
@@ -114,7 +114,7 @@ fn verify_consistency(folder: &Folder, old: &str, proof: &str) -> Option<i32> {
 fn a_grown_log_is_consistent_with_what_was_kept() {
     let (folder, log) = growth();
     let run = folder.cairn(["verify-consistency", "old", "proof", "--vkey", "@log.vkey"]);
-    insta::assert_snapshot!(run.shown(), @"");
+    insta::assert_snapshot!(run.shown());
     // A receipt, or a receipt of many entries, is a checkpoint that was kept.
     folder.file("receipt", log.receipt(1, 4));
     assert_eq!(verify_consistency(&folder, "receipt", "proof"), Some(0));
@@ -129,7 +129,7 @@ fn another_size_key_or_history_does_not_hold() {
     let (folder, log) = growth();
     folder.file("old-5", log.checkpoint(5).as_bytes());
     let run = folder.cairn(["verify-consistency", "old-5", "proof", "--vkey", "@log.vkey"]);
-    insta::assert_snapshot!(run.shown(), @"");
+    insta::assert_snapshot!(run.shown());
 
     let stranger = TestLog::new(12, 2);
     folder.file("stranger", stranger.checkpoint(4).as_bytes());
@@ -141,7 +141,7 @@ fn another_size_key_or_history_does_not_hold() {
     let other = STANDARD.encode([7; 32]);
     folder.file("wrong", proof.replace(&hash, &other));
     let run = folder.cairn(["verify-consistency", "old", "wrong", "--vkey", "@log.vkey"]);
-    insta::assert_snapshot!(run.shown(), @"");
+    insta::assert_snapshot!(run.shown());
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn a_first_start_makes_private_keys_and_says_what_to_do_next() {
     let server = home.start();
     let mode = |path: &str| fs::metadata(home.data().join(path)).unwrap().permissions().mode();
     assert_eq!(mode("keys/default") & 0o777, 0o600);
-    assert!(server.stderr().contains("cairn append default"), "{}", server.stderr());
+    assert!(server.stderr().contains("append default"), "{}", server.stderr());
     assert!(fs::read_to_string(home.data().join("keys/default.vkey")).unwrap().ends_with('\n'));
     server.stop().unwrap();
 }
@@ -54,9 +54,11 @@ fn a_key_that_others_can_read_is_refused() {
 }
 
 #[test]
-fn a_missing_key_is_refused() {
+fn a_missing_key_of_a_log_with_entries_is_refused() {
     let home = Home::new();
-    home.start().stop().unwrap();
+    let server = home.start();
+    stdout_of(&server.cairn_stdin(&home, ["append", "default", "-", "--lines"], b"a\n"));
+    server.stop().unwrap();
     fs::remove_file(home.data().join("keys/default")).unwrap();
     let refusal = home.start_with(&[] as &[&str]).unwrap_err().to_string();
     assert!(last_line(&refusal).contains("keys/default"), "{refusal}");

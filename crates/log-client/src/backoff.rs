@@ -53,11 +53,7 @@ impl Backoff {
             return None;
         }
         let doublings = self.attempts.saturating_sub(1).min(30);
-        let pause = self
-            .policy
-            .pause_min
-            .saturating_mul(1 << doublings)
-            .min(self.policy.pause_max);
+        let pause = self.policy.pause_min.saturating_mul(1 << doublings).min(self.policy.pause_max);
         let jittered = self.jitter.spread(pause);
         // The jitter comes on top of what the server asked for, so that the callers it turned away
         // together do not come back together.
@@ -72,6 +68,12 @@ pub(crate) struct Jitter(u64);
 impl Jitter {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
+    }
+
+    /// Seeded by bytes that differ from caller to caller.
+    pub(crate) fn of(id: &[u8; 16]) -> Self {
+        let (seed, _) = id.split_first_chunk().expect("16 bytes hold eight");
+        Self(u64::from_be_bytes(*seed))
     }
 
     /// A pause between half of `pause` and all of it.

@@ -187,7 +187,10 @@ impl Client {
         let answer = self.service().list_checkpoints(self.request(request)).await;
         checked("ListCheckpoints", answer, |message| {
             let items = message.checkpoints.into_iter().map(convert::published);
-            Ok(Page { items: items.collect::<Result<_, _>>()?, next: token(message.next_page_token) })
+            Ok(Page {
+                items: items.collect::<Result<_, _>>()?,
+                next: token(message.next_page_token),
+            })
         })
     }
 
@@ -199,11 +202,8 @@ impl Client {
         from: TreeSize,
         entries: bool,
     ) -> Result<Watch, ClientError> {
-        let request = proto::WatchCheckpointsRequest {
-            log: log.to_owned(),
-            from_size: from.get(),
-            entries,
-        };
+        let request =
+            proto::WatchCheckpointsRequest { log: log.to_owned(), from_size: from.get(), entries };
         let stream = self.service().watch_checkpoints(Request::new(request)).await?.into_inner();
         Ok(Watch { stream })
     }
@@ -334,12 +334,14 @@ impl Client {
         page_size: u32,
         page: Option<String>,
     ) -> Result<Page<LogInfo>, ClientError> {
-        let request =
-            proto::ListLogsRequest { page_size, page_token: page.unwrap_or_default() };
+        let request = proto::ListLogsRequest { page_size, page_token: page.unwrap_or_default() };
         let answer = self.service().list_logs(self.request(request)).await;
         checked("ListLogs", answer, |message| {
             let items = message.logs.into_iter().map(|log| convert::log(Some(log)));
-            Ok(Page { items: items.collect::<Result<_, _>>()?, next: token(message.next_page_token) })
+            Ok(Page {
+                items: items.collect::<Result<_, _>>()?,
+                next: token(message.next_page_token),
+            })
         })
     }
 
@@ -348,10 +350,8 @@ impl Client {
         let request = proto::FreezeLogRequest { log: log.to_owned() };
         let answer = self.service().freeze_log(self.request(request)).await;
         checked("FreezeLog", answer, |message| {
-            let published = proto::GetCheckpointResponse {
-                checkpoint: message.checkpoint,
-                published_at: None,
-            };
+            let published =
+                proto::GetCheckpointResponse { checkpoint: message.checkpoint, published_at: None };
             Ok((convert::log(message.log)?, convert::published(published)?))
         })
     }

@@ -153,10 +153,8 @@ pub(crate) fn batch(message: proto::AppendBatchResponse, sent: usize) -> Answer<
         return Err(AnswerError::Count { field: "results", expected: sent, found });
     }
     let tree_size = size("tree_size", tree_size)?;
-    let outcomes: Vec<EntryOutcome> = results
-        .into_iter()
-        .map(|result| outcome(result, tree_size))
-        .collect::<Answer<_>>()?;
+    let outcomes: Vec<EntryOutcome> =
+        results.into_iter().map(|result| outcome(result, tree_size)).collect::<Answer<_>>()?;
     let reached = reached(receipt_reached)?;
     let receipt = range_receipt.map(self::range_receipt).transpose()?;
     if outcomes.iter().any(|outcome| matches!(outcome, EntryOutcome::Appended { .. })) {
@@ -174,8 +172,8 @@ fn outcome(message: proto::AppendResult, tree_size: TreeSize) -> Answer<EntryOut
             Ok(EntryOutcome::Appended { index, duplicate })
         }
         proto::append_result::Result::Refused(proto::Refused { code: _, reason, message }) => {
-            let reason = proto::ErrorReason::try_from(reason)
-                .unwrap_or(proto::ErrorReason::Unspecified);
+            let reason =
+                proto::ErrorReason::try_from(reason).unwrap_or(proto::ErrorReason::Unspecified);
             Ok(EntryOutcome::Refused(EntryRefusal { reason, message }))
         }
     }
@@ -288,10 +286,7 @@ pub(crate) fn watch(message: proto::WatchCheckpointsResponse) -> Answer<WatchEve
 
 pub(crate) fn found(message: proto::LookupEntryResponse) -> Answer<Found> {
     let proto::LookupEntryResponse { leaf_index, leaf_hash } = message;
-    Ok(Found {
-        index: index("leaf_index", leaf_index)?,
-        leaf_hash: hash("leaf_hash", &leaf_hash)?,
-    })
+    Ok(Found { index: index("leaf_index", leaf_index)?, leaf_hash: hash("leaf_hash", &leaf_hash)? })
 }
 
 pub(crate) fn log(message: Option<proto::Log>) -> Answer<LogInfo> {

@@ -308,7 +308,9 @@ fn advice_of(code: Code, reason: ErrorReason) -> StatusKind {
 fn reason_hint(reason: ErrorReason, advice: Advice) -> &'static str {
     match reason {
         ErrorReason::EmptyEntry => "an entry has at least one byte",
-        ErrorReason::EntryTooLarge => "an entry has at most 65,535 bytes: append its hash, or split it",
+        ErrorReason::EntryTooLarge => {
+            "an entry has at most 65,535 bytes: append its hash, or split it"
+        }
         ErrorReason::EmptyBatch => "send at least one entry",
         ErrorReason::BatchTooLarge => "send at most 10,000 entries and 8 MiB in one call",
         ErrorReason::BadDedupKey => {
@@ -318,19 +320,29 @@ fn reason_hint(reason: ErrorReason, advice: Advice) -> &'static str {
             "a log's name has 1 to 64 characters of [a-z0-9-] and starts with a letter or digit"
         }
         ErrorReason::LogNotFound => "list the server's logs, or create this one",
-        ErrorReason::BeyondSize => "ask for less, or wait until the log has grown and signed a head",
+        ErrorReason::BeyondSize => {
+            "ask for less, or wait until the log has grown and signed a head"
+        }
         ErrorReason::DedupKeyConflict => "this key belongs to another entry: never use a key twice",
         ErrorReason::LogExists | ErrorReason::OriginExists => "choose another name and origin",
         ErrorReason::LogFrozen => "the log is final: append to another one",
-        ErrorReason::NoWitnessPolicy => "ask for a signed receipt, or give the log a witness policy",
+        ErrorReason::NoWitnessPolicy => {
+            "ask for a signed receipt, or give the log a witness policy"
+        }
         ErrorReason::SequenceGap => "open the stream again and go on after its last sequence",
         ErrorReason::ReadOnly => "the server serves a restored or damaged store: only reads work",
         ErrorReason::LogRetired => "the operator retired this log: append to another one",
-        ErrorReason::ProducerFenced => "another process opened this producer id: let one of them go",
-        ErrorReason::QueueFull | ErrorReason::Overloaded => "send again after the pause the server asked for",
+        ErrorReason::ProducerFenced => {
+            "another process opened this producer id: let one of them go"
+        }
+        ErrorReason::QueueFull | ErrorReason::Overloaded => {
+            "send again after the pause the server asked for"
+        }
         ErrorReason::DiskLow => "send again later; the operator has to free disk space",
         ErrorReason::OutcomeUnknown => "send again with the same deduplication key to find out",
-        ErrorReason::Corrupt => "call the operator: stored data is damaged; run `cairn-server fsck`",
+        ErrorReason::Corrupt => {
+            "call the operator: stored data is damaged; run `cairn-server fsck`"
+        }
         ErrorReason::Unspecified
         | ErrorReason::BadOrigin
         | ErrorReason::BadProducerId

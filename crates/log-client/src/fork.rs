@@ -38,7 +38,10 @@ pub enum ForkProof {
 
 impl Fork {
     /// Whether these checkpoints of one size contradict each other.
-    pub(crate) fn of_same_size(one: &VerifiedCheckpoint, other: &VerifiedCheckpoint) -> Option<Self> {
+    pub(crate) fn of_same_size(
+        one: &VerifiedCheckpoint,
+        other: &VerifiedCheckpoint,
+    ) -> Option<Self> {
         let contradict = one.origin() == other.origin()
             && one.size() == other.size()
             && one.root() != other.root();
@@ -206,7 +209,9 @@ mod tests {
 
     fn root(leaves: &[Hash]) -> CompactRange {
         let mut range = CompactRange::empty();
-        leaves.iter().for_each(|leaf| range.append(*leaf));
+        for leaf in leaves {
+            range.append(*leaf);
+        }
         range
     }
 
@@ -233,8 +238,8 @@ mod tests {
             let tree = root(&all[..size]);
             for prefix in 1..=size {
                 let proof = path(prefix - 1, &all[..size]);
-                let [prefix_size, size] = [prefix, size]
-                    .map(|size| TreeSize::new(u64::try_from(size).unwrap()).unwrap());
+                let [prefix_size, size] =
+                    [prefix, size].map(|size| TreeSize::new(u64::try_from(size).unwrap()).unwrap());
                 let found = prefix_of(&all[prefix - 1], prefix_size, size, &proof, &tree.root());
                 let found = found.expect("the proof holds");
                 assert_eq!(found.hashes(), root(&all[..prefix]).hashes());

@@ -387,7 +387,7 @@ impl Frames {
         let mut payload = vec![0; len];
         let whole = self.fill(&mut payload)? == len
             && crc32fast::hash(&payload) == u32::from_be_bytes([c0, c1, c2, c3]);
-        let Some(entry) = whole.then(|| decode(payload.into())).flatten() else {
+        let Some(entry) = whole.then(|| decode(&payload.into())).flatten() else {
             return Ok(Frame::Bad);
         };
         self.offset += length_of_frame(&entry);
@@ -412,13 +412,13 @@ impl Frames {
 fn encode(entries: &[NewEntry]) -> Result<Vec<u8>, SpoolError> {
     let mut frames = Vec::new();
     for NewEntry { data, dedup_key } in entries {
-        let too_long =
-            SpoolError::TooLong { entry_bytes: data.len(), key_bytes: dedup_key.len() };
+        let too_long = SpoolError::TooLong { entry_bytes: data.len(), key_bytes: dedup_key.len() };
         if data.len() > ENTRY_BYTES_MAX || dedup_key.len() > KEY_BYTES_MAX {
             return Err(too_long);
         }
         let key_len = u8::try_from(dedup_key.len()).expect("at most KEY_BYTES_MAX");
-        let len = u32::try_from(1 + dedup_key.len() + data.len()).expect("at most PAYLOAD_BYTES_MAX");
+        let len =
+            u32::try_from(1 + dedup_key.len() + data.len()).expect("at most PAYLOAD_BYTES_MAX");
         let mut crc = crc32fast::Hasher::new();
         for part in [&[key_len], &dedup_key[..], &data[..]] {
             crc.update(part);
@@ -432,7 +432,7 @@ fn encode(entries: &[NewEntry]) -> Result<Vec<u8>, SpoolError> {
     Ok(frames)
 }
 
-fn decode(payload: Bytes) -> Option<NewEntry> {
+fn decode(payload: &Bytes) -> Option<NewEntry> {
     let key_len = usize::from(*payload.first()?);
     if key_len > KEY_BYTES_MAX || payload.len() < 1 + key_len {
         return None;

@@ -26,7 +26,7 @@ use merkle::{
 /// The longest checkpoint, in bytes.
 const CHECKPOINT_BYTES_MAX: usize = 128 * 1024;
 /// How long one answer may take over HTTP: a full bundle can have 16 MiB.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// One of the files that make up a log.
 #[derive(Clone, Debug, PartialEq, Eq)]

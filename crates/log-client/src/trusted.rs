@@ -45,7 +45,9 @@ impl LogKey {
         let is_of = |key: &&VerifierKey| key.name().as_str() == origin.as_str();
         let key = match trust {
             Trust::Keys(keys) => keys.iter().find(is_of).cloned(),
-            Trust::Policy(policy) => policy.logs().iter().map(|log| log.key()).find(is_of).cloned(),
+            Trust::Policy(policy) => {
+                policy.logs().iter().map(checkpoint::policy::Log::key).find(is_of).cloned()
+            }
         };
         key.map(|key| Self { origin: origin.clone(), key })
     }
@@ -87,7 +89,9 @@ pub enum TrustedError {
     #[error("{0}")]
     Fork(Box<Fork>),
     /// It was not proven to be consistent with the trusted one. That alone is no evidence.
-    #[error("checkpoint of size {offered} is not proven consistent with the trusted one of size {trusted}")]
+    #[error(
+        "checkpoint of size {offered} is not proven consistent with the trusted one of size {trusted}"
+    )]
     Unproven {
         /// The size offered.
         offered: TreeSize,
@@ -148,9 +152,8 @@ impl TrustedStore {
     ) -> Result<Option<VerifiedCheckpoint>, TrustedError> {
         let path = self.path(log);
         let Some(bytes) = read(&path)? else { return Ok(None) };
-        let verified = trust
-            .verify_note(&bytes)
-            .map_err(|source| TrustedError::Damaged { path, source })?;
+        let verified =
+            trust.verify_note(&bytes).map_err(|source| TrustedError::Damaged { path, source })?;
         same_log(log, &verified)?;
         Ok(Some(verified))
     }

@@ -55,9 +55,7 @@ impl Worker {
         commands: mpsc::Receiver<Command>,
         stop: CancellationToken,
     ) -> Self {
-        let [a, b, c, d, e, f, g, h, ..] = run;
-        let jitter = Jitter::new(u64::from_be_bytes([a, b, c, d, e, f, g, h]));
-        let backoff = Backoff::new(options.retry.clone(), jitter);
+        let backoff = Backoff::new(options.retry.clone(), Jitter::of(&run));
         Self {
             client,
             log,
@@ -331,8 +329,8 @@ impl Worker {
         let BatchAnswer { outcomes, tree_size, reached, receipt } = answered;
         let data: Vec<&[u8]> = entries.iter().map(|entry| entry.data.as_ref()).collect();
         let leaves = merkle::leaf_hashes(&data);
-        let receipt = receipt
-            .map(|receipt| Arc::new(BatchReceipt::of_outcomes(receipt, &outcomes, &leaves)));
+        let receipt =
+            receipt.map(|receipt| Arc::new(BatchReceipt::of_outcomes(receipt, &outcomes, &leaves)));
         for ((item, outcome), leaf_hash) in batch.into_iter().zip(outcomes).zip(leaves) {
             match outcome {
                 EntryOutcome::Refused(refusal) => {

@@ -87,9 +87,7 @@ fn paths(index: u64, size: TreeSize) -> Option<(BundlePath, TilePath)> {
 
 /// Compares leaf hashes with a tile, whose length the source has checked.
 fn same_hashes(first: u64, computed: &[Hash], tile: &[u8]) -> Result<(), AuditError> {
-    for ((index, computed), stored) in
-        (first..).zip(computed).zip(tile.chunks_exact(Hash::LEN))
-    {
+    for ((index, computed), stored) in (first..).zip(computed).zip(tile.chunks_exact(Hash::LEN)) {
         if computed.as_bytes() != stored {
             return Err(AuditError::Entry {
                 index: LeafIndex::new(index).expect("below a tree size"),

@@ -24,8 +24,8 @@ use merkle::{
     tile::{self, TileCoord, TilePath},
 };
 
-pub use self::state::{AuditState, StateError};
 use self::chunk::{Chunk, fetch};
+pub use self::state::{AuditState, StateError};
 use crate::{
     backoff::RetryPolicy,
     fork::{Fork, last_index},
@@ -226,8 +226,13 @@ impl<S: Source> Auditor<S> {
             }
         };
         let start = frontier.size();
-        let mut replay =
-            Replay { auditor: self, frontier, checkpoint: &checkpoint, seen: seen.as_ref(), tiles: 0 };
+        let mut replay = Replay {
+            auditor: self,
+            frontier,
+            checkpoint: &checkpoint,
+            seen: seen.as_ref(),
+            tiles: 0,
+        };
         if let Err(error) = replay.run(progress).await {
             return Err(self.evidence(seen.as_ref(), &checkpoint, error).await);
         }
@@ -342,7 +347,9 @@ impl<S: Source> Replay<'_, S> {
             None => Ok(fresh),
             Some(position) => {
                 let index = chunk.first + len(&known[..position]);
-                Err(AuditError::Changed { index: LeafIndex::new(index).expect("below a tree size") })
+                Err(AuditError::Changed {
+                    index: LeafIndex::new(index).expect("below a tree size"),
+                })
             }
         }
     }

@@ -69,9 +69,7 @@ impl Worker {
         queue: mpsc::Receiver<Item>,
         receipts: mpsc::Sender<BatchReceipt>,
     ) -> Self {
-        let [a, b, c, d, e, f, g, h, ..] = producer.0;
-        let jitter = Jitter::new(u64::from_be_bytes([a, b, c, d, e, f, g, h]));
-        let backoff = Backoff::new(options.retry.clone(), jitter);
+        let backoff = Backoff::new(options.retry.clone(), Jitter::of(&producer.0));
         Self {
             client,
             log,
@@ -123,7 +121,8 @@ impl Worker {
         if !(first..=last).contains(&found.last_sequence) {
             return Err(StreamError::Sequence { found: found.last_sequence, first, last });
         }
-        let committed = usize::try_from(found.last_sequence - first).expect("no more than were kept");
+        let committed =
+            usize::try_from(found.last_sequence - first).expect("no more than were kept");
         // The last of them was the last of a message, whose entries stand side by side.
         let mut whole = 0;
         let mut of_last_message = 1;
@@ -246,7 +245,10 @@ impl Worker {
     }
 
     /// All is committed; only receipts may follow, and if they don't, they can be fetched.
-    async fn last_receipts(&mut self, mut answers: Streaming<proto::AppendStreamResponse>) -> Ended {
+    async fn last_receipts(
+        &mut self,
+        mut answers: Streaming<proto::AppendStreamResponse>,
+    ) -> Ended {
         while self.options.receipt > ReceiptLevel::Index && !self.unproven.is_empty() {
             match answers.message().await {
                 Ok(Some(answer)) => {
@@ -301,9 +303,12 @@ impl Worker {
                 self.hand_on(receipt).await;
                 Ok(())
             }
-            Some(response::Message::Opened(_)) => Err(StreamError::bad_answer(
-                AnswerError::Sequence { found: "opened", expected: "committed" },
-            )),
+            Some(response::Message::Opened(_)) => {
+                Err(StreamError::bad_answer(AnswerError::Sequence {
+                    found: "opened",
+                    expected: "committed",
+                }))
+            }
             None => Err(StreamError::bad_answer(AnswerError::Missing { field: "message" })),
         }
     }
@@ -355,9 +360,8 @@ impl Worker {
 
     /// Puts a receipt beside the leaves it names, as far as they are of this stream.
     async fn hand_on(&mut self, receipt: RangeReceipt) {
-        let proven = |index: LeafIndex| {
-            receipt.indexes.iter().any(|range| range.contains(&index.get()))
-        };
+        let proven =
+            |index: LeafIndex| receipt.indexes.iter().any(|range| range.contains(&index.get()));
         let (leaves, rest): (Vec<_>, Vec<_>) =
             self.unproven.drain(..).partition(|(index, _)| proven(*index));
         self.unproven = rest.into();

@@ -218,7 +218,8 @@ impl VerifiedLog {
     /// The entry at an index, proven.
     pub async fn entry(&self, index: LeafIndex) -> Result<VerifiedEntry, ReadError> {
         let end = index.size_through();
-        let mut entries = self.inner.client.entries(&self.inner.log, index, Some(end), true).await?;
+        let mut entries =
+            self.inner.client.entries(&self.inner.log, index, Some(end), true).await?;
         let missing = || ReadError::BeyondSize { index, size: self.trusted().size() };
         let range = entries.next().await?.ok_or_else(missing)?;
         let verified = self.verify_range(range).await?;
@@ -284,8 +285,8 @@ impl VerifiedLog {
     async fn verify_range(&self, range: EntryRange) -> Result<VerifiedRange, ReadError> {
         let EntryRange { first, entries, receipt } = range;
         let missing = AnswerError::Missing { field: "range_receipt" };
-        let receipt = receipt
-            .ok_or(ClientError::BadAnswer { call: "GetEntries", source: missing })?;
+        let receipt =
+            receipt.ok_or(ClientError::BadAnswer { call: "GetEntries", source: missing })?;
         let checkpoint = self.verified("GetEntries", &receipt.checkpoint)?;
         verify::range_receipt_entries(&receipt, first, &entries, &*self.inner.verifier)
             .map_err(|source| ReadError::Unverified { call: "GetEntries", source })?;

@@ -126,11 +126,10 @@ impl Tail {
         if self.next < to.size().get() {
             let found = usize::try_from(self.next).unwrap_or(usize::MAX);
             let expected = usize::try_from(to.size().get()).unwrap_or(usize::MAX);
-            return Err(bad_answer("GetEntries", AnswerError::Count {
-                field: "entries",
-                expected,
-                found,
-            }));
+            return Err(bad_answer(
+                "GetEntries",
+                AnswerError::Count { field: "entries", expected, found },
+            ));
         }
         self.ready.push_back(TailEvent::Checkpoint(to.clone()));
         self.watch(&to).await
@@ -154,13 +153,8 @@ impl Tail {
         let proof =
             inner.client.inclusion_proof(&inner.log, EntryRef::Index(last), Some(size)).await?;
         prefix_of(&proof.leaf_hash, size, size, &proof.hashes, tree.root()).ok_or_else(|| {
-            let inclusion = merkle::verify_inclusion(
-                &proof.leaf_hash,
-                last,
-                size,
-                &proof.hashes,
-                tree.root(),
-            );
+            let inclusion =
+                merkle::verify_inclusion(&proof.leaf_hash, last, size, &proof.hashes, tree.root());
             let source = inclusion.err().map_or(
                 VerifyError::OtherSize { expected: size, found: proof.tree_size },
                 VerifyError::Proof,
@@ -250,7 +244,9 @@ impl Following {
         }
         let data: Vec<&[u8]> = range.entries.iter().map(AsRef::as_ref).collect();
         self.pending_bytes += data.iter().map(|entry| entry.len()).sum::<usize>();
-        merkle::leaf_hashes(&data).into_iter().for_each(|leaf| self.range.append(leaf));
+        for leaf in merkle::leaf_hashes(&data) {
+            self.range.append(leaf);
+        }
         self.pending.push((found, range.entries));
         Ok(())
     }

@@ -131,15 +131,13 @@ async fn batch_receipts_verify_and_expand_and_forged_ones_do_not() {
     let options = AppenderOptions { wanted, ..options() };
     let appender = Appender::start(client, "default", options).unwrap();
     for pending in hand_over(&appender, 100..106).await {
-        let appended = pending.await.unwrap().appended().unwrap();
-        let receipt = appended.receipt.unwrap();
+        let delivered = pending.await.unwrap().appended().unwrap();
+        let receipt = delivered.receipt.unwrap();
         receipt.verify(&trust()).unwrap();
         let proofs = receipt.expand(&trust()).unwrap();
-        let (_, proof) = proofs.iter().find(|(index, _)| *index == appended.index).unwrap();
-        let verify = |leaf| {
-            log_client::verify::receipt_at(proof, leaf, appended.index, &trust())
-        };
-        verify(&appended.leaf_hash).unwrap();
+        let (_, proof) = proofs.iter().find(|(index, _)| *index == delivered.index).unwrap();
+        let verify = |leaf| log_client::verify::receipt_at(proof, leaf, delivered.index, &trust());
+        verify(&delivered.leaf_hash).unwrap();
         verify(&merkle::leaf_hash(b"another entry")).unwrap_err();
     }
 }

@@ -128,10 +128,7 @@ async fn an_audit_goes_on_where_it_ended() {
 async fn an_interrupted_audit_goes_on_and_still_checks_the_checkpoint_it_had_seen() {
     let folder = tempfile::tempdir().unwrap();
     publish(folder.path(), &numbered(0..2000));
-    let options = AuditOptions {
-        bundles_per_chunk: NonZeroUsize::MIN,
-        ..AuditOptions::default()
-    };
+    let options = AuditOptions { bundles_per_chunk: NonZeroUsize::MIN, ..AuditOptions::default() };
     let mut states = Vec::new();
     Auditor::new(DirSource::new(folder.path()), trust(), options)
         .run(None, |progress| states.push(progress.state()))

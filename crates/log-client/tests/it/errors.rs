@@ -57,7 +57,10 @@ fn the_pause_of_retry_info_is_read_and_a_foreign_reason_is_not() {
     assert_eq!(error.retry_after(), Some(pause));
     let error = ClientError::from(Status::resource_exhausted("from a proxy"));
     assert_eq!(error.retry_after(), None);
-    assert_eq!(error.to_string(), "server cannot take the call now: from a proxy [ResourceExhausted]");
+    assert_eq!(
+        error.to_string(),
+        "server cannot take the call now: from a proxy [ResourceExhausted]"
+    );
 }
 
 #[tokio::test]
@@ -69,4 +72,63 @@ async fn a_server_that_is_not_there_is_named_as_such() {
     let error = Client::connect("not a url", &ClientOptions::default()).unwrap_err();
     assert_eq!(error.to_string(), r#"server address "not a url" is not valid"#);
     assert_eq!(error.hint(), "give the server as http://HOST:PORT");
+}
+
+#[test]
+fn errors_on_this_side_name_what_is_wrong() {
+    use log_client::{
+        appender::AppendError, error::AnswerError, producer::StreamError, tiles::SourceError,
+        verified::ReadError, verify::VerifyError,
+    };
+    let lines = [
+        AppendError::Length { len: 65_536 }.to_string(),
+        AppendError::Stopped.to_string(),
+        AppendError::Closed.to_string(),
+        StreamError::Fenced.to_string(),
+        StreamError::Sequence { found: 9, first: 1, last: 4 }.to_string(),
+        AnswerError::Missing { field: "tlog_proof" }.to_string(),
+        AnswerError::HashLength { field: "leaf_hash", len: 31 }.to_string(),
+        AnswerError::OutOfRange { field: "tree_size", value: 1 << 63 }.to_string(),
+        AnswerError::Range { start: 5, end: 5 }.to_string(),
+        AnswerError::Count { field: "results", expected: 2, found: 1 }.to_string(),
+        AnswerError::Other { field: "leaf_index", expected: 3, found: 4 }.to_string(),
+        AnswerError::LeafHash.to_string(),
+        AnswerError::UnknownValue { field: "state", value: 99 }.to_string(),
+        AnswerError::Sequence { found: "opened", expected: "committed" }.to_string(),
+        VerifyError::OtherIndexes { entries: 3 }.to_string(),
+        VerifyError::OtherIndex { expected: crate::fake::index(1), found: crate::fake::index(2) }
+            .to_string(),
+        VerifyError::OtherSize { expected: crate::fake::size(1), found: crate::fake::size(2) }
+            .to_string(),
+        ReadError::BeyondSize { index: crate::fake::index(7), size: crate::fake::size(7) }
+            .to_string(),
+        SourceError::Status { path: "tile/0/000".into(), status: 503 }.to_string(),
+        SourceError::Length { path: "tile/0/000".into(), found: 31, min: 32, max: 32 }.to_string(),
+        SourceError::Timeout { path: "checkpoint".into() }.to_string(),
+        SourceError::Encoding { path: "checkpoint".into(), encoding: "br".into() }.to_string(),
+    ];
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    entry has 65536 bytes; 1 to 65535 are allowed
+    appender was stopped before the entry was delivered
+    appender has ended
+    another stream with this producer id was opened
+    server has committed up to sequence 9; 1 to 4 are possible
+    tlog_proof is missing
+    leaf_hash has 31 bytes, which is no SHA-256 hash
+    tree_size is 9223372036854775808, beyond what a tree can hold
+    range [5, 5) is empty or not ascending
+    results has 1 items where 2 were asked for
+    leaf_index is 4 where 3 was asked for
+    leaf hash is not that of the entry
+    state has the unknown value 99
+    stream sent opened where committed must come
+    receipt proves other indexes than those of the 3 entries
+    proof is about index 2, not 1
+    proof is for a tree of size 2, the checkpoint for one of 1
+    log has 7 entries, and none at index 7
+    tile/0/000 cannot be fetched: the server answered 503
+    tile/0/000 has 31 bytes, where 32 to 32 are possible
+    checkpoint cannot be fetched: no whole answer within 60 s
+    checkpoint came with the encoding "br", which was not asked for
+    "#);
 }

@@ -24,13 +24,13 @@ pub(crate) const ORIGIN: &str = "example.org/log";
 /// What the next append does instead of answering.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
-    /// RESOURCE_EXHAUSTED, QUEUE_FULL, with this pause.
+    /// `QUEUE_FULL`, with this pause.
     Busy(Duration),
-    /// UNAVAILABLE, OUTCOME_UNKNOWN, and nothing was written.
+    /// `OUTCOME_UNKNOWN`, and nothing was written.
     UnknownNotWritten,
-    /// UNAVAILABLE, OUTCOME_UNKNOWN, and all was written.
+    /// `OUTCOME_UNKNOWN`, and all was written.
     UnknownWritten,
-    /// FAILED_PRECONDITION, LOG_FROZEN.
+    /// `LOG_FROZEN`.
     Frozen,
     /// OK, and then one result too few.
     ShortAnswer,
@@ -98,7 +98,9 @@ pub(crate) fn leaves(entries: &[Bytes]) -> Vec<Hash> {
 
 pub(crate) fn root(leaves: &[Hash]) -> Hash {
     let mut range = CompactRange::empty();
-    leaves.iter().for_each(|leaf| range.append(*leaf));
+    for leaf in leaves {
+        range.append(*leaf);
+    }
     range.root()
 }
 
@@ -181,12 +183,12 @@ impl State {
     }
 
     fn proof(&self, plan: &Plan) -> Vec<Bytes> {
-        let mut hashes: Vec<Vec<u8>> = build(plan, &self.leaves())
-            .iter()
-            .map(|hash| hash.as_bytes().to_vec())
-            .collect();
+        let mut hashes: Vec<Vec<u8>> =
+            build(plan, &self.leaves()).iter().map(|hash| hash.as_bytes().to_vec()).collect();
         if self.lie == Lie::WrongProof {
-            hashes.iter_mut().for_each(|hash| hash[0] ^= 1);
+            for hash in &mut hashes {
+                hash[0] ^= 1;
+            }
         }
         hashes.into_iter().map(Bytes::from).collect()
     }
@@ -211,13 +213,17 @@ impl State {
     fn read(&self, range: std::ops::Range<u64>) -> proto::EntryRange {
         let mut entries = self.entries[position(range.start)..position(range.end)].to_vec();
         if self.lie == Lie::WrongEntry {
-            entries.iter_mut().for_each(|entry| *entry = Bytes::from_static(b"other"));
+            entries.fill(Bytes::from_static(b"other"));
         }
         let shift = u64::from(self.lie == Lie::WrongIndex);
         proto::EntryRange { first_index: range.start + shift, entries }
     }
 
-    fn stream_items(&mut self, producer: &Bytes, items: &proto::append_stream_request::Items) -> proto::append_stream_response::Committed {
+    fn stream_items(
+        &mut self,
+        producer: &Bytes,
+        items: &proto::append_stream_request::Items,
+    ) -> proto::append_stream_response::Committed {
         let (mut last, mut last_index) = self.producers.get(producer).copied().unwrap_or_default();
         let first_index = count(self.entries.len());
         let from = last + 1;
@@ -263,7 +269,8 @@ impl LogService for Fake {
     ) -> Result<Response<proto::AppendBatchResponse>, Status> {
         let request = request.into_inner();
         let mut state = self.state();
-        let call = request.entries.iter().map(|entry| (entry.data.clone(), entry.dedup_key.clone()));
+        let call =
+            request.entries.iter().map(|entry| (entry.data.clone(), entry.dedup_key.clone()));
         let call = call.collect();
         state.calls.push(call);
         let fault = state.faults.pop_front();

@@ -1,5 +1,9 @@
 //! The client against a server in the same process that can be told to fail, to die and to lie.
-#![expect(clippy::disallowed_methods, reason = "tests start the servers they talk to, and make files")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests start the servers they talk to, and make files"
+)]
+#![expect(clippy::unwrap_used, reason = "a test fails where its fixtures do")]
 
 mod fake;
 

@@ -108,7 +108,8 @@ async fn a_fork_gives_evidence_that_anyone_can_check() {
         assert_eq!((fork.smaller().size(), fork.larger().size()), (size(before), size(after)));
 
         let files = fork.write_files(&folder.path().join("evidence")).unwrap();
-        for (path, leaves) in files.iter().zip([numbered(0..before), numbered(1000..1000 + after)]) {
+        for (path, leaves) in files.iter().zip([numbered(0..before), numbered(1000..1000 + after)])
+        {
             assert_eq!(std::fs::read(path).unwrap(), note(&crate::fake::leaves(&leaves)));
         }
         // The trusted checkpoint stayed.
@@ -161,10 +162,11 @@ fn a_trusted_checkpoint_moves_only_forward_and_only_by_proof() {
     let (_folder, store) = store();
     let all = leaves(&numbered(0..20));
     let at = |size: usize| trust().verify_note(&note(&all[..size])).unwrap();
-    let proof = |from: u64, to: u64| {
-        build(&merkle::plan_consistency(size(from), size(to)).unwrap(), &all)
+    let proof =
+        |from: u64, to: u64| build(&merkle::plan_consistency(size(from), size(to)).unwrap(), &all);
+    let advance = |head: &VerifiedCheckpoint, proof: &[merkle::Hash]| {
+        store.advance(&log_key(), &trust(), head, proof)
     };
-    let advance = |head: &VerifiedCheckpoint, proof: &[merkle::Hash]| store.advance(&log_key(), &trust(), head, proof);
     assert_eq!(advance(&at(5), &[]).unwrap(), Advance::First);
     assert_eq!(advance(&at(13), &proof(5, 13)).unwrap(), Advance::Moved { from: size(5) });
     assert_eq!(advance(&at(13), &[]).unwrap(), Advance::Unchanged);

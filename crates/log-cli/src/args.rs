@@ -11,8 +11,8 @@ use crate::commands::{
 use crate::error::CliError;
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done, or verified; 1 well-formed and does not hold, or refused in part; 2 wrong usage,
-or input that is empty or cannot be parsed; 3 could not be done (server, network, disk).
+Exit codes: 0 done, or verified; 1 well-formed and does not hold, or refused in part; 2 wrong
+usage, or input that is empty or cannot be parsed; 3 could not be done (server, network, disk).
 
 A first receipt, from a server on this machine:
   echo 'hello' | cairn append default --receipt signed --out receipts

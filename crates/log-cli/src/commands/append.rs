@@ -29,18 +29,19 @@ const WINDOW_ENTRIES: usize = 16_384;
 const WINDOW_BYTES: usize = 32 * 1024 * 1024;
 
 const AFTER_HELP: &str = "\
-One entry per file, or with --lines per line, or with --json-array per element. Order is kept: for each
-entry, in the order of the input, stdout gets its index, a tab and its leaf hash. An entry whose line
-was printed is durable in the log. Attempts are repeated while the server is away or busy, each entry
-with a key of its own, so that a retry is never a second entry; the same line twice is two entries.
+One entry per file, or with --lines per line, or with --json-array per element. Order is kept:
+for each entry, in the order of the input, stdout gets its index, a tab and its leaf hash. An
+entry whose line was printed is durable in the log. Attempts are repeated while the server is
+away or busy, each entry with a key of its own, so that a retry is never a second entry; the
+same line twice is two entries.
 
-With --receipt signed (or witnessed) each receipt is verified before its line is printed: under --vkey
-or --policy, else under the keys the server names. With --out the folder then holds <index>.entry and
-<index>.tlog-proof, all that `cairn verify` needs.
+With --receipt signed (or witnessed) each receipt is verified before its line is printed: under
+--vkey or --policy, else under the keys the server names. With --out the folder then holds
+<index>.entry and <index>.tlog-proof, all that `cairn verify` needs.
 
-Exit codes: 0 everything appended (and proven, if asked); 1 some entries were refused, or their receipt
-does not hold; 2 an input is unusable; 3 the server could not be reached. What was appended is printed
-in every case, and stderr names the first entry that was not.
+Exit codes: 0 everything appended (and proven, if asked); 1 some entries were refused, or their
+receipt does not hold; 2 an input is unusable; 3 the server could not be reached. What was
+appended is printed in every case, and stderr names the first entry that was not.
 
 Examples:
   cairn append default invoice.json

@@ -13,13 +13,14 @@ use crate::trust::TrustArgs;
 use crate::ui::Ui;
 
 const AFTER_HELP: &str = "\
-Reads nothing but the log's public files (c2sp.org/tlog-tiles), over HTTP or from a folder: every entry
-is hashed and compared with its leaf hash, every tile with the tiles below it, and the root with the
-signed checkpoint. With --resume the state is kept in a file, saved as the audit goes: the next run goes
-on from there, and refuses a log that does not continue what was audited before.
+Reads nothing but the log's public files (c2sp.org/tlog-tiles), over HTTP or from a folder:
+every entry is hashed and compared with its leaf hash, every tile with the tiles below it, and
+the root with the signed checkpoint. With --resume the state is kept in a file, saved as the
+audit goes: the next run goes on from there, and refuses a log that does not continue what was
+audited before.
 
-Exit codes: 0 everything holds; 1 something does not, and stderr names the first of it; 2 an input is
-unusable; 3 the log could not be read.
+Exit codes: 0 everything holds; 1 something does not, and stderr names the first of it; 2 an
+input is unusable; 3 the log could not be read.
 
 Examples:
   cairn audit http://127.0.0.1:6962/logs/default --vkey @audit.vkey

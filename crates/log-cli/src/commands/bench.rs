@@ -14,16 +14,17 @@ use crate::error::{CliError, Exit};
 use crate::ui::Ui;
 
 const AFTER_HELP: &str = "\
-Each worker sends, waits, sends again. With --rate calls have an intended time instead, and latencies
-run from there, so that a stall is charged to every call it held up. Before and after the run the same
-client code with the same settings makes empty calls (grpc.health.v1.Health/Check, in mode http a POST
-to /healthz): the higher rate is the floor, and `ratio` is calls over it. `fdatasync/s` is what the
-disk under --probe-dir does: 4 KiB appended and synced, again and again, for one second.
+Each worker sends, waits, sends again. With --rate calls have an intended time instead, and
+latencies run from there, so that a stall is charged to every call it held up. Before and after
+the run the same client code with the same settings makes empty calls
+(grpc.health.v1.Health/Check, in mode http a POST to /healthz): the higher rate is the floor,
+and `ratio` is calls over it. `fdatasync/s` is what the disk under --probe-dir does: 4 KiB
+appended and synced, again and again, for one second.
 
-In mode http each call in flight has a connection of its own. In mode stream each connection carries
-one append stream, and --in-flight messages of --batch entries are open in all. Mode read fetches and
-verifies inclusion proofs of random entries. Calls the server sheds are counted apart and are no
-leaves. It is an error if the log grew by less than is reported.
+In mode http each call in flight has a connection of its own. In mode stream each connection
+carries one append stream, and --in-flight messages of --batch entries are open in all. Mode
+read fetches and verifies inclusion proofs of random entries. Calls the server sheds are counted
+apart and are no leaves. It is an error if the log grew by less than is reported.
 
 Examples:
   cairn bench default --connections 8 --in-flight 256

@@ -14,9 +14,9 @@ use crate::trust::OptionalTrustArgs;
 use crate::ui::Ui;
 
 const AFTER_HELP: &str = "\
-The published checkpoint is verified, under --vkey or --policy, else under the keys the server names,
-and written byte for byte. Keep it: `cairn prove LOG --consistency FILE` later shows that the log only
-grew since.
+The published checkpoint is verified, under --vkey or --policy, else under the keys the server
+names, and written byte for byte. Keep it: `cairn prove LOG --consistency FILE` later shows that
+the log only grew since.
 
 Examples:
   cairn checkpoint default --out today.checkpoint --vkey @audit.vkey

@@ -13,9 +13,9 @@ use crate::files;
 use crate::ui::Ui;
 
 const AFTER_HELP: &str = "\
-The key file holds one private key a line, Ed25519 first, in the form PRIVATE+KEY+<name>+<id>+<base64>.
-It is made with mode 0600 and never overwrites a file. The verifier keys on stdout are public: they
-are what auditors pass to --vkey.
+The key file holds one private key a line, Ed25519 first, in the form
+PRIVATE+KEY+<name>+<id>+<base64>. It is made with mode 0600 and never overwrites a file. The
+verifier keys on stdout are public: they are what auditors pass to --vkey.
 
 Examples:
   cairn keygen --name example.com/audit --out audit.key > audit.vkey

@@ -16,8 +16,8 @@ use crate::ui::Ui;
 const PAGE_SIZE: u32 = 1000;
 
 const CREATE_HELP: &str = "\
-The server makes the log's keys and signs its empty tree at once. The verifier keys that are printed
-are what auditors will trust: give them to them by another way than this server.
+The server makes the log's keys and signs its empty tree at once. The verifier keys that are
+printed are what auditors will trust: give them to them by another way than this server.
 
 Examples:
   cairn log create payments

@@ -21,10 +21,10 @@ use crate::trust::OptionalTrustArgs;
 use crate::ui::Ui;
 
 const AFTER_HELP: &str = "\
-Everything fetched is verified before it is written: under --vkey or --policy, else under the keys
-the server itself names. One index gives a receipt (c2sp.org/tlog-proof) for `cairn verify`; several,
-or a range, give one receipt of many entries for `cairn verify-batch`; --consistency gives a consistency
-proof for `cairn verify-consistency`.
+Everything fetched is verified before it is written: under --vkey or --policy, else under the
+keys the server itself names. One index gives a receipt (c2sp.org/tlog-proof) for `cairn
+verify`; several, or a range, give one receipt of many entries for `cairn verify-batch`;
+--consistency gives a consistency proof for `cairn verify-consistency`.
 
 Examples:
   cairn prove default --index 42 --out 42.tlog-proof

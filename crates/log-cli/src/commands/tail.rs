@@ -23,14 +23,14 @@ use crate::ui::{Ui, chain};
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 const AFTER_HELP: &str = "\
-Prints, for each entry, its index, its leaf hash and its text, with control characters escaped; --raw
-prints the bytes alone, each entry followed by a line feed. Runs until interrupted, or with --no-follow
-to the size published when it started. A lost connection is tried again.
+Prints, for each entry, its index, its leaf hash and its text, with control characters escaped;
+--raw prints the bytes alone, each entry followed by a line feed. Runs until interrupted, or
+with --no-follow to the size published when it started. A lost connection is tried again.
 
 With --verify nothing is printed before it is proven: each entry is hashed into the tree, each
-checkpoint must be signed by the log, continue the trusted checkpoint kept in the state folder, and
-commit to just these entries. If the log shows two histories, the evidence is written to the state
-folder and the exit code is 1.
+checkpoint must be signed by the log, continue the trusted checkpoint kept in the state folder,
+and commit to just these entries. If the log shows two histories, the evidence is written to the
+state folder and the exit code is 1.
 
 Examples:
   cairn tail default

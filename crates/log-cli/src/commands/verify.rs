@@ -18,14 +18,15 @@ const CHECKPOINTS_MAX: std::num::NonZeroUsize =
     std::num::NonZeroUsize::new(256).expect("it is not zero");
 
 const AFTER_HELP: &str = "\
-Nothing is asked of any server. A receipt (c2sp.org/tlog-proof) names an index and carries a signed
-checkpoint; the entry's hash must stand at that index in the tree the checkpoint commits to, and the
-checkpoint must be signed by a key of its log, or satisfy the policy.
+Nothing is asked of any server. A receipt (c2sp.org/tlog-proof) names an index and carries a
+signed checkpoint; the entry's hash must stand at that index in the tree the checkpoint commits
+to, and the checkpoint must be signed by a key of its log, or satisfy the policy.
 
 With --entries, each receipt <index>.tlog-proof is checked against DIR/<index>.entry, the way
 `cairn append --out` leaves them.
 
-Exit codes: 0 verified; 1 well-formed, and does not hold; 2 an input is empty or cannot be parsed.
+Exit codes: 0 verified; 1 well-formed, and does not hold; 2 an input is empty or cannot be
+parsed.
 
 Examples:
   cairn verify 42.tlog-proof --entry 42.entry --vkey @audit.vkey

@@ -14,12 +14,13 @@ use crate::trust::TrustArgs;
 use crate::ui::{Ui, chain};
 
 const AFTER_HELP: &str = "\
-The receipt is the file `cairn prove LOG --range A..B --out FILE` writes: the proven indexes, one
-de-duplicated set of hashes, and a signed checkpoint. Entries are given with --entry, once for each
-index in ascending order, or with --entries as a folder of files named <index>.entry, the way
-`cairn append --out` leaves them. Every entry must hold, or nothing does.
+The receipt is the file `cairn prove LOG --range A..B --out FILE` writes: the proven indexes,
+one de-duplicated set of hashes, and a signed checkpoint. Entries are given with --entry, once
+for each index in ascending order, or with --entries as a folder of files named <index>.entry,
+the way `cairn append --out` leaves them. Every entry must hold, or nothing does.
 
-Exit codes: 0 verified; 1 well-formed, and does not hold; 2 an input is empty or cannot be parsed.
+Exit codes: 0 verified; 1 well-formed, and does not hold; 2 an input is empty or cannot be
+parsed.
 
 Examples:
   cairn verify-batch 100-200.range-receipt --entries receipts --vkey @audit.vkey

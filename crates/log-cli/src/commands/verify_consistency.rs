@@ -16,11 +16,12 @@ use crate::ui::{Ui, chain};
 
 const AFTER_HELP: &str = "\
 OLD is what you kept: a checkpoint, or a receipt, whose checkpoint then counts. PROOF is what
-`cairn prove LOG --consistency OLD --out PROOF` fetched: the old size, the hashes of the consistency proof,
-and the newer checkpoint, in the form witnesses are asked in (add-checkpoint of
-c2sp.org/tlog-witness). Both checkpoints must be signed by the log, or satisfy the policy.
+`cairn prove LOG --consistency OLD --out PROOF` fetched: the old size, the hashes of the
+consistency proof, and the newer checkpoint, in the form witnesses are asked in (add-checkpoint
+of c2sp.org/tlog-witness). Both checkpoints must be signed by the log, or satisfy the policy.
 
-Exit codes: 0 verified; 1 well-formed, and does not hold; 2 an input is empty or cannot be parsed.
+Exit codes: 0 verified; 1 well-formed, and does not hold; 2 an input is empty or cannot be
+parsed.
 
 Examples:
   cairn verify-consistency 42.tlog-proof now.consistency --vkey @audit.vkey

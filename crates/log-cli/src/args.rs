@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    append, audit, bench, fetch_checkpoint, keygen, log, prove, tail, verify, verify_batch, verify_consistency,
+    append, audit, bench, fetch_checkpoint, keygen, log, prove, tail, verify, verify_batch,
+    verify_consistency,
 };
 use crate::error::CliError;
 
@@ -50,7 +51,8 @@ pub(crate) struct State {
 impl State {
     /// The folder, by the rules of the XDG base directory specification.
     pub(crate) fn folder(&self) -> Result<PathBuf, CliError> {
-        let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
+        let absolute =
+            |name: &str| env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
         let home = || absolute("HOME").map(|home| home.join(".local/state"));
         let default = || absolute("XDG_STATE_HOME").or_else(home).map(|state| state.join("cairn"));
         self.state.clone().or_else(default).ok_or(CliError::NoStateFolder)

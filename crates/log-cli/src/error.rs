@@ -212,7 +212,9 @@ impl CliError {
             }
             Self::VkeyFile { .. } => "put one verifier key a line, each line ended",
             Self::Policy { .. } => "see c2sp.org/tlog-policy for the form",
-            Self::Receipt { .. } => "pass the FILE.tlog-proof that `cairn append --out` or `cairn prove` wrote",
+            Self::Receipt { .. } => {
+                "pass the FILE.tlog-proof that `cairn append --out` or `cairn prove` wrote"
+            }
             Self::RangeReceipt { .. } => "pass what `cairn prove --range` or several --index wrote",
             Self::Checkpoint { .. } => "pass a checkpoint, or a receipt as a file of its own",
             Self::Consistency { .. } => "pass what `cairn prove --consistency` wrote",
@@ -232,7 +234,9 @@ impl CliError {
             Self::ServerUrl { .. } | Self::PlainHttpOnly { .. } => {
                 "use a form like http://127.0.0.1:6962"
             }
-            Self::GrewLess { .. } => "do not trust this run; check the server with `cairn-server fsck`",
+            Self::GrewLess { .. } => {
+                "do not trust this run; check the server with `cairn-server fsck`"
+            }
             Self::NoCallSucceeded { .. } => "look at the server's log, or measure longer",
             Self::NoCheckpoint | Self::ServedCheckpoint { .. } | Self::GrowthForm { .. } => {
                 "check that client and server are of one version"
@@ -240,10 +244,14 @@ impl CliError {
             Self::Audit { source } if source.is_finding() => {
                 "keep a copy of what was read, and ask the log's operator"
             }
-            Self::Audit { .. } => "check the URL or folder: `checkpoint` and `tile/` lie right under it",
+            Self::Audit { .. } => {
+                "check the URL or folder: `checkpoint` and `tile/` lie right under it"
+            }
             Self::AuditState { .. } => "move the file away to audit from the start",
             Self::AuditStateUnsaved { .. } => "check that the folder may be written and has room",
-            Self::Fork { .. } => "keep these files: anyone can check them with the log's public key",
+            Self::Fork { .. } => {
+                "keep these files: anyone can check them with the log's public key"
+            }
             Self::Trusted { .. } => "check the folder that CAIRN_STATE or --state names",
             Self::NoStateFolder => "set CAIRN_STATE, or pass --state DIR",
             Self::OneEntryManyReceipts => "pass --entries DIR, which holds <index>.entry for each",

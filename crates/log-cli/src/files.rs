@@ -41,7 +41,8 @@ pub(crate) fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<(), CliErro
         }
         Err(source) => return Err(CliError::Write { path: path.to_owned(), source }),
     };
-    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| sync_folder(path));
+    let written =
+        file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| sync_folder(path));
     if let Err(source) = written {
         // What is left is no key and no proof: better gone.
         let _kept = fs::remove_file(path);

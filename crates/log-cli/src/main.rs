@@ -8,13 +8,13 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod args;
-mod commands;
 mod bench;
-mod trust;
+mod commands;
+mod error;
 mod files;
 mod range_receipt;
+mod trust;
 mod ui;
-mod error;
 
 use args::Cli;
 use ui::Ui;

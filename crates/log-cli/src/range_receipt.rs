@@ -121,7 +121,8 @@ fn check_entries(indexes: &[Range<u64>]) -> Result<(), RangeReceiptError> {
     if indexes.is_empty() {
         return Err(RangeReceiptError::NoRange);
     }
-    let entries = indexes.iter().try_fold(0_u64, |sum, range| sum.checked_add(range.end - range.start));
+    let entries =
+        indexes.iter().try_fold(0_u64, |sum, range| sum.checked_add(range.end - range.start));
     match entries {
         Some(entries) if entries <= RANGE_ENTRIES_MAX => Ok(()),
         _ => Err(RangeReceiptError::TooManyEntries),

@@ -41,9 +41,14 @@ impl Ui {
     }
 
     /// One result: `json` with `--json`, else `plain` and a line end. Buffered until [`Ui::flush`].
-    pub(crate) fn result(&self, plain: impl Display, json: &impl Serialize) -> Result<(), CliError> {
+    pub(crate) fn result(
+        &self,
+        plain: impl Display,
+        json: &impl Serialize,
+    ) -> Result<(), CliError> {
         let mut out = self.lock();
-        let written = if self.json { write_json(&mut *out, json) } else { writeln!(out, "{plain}") };
+        let written =
+            if self.json { write_json(&mut *out, json) } else { writeln!(out, "{plain}") };
         written.map_err(|source| CliError::Stdout { source })
     }
 
@@ -128,7 +133,8 @@ impl Progress {
         self.bar.set_position(position);
         if self.plain && self.said.elapsed() >= PLAIN_PROGRESS_INTERVAL {
             self.said = Instant::now();
-            let line = plain_progress(self.doing, self.unit, position, self.total, self.started.elapsed());
+            let line =
+                plain_progress(self.doing, self.unit, position, self.total, self.started.elapsed());
             complain(line);
         }
     }
@@ -184,7 +190,8 @@ fn bar(doing: &'static str, unit: &'static str, total: u64) -> ProgressBar {
     } else {
         format!("{doing} [{{bar:30}}] {{pos}} of {{len}} {unit}, {{eta}} left")
     };
-    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(total).with_style(style)
 }
 

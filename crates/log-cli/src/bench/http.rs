@@ -44,14 +44,26 @@ pub(crate) struct Poster {
 
 impl Poster {
     /// `leaves` is 1 for `/add`, 0 for a route that does nothing.
-    pub(crate) fn new(authority: Authority, path: &str, template: Arc<Template>, leaves: u64) -> Self {
+    pub(crate) fn new(
+        authority: Authority,
+        path: &str,
+        template: Arc<Template>,
+        leaves: u64,
+    ) -> Self {
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n\r\n",
             authority.host_and_port,
             template.len()
         );
         let head = head.into_bytes();
-        Self { authority, connection: None, head, template, leaves, buffer: Vec::with_capacity(4096) }
+        Self {
+            authority,
+            connection: None,
+            head,
+            template,
+            leaves,
+            buffer: Vec::with_capacity(4096),
+        }
     }
 
     /// Makes one call and says its status: whether the route exists.
@@ -164,7 +176,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_framed_is_an_error() {
-        for bytes in ["HTTP/1.0 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"]
+        for bytes in
+            ["HTTP/1.0 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"]
         {
             assert!(parse_answer(bytes.as_bytes()).is_err(), "{bytes}");
         }

@@ -32,7 +32,9 @@ pub(crate) trait Call: Send + 'static {
 pub(crate) enum Reply {
     Done(Done),
     /// Refused for now; nothing was written.
-    Shed { retry_after: Option<Duration> },
+    Shed {
+        retry_after: Option<Duration>,
+    },
     Failed(String),
 }
 
@@ -279,8 +281,16 @@ mod tests {
     #[test]
     fn whole_run_and_window_are_counted_apart() {
         let mut measured = Measured::new();
-        measured.add_done(Done { leaves: 5, duplicates: 1, last_index: None }, Duration::from_millis(2), false);
-        measured.add_done(Done { leaves: 7, duplicates: 0, last_index: None }, Duration::from_millis(4), true);
+        measured.add_done(
+            Done { leaves: 5, duplicates: 1, last_index: None },
+            Duration::from_millis(2),
+            false,
+        );
+        measured.add_done(
+            Done { leaves: 7, duplicates: 0, last_index: None },
+            Duration::from_millis(4),
+            true,
+        );
         measured.add(Reply::Failed("gone".into()), Duration::ZERO, true);
         measured.add(Reply::Shed { retry_after: None }, Duration::ZERO, true);
         assert_eq!((measured.calls, measured.leaves, measured.duplicates), (1, 7, 0));

@@ -4,13 +4,13 @@
 //! `template` builds request bytes once; `codec`, `grpc`, `stream` and `http` send them; `load` keeps
 //! calls in flight and takes their time; `probe` measures the disk and the server's CPU.
 
-pub(crate) mod load;
-pub(crate) mod template;
 pub(crate) mod codec;
 pub(crate) mod grpc;
-pub(crate) mod stream;
 pub(crate) mod http;
+pub(crate) mod load;
+pub(crate) mod probe;
+pub(crate) mod publication;
 pub(crate) mod read;
 pub(crate) mod receipts;
-pub(crate) mod publication;
-pub(crate) mod probe;
+pub(crate) mod stream;
+pub(crate) mod template;

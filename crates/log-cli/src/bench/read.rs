@@ -59,7 +59,8 @@ fn verify(
     index: u64,
     remembered: &VerifiedCheckpoints,
 ) -> Result<(), String> {
-    let checkpoint = remembered.verify_note(&answer.checkpoint).map_err(|e| crate::ui::chain(&e))?;
+    let checkpoint =
+        remembered.verify_note(&answer.checkpoint).map_err(|e| crate::ui::chain(&e))?;
     let leaf = hash(&answer.leaf_hash)?;
     let hashes = answer.hashes.iter().map(|bytes| hash(bytes)).collect::<Result<Vec<_>, _>>()?;
     let index = LeafIndex::new(index).map_err(|error| error.to_string())?;

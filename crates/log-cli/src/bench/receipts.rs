@@ -20,7 +20,11 @@ impl Verifier {
     }
 
     /// Checks that the level was reached and, if asked for, that the receipt proves `leaf`.
-    pub(crate) fn append(&self, answer: &AppendResponse, leaf: impl FnOnce() -> Hash) -> Result<(), String> {
+    pub(crate) fn append(
+        &self,
+        answer: &AppendResponse,
+        leaf: impl FnOnce() -> Hash,
+    ) -> Result<(), String> {
         self.reached(answer.receipt_reached())?;
         if !self.verify {
             return Ok(());

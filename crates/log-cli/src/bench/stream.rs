@@ -129,7 +129,8 @@ impl Producer {
         let outcome = loop {
             match answers.message().await {
                 Ok(Some(answer)) => {
-                    if let Some(reached) = answer.message.and_then(|message| receipts.take(message)) {
+                    if let Some(reached) = answer.message.and_then(|message| receipts.take(message))
+                    {
                         self.settle(reached, window, clock, tally);
                     }
                 }
@@ -141,9 +142,9 @@ impl Producer {
         window.slots.close();
         let unanswered = window.lock().len();
         match outcome {
-            Ok(()) if unanswered > 0 => {
-                Err(Reply::Failed(format!("the stream ended with {unanswered} messages unanswered")))
-            }
+            Ok(()) if unanswered > 0 => Err(Reply::Failed(format!(
+                "the stream ended with {unanswered} messages unanswered"
+            ))),
             other => other,
         }
     }
@@ -195,7 +196,8 @@ impl Receipts {
             Answer::Receipt(receipt) => {
                 let proven_to = receipt.indexes.iter().map(|range| range.end).max()?;
                 let mut reached = None;
-                while let Some(committed) = self.waiting.pop_front_if(|c| last_index(c) < proven_to) {
+                while let Some(committed) = self.waiting.pop_front_if(|c| last_index(c) < proven_to)
+                {
                     reached = Some(committed.to_sequence);
                 }
                 reached
@@ -216,7 +218,8 @@ mod tests {
     use super::*;
 
     fn committed(from: u64, to: u64, first_index: u64) -> Answer {
-        let committed = Committed { from_sequence: from, to_sequence: to, first_index, tree_size: 0 };
+        let committed =
+            Committed { from_sequence: from, to_sequence: to, first_index, tree_size: 0 };
         Answer::Committed(committed)
     }
 

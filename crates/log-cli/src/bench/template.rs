@@ -224,7 +224,8 @@ mod tests {
     #[test]
     fn templates_are_the_messages_they_stand_for() {
         for (size, dedup) in [(1, false), (15, true), (16, false), (200, true), (65_535, false)] {
-            let unary = AppendRequest::decode(&*written(&Template::append(&shape(1, size, dedup)), 7));
+            let unary =
+                AppendRequest::decode(&*written(&Template::append(&shape(1, size, dedup)), 7));
             let wanted = AppendRequest {
                 log: "default".into(),
                 entry: Some(entry(7, size, dedup)),

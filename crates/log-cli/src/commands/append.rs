@@ -200,7 +200,8 @@ impl Run<'_> {
     }
 
     fn settle(&mut self, delivered: Result<Delivery, AppendError>) -> Result<(), CliError> {
-        let Waiting { entry, .. } = self.waiting.pop_front().expect("the oldest was just waited for");
+        let Waiting { entry, .. } =
+            self.waiting.pop_front().expect("the oldest was just waited for");
         self.waiting_bytes -= entry.bytes.len();
         match delivered {
             Ok(Delivery::Appended(appended)) => self.outcomes.appended(&entry, &appended)?,

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use log_client::audit::{AuditError, AuditOptions, AuditState, Audited, Auditor, Progress, StateError};
+use log_client::audit::{
+    AuditError, AuditOptions, AuditState, Audited, Auditor, Progress, StateError,
+};
 use log_client::tiles::{DirSource, HttpSource, Source};
 use serde::Serialize;
 
@@ -133,7 +135,8 @@ fn resumed(file: Option<&Path>) -> Result<Option<AuditState>, CliError> {
 }
 
 fn save(state: &AuditState, file: &Path) -> Result<(), CliError> {
-    let unsaved = |source: StateError| CliError::AuditStateUnsaved { path: file.to_owned(), source };
+    let unsaved =
+        |source: StateError| CliError::AuditStateUnsaved { path: file.to_owned(), source };
     state.save(file).map_err(unsaved)
 }
 

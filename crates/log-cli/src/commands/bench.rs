@@ -148,7 +148,8 @@ pub(crate) fn run(args: &BenchArgs, ui: &Ui) -> Result<Exit, CliError> {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "give seconds, for example 10 or 0.5".to_owned())?;
+    let seconds: f64 =
+        text.parse().map_err(|_| "give seconds, for example 10 or 0.5".to_owned())?;
     if !(0.0..=86_400.0).contains(&seconds) {
         return Err("give 0 to 86400 seconds".to_owned());
     }

@@ -53,7 +53,8 @@ pub(crate) async fn run(args: CheckpointArgs, ui: &Ui) -> Result<Exit, CliError>
     trust.verify(&signed).map_err(|source| CliError::CheckpointRefused { source })?;
     let (origin, size) = (signed.origin().as_str(), signed.size().get());
     let text = String::from_utf8_lossy(signed.as_bytes());
-    let document = CheckpointDocument { origin, size, root: signed.root().to_string(), checkpoint: &text };
+    let document =
+        CheckpointDocument { origin, size, root: signed.root().to_string(), checkpoint: &text };
     match &args.out {
         Some(out) => {
             files::create(out, signed.as_bytes(), 0o644)?;

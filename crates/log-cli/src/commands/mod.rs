@@ -1,16 +1,16 @@
 //! One file for each command: its arguments, its help, what it does and prints.
 
+pub(crate) mod append;
+pub(crate) mod audit;
+pub(crate) mod bench;
+pub(crate) mod fetch_checkpoint;
 pub(crate) mod keygen;
 pub(crate) mod log;
-pub(crate) mod append;
 pub(crate) mod prove;
-pub(crate) mod fetch_checkpoint;
+pub(crate) mod tail;
 pub(crate) mod verify;
 pub(crate) mod verify_batch;
 pub(crate) mod verify_consistency;
-pub(crate) mod tail;
-pub(crate) mod audit;
-pub(crate) mod bench;
 
 use std::future::Future;
 

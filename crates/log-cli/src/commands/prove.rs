@@ -186,7 +186,8 @@ fn leaf_index(index: u64) -> Result<LeafIndex, CliError> {
 /// `A..B`, not empty.
 fn parse_range(text: &str) -> Result<std::ops::Range<u64>, String> {
     let (start, end) = text.split_once("..").ok_or("give it as A..B, for example 100..200")?;
-    let number = |digits: &str| digits.parse::<u64>().map_err(|error| format!("{digits:?}: {error}"));
+    let number =
+        |digits: &str| digits.parse::<u64>().map_err(|error| format!("{digits:?}: {error}"));
     let range = number(start)?..number(end)?;
     if range.is_empty() {
         return Err("the range is empty: the end is not part of it".to_owned());

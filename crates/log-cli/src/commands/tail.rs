@@ -73,7 +73,11 @@ enum Document {
 pub(crate) async fn run(args: TailArgs, ui: &Ui) -> Result<Exit, CliError> {
     let client = client(&args.server)?;
     let printer = Printer { ui, raw: args.raw, verified: args.verify };
-    if args.verify { verified(&args, client, &printer).await } else { plain(&args, client, &printer).await }
+    if args.verify {
+        verified(&args, client, &printer).await
+    } else {
+        plain(&args, client, &printer).await
+    }
 }
 
 async fn verified(

@@ -132,5 +132,7 @@ fn leaf_of(entries: &EntryArgs, index: u64) -> Result<Hash, CliError> {
 
 fn held(verdict: &Verdict<'_>) -> String {
     let Verdict { leaf_hash, index, origin, size, .. } = verdict;
-    format!("verified: entry {leaf_hash} is at index {index} of {origin}, in its tree of {size} entries")
+    format!(
+        "verified: entry {leaf_hash} is at index {index} of {origin}, in its tree of {size} entries"
+    )
 }

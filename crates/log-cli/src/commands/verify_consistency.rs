@@ -100,11 +100,15 @@ pub(crate) fn checkpoint_of(path: &Path) -> Result<SignedCheckpoint, CliError> {
     }
     let bytes = if bytes.starts_with(b"cairn/range-receipt@") {
         let receipt = range_receipt::parse(&bytes);
-        receipt.map_err(|source| CliError::RangeReceipt { path: path_buf(), source })?.checkpoint.to_vec()
+        receipt
+            .map_err(|source| CliError::RangeReceipt { path: path_buf(), source })?
+            .checkpoint
+            .to_vec()
     } else {
         bytes
     };
-    SignedCheckpoint::parse(&bytes).map_err(|source| CliError::Checkpoint { path: path_buf(), source })
+    SignedCheckpoint::parse(&bytes)
+        .map_err(|source| CliError::Checkpoint { path: path_buf(), source })
 }
 
 /// Verifies that the checkpoint of `proof` extends `old`, both trusted.
@@ -122,7 +126,10 @@ pub(crate) fn verify(
     if proof.old() != old.size() {
         return Err(Refusal::FromSize { proof: proof.old().get(), old: old.size().get() });
     }
-    merkle::verify_consistency(old.size(), new.size(), old.root(), new.root(), proof.proof()).map_err(
-        |source| Refusal::Inconsistent { old: old.size().get(), new: new.size().get(), source },
-    )
+    merkle::verify_consistency(old.size(), new.size(), old.root(), new.root(), proof.proof())
+        .map_err(|source| Refusal::Inconsistent {
+            old: old.size().get(),
+            new: new.size().get(),
+            source,
+        })
 }

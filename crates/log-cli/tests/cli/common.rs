@@ -6,9 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use checkpoint::{
-    Checkpoint, KeyName, PrivateKey, SignedCheckpoint, Timestamp, TlogProof, sign,
-};
+use checkpoint::{Checkpoint, KeyName, PrivateKey, SignedCheckpoint, Timestamp, TlogProof, sign};
 use merkle::{CompactRange, Hash, LeafIndex, TreeSize};
 
 pub(crate) const ORIGIN: &str = "example.com/test-log";
@@ -111,7 +109,8 @@ impl TestLog {
         let mut tree = CompactRange::empty();
         self.leaves[..size].iter().for_each(|leaf| tree.append(*leaf));
         let size = tree_size(size);
-        let head = Checkpoint::new(self.key.verifier_key().name().clone().into(), size, tree.root());
+        let head =
+            Checkpoint::new(self.key.verifier_key().name().clone().into(), size, tree.root());
         let note = sign(&head, &[&self.key], Timestamp::new(1_700_000_000).unwrap()).unwrap();
         SignedCheckpoint::parse(&note).unwrap()
     }

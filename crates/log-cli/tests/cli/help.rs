@@ -1,6 +1,5 @@
 //! What `cairn` says of itself, and what it says when it cannot go on.
 
-
 use crate::common::Folder;
 
 fn help(command: &[&str]) -> String {
@@ -27,12 +26,23 @@ fn append_explains_itself() {
 #[test]
 fn every_command_has_examples() {
     let commands = [
-        "keygen", "append", "prove", "checkpoint", "verify", "verify-batch", "verify-consistency",
-        "tail", "audit", "bench",
+        "keygen",
+        "append",
+        "prove",
+        "checkpoint",
+        "verify",
+        "verify-batch",
+        "verify-consistency",
+        "tail",
+        "audit",
+        "bench",
     ];
     for command in commands {
         let text = help(&[command]);
-        assert!(text.contains(&format!("  cairn {command} ")), "{command} shows no example:\n{text}");
+        assert!(
+            text.contains(&format!("  cairn {command} ")),
+            "{command} shows no example:\n{text}"
+        );
         assert!(text.contains("--json"), "{command} has no --json");
     }
 }

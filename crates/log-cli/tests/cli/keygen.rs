@@ -1,11 +1,10 @@
 //! `cairn keygen`, run for real.
 
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use checkpoint::{KeyFile, KeyKind, VerifierKey};
 use crate::common::Folder;
+use checkpoint::{KeyFile, KeyKind, VerifierKey};
 
 fn kinds(vkeys: &str) -> Vec<KeyKind> {
     vkeys.lines().map(|vkey| VerifierKey::parse(vkey).unwrap().kind()).collect()

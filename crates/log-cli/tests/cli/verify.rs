@@ -1,6 +1,5 @@
 //! `cairn verify`, run for real: each thing it accepts, and its twin that it refuses.
 
-
 use crate::common::{Folder, ORIGIN, TestLog};
 
 const SIZE: usize = 7;
@@ -69,7 +68,8 @@ fn no_flipped_bit_of_entry_or_hashes_is_accepted() {
         start += line.len();
     }
     let hash_line = text.lines().nth(2).unwrap();
-    let flipped = hash_line.replacen(&hash_line[..1], if hash_line.starts_with('A') { "B" } else { "A" }, 1);
+    let flipped =
+        hash_line.replacen(&hash_line[..1], if hash_line.starts_with('A') { "B" } else { "A" }, 1);
     folder.file("flipped.tlog-proof", text.replace(hash_line, &flipped));
     assert_eq!(verify(&folder, "flipped.tlog-proof", "3.entry", "@log.vkey"), Some(1));
 }
@@ -138,7 +138,8 @@ fn many_receipts_are_checked_against_a_folder() {
 #[test]
 fn json_errors_stand_on_stdout_too() {
     let (folder, _) = receipt();
-    let run = folder.cairn(["--json", "verify", "absent", "--entry", "3.entry", "--vkey", "@log.vkey"]);
+    let run =
+        folder.cairn(["--json", "verify", "absent", "--entry", "3.entry", "--vkey", "@log.vkey"]);
     let document: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(document["exit_code"], 2);
     assert_eq!(run.exit, Some(2));

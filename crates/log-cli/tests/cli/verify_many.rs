@@ -1,10 +1,9 @@
 //! `cairn verify-batch` and `cairn verify-consistency`, run for real.
 
-
+use crate::common::{Folder, TestLog, tree_size};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use checkpoint::witness::AddCheckpoint;
-use crate::common::{Folder, TestLog, tree_size};
 use merkle::Hash;
 
 fn range_receipt(log: &TestLog, ranges: &[(usize, usize)], size: usize) -> String {
@@ -83,12 +82,16 @@ fn a_range_receipt_has_one_form() {
     }
     // Well-formed, with a hash too many or too few: does not hold.
     let hash = good.lines().nth(3).unwrap();
-    for changed in [good.replacen(hash, &format!("{hash}\n{hash}"), 1), good.replacen(&format!("{hash}\n"), "", 1)] {
+    for changed in [
+        good.replacen(hash, &format!("{hash}\n{hash}"), 1),
+        good.replacen(&format!("{hash}\n"), "", 1),
+    ] {
         folder.file("bad", changed);
         let run = folder.cairn(["verify-batch", "bad", "--entries", ".", "--vkey", "@log.vkey"]);
         assert_eq!(run.exit, Some(1), "{run:?}");
     }
-    let run = folder.cairn(["verify-batch", "receipt", "--entry", "2.entry", "--vkey", "@log.vkey"]);
+    let run =
+        folder.cairn(["verify-batch", "receipt", "--entry", "2.entry", "--vkey", "@log.vkey"]);
     insta::assert_snapshot!(run.shown());
 }
 
@@ -149,7 +152,8 @@ fn what_is_no_checkpoint_or_proof_is_unusable() {
     let (folder, _) = growth();
     folder.file("empty", "");
     folder.file("garbage", [0xff, 0x00]);
-    for (old, proof) in [("empty", "proof"), ("garbage", "proof"), ("old", "empty"), ("old", "old")] {
+    for (old, proof) in [("empty", "proof"), ("garbage", "proof"), ("old", "empty"), ("old", "old")]
+    {
         assert_eq!(verify_consistency(&folder, old, proof), Some(2), "{old} {proof}");
     }
     assert_eq!(verify_consistency(&folder, "absent", "proof"), Some(2));

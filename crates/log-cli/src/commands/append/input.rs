@@ -130,7 +130,8 @@ pub(super) fn parse_pointer(text: &str) -> Result<Pointer, String> {
     if text.is_empty() {
         return Ok(Pointer(Vec::new()));
     }
-    let tokens = text.strip_prefix('/').ok_or("a JSON pointer starts with /, for example /Records")?;
+    let tokens =
+        text.strip_prefix('/').ok_or("a JSON pointer starts with /, for example /Records")?;
     let unescape = |token: &str| token.replace("~1", "/").replace("~0", "~");
     Ok(Pointer(tokens.split('/').map(unescape).collect()))
 }

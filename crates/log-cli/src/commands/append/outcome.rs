@@ -77,7 +77,16 @@ impl<'a> Outcomes<'a> {
         }
         let trust = trust.map(|trust| VerifiedCheckpoints::new(trust, CHECKPOINTS_MAX));
         let counts = Counts::default();
-        Ok(Self { ui, wanted, trust, out, batch: None, counts, first_failure: None, stopped: false })
+        Ok(Self {
+            ui,
+            wanted,
+            trust,
+            out,
+            batch: None,
+            counts,
+            first_failure: None,
+            stopped: false,
+        })
     }
 
     /// Entries settled so far.
@@ -176,7 +185,8 @@ impl<'a> Outcomes<'a> {
     }
 
     fn unproven(&mut self, entry: &InputEntry, index: u64, error: &str) {
-        let said = format!("{} is at index {index}, and its receipt does not hold: {error}", entry.place);
+        let said =
+            format!("{} is at index {index}, and its receipt does not hold: {error}", entry.place);
         complain(&said);
         self.first_failure.get_or_insert(said);
     }

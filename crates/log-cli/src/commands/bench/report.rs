@@ -145,7 +145,9 @@ impl Report {
 
     fn latencies(&self) -> String {
         let Self { p50_ms, p90_ms, p99_ms, p999_ms, max_ms, .. } = self;
-        format!("p50 {p50_ms:.3}  p90 {p90_ms:.3}  p99 {p99_ms:.3}  p99.9 {p999_ms:.3}  max {max_ms:.3}")
+        format!(
+            "p50 {p50_ms:.3}  p90 {p90_ms:.3}  p99 {p99_ms:.3}  p99.9 {p999_ms:.3}  max {max_ms:.3}"
+        )
     }
 
     fn floor_text(&self) -> String {

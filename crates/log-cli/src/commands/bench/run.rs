@@ -151,7 +151,8 @@ impl Bench<'_> {
         Ok(match self.args.mode {
             Mode::Unary => {
                 let template = Arc::new(Template::append(&shape));
-                let call = |channel| Unary::append(channel, Arc::clone(&template), verifier.clone());
+                let call =
+                    |channel| Unary::append(channel, Arc::clone(&template), verifier.clone());
                 self.run_published(self.workers(call), schedule).await?
             }
             Mode::Batch => {

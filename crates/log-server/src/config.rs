@@ -106,8 +106,9 @@ impl Values {
     }
 
     fn read_text(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
-        let table: toml::Table = toml::from_str(text).map_err(|source| {
-            ConfigError::Syntax { path: path.to_owned(), source: Box::new(source) }
+        let table: toml::Table = toml::from_str(text).map_err(|source| ConfigError::Syntax {
+            path: path.to_owned(),
+            source: Box::new(source),
         })?;
         for (key, value) in table {
             let Some(setting) = Setting::named(&key) else {
@@ -141,12 +142,7 @@ impl Values {
         origin: Origin,
     ) -> Result<(), ConfigError> {
         if let Err(expected) = setting.kind.check(&value) {
-            return Err(ConfigError::BadValue {
-                key: setting.key,
-                found: value,
-                origin,
-                expected,
-            });
+            return Err(ConfigError::BadValue { key: setting.key, found: value, origin, expected });
         }
         self.0.insert(setting.key, (value, origin));
         Ok(())
@@ -178,10 +174,7 @@ impl Values {
     }
 
     /// The settings as a whole, with what one says about another checked.
-    pub fn config(
-        &self,
-        variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<Config, ConfigError> {
+    pub fn config(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
         let listen: SocketAddr =
             self.text("listen").parse().expect("addresses are checked when they are set");
         if !listen.ip().is_loopback() && !self.flag("insecure_listen") {
@@ -244,9 +237,7 @@ impl Values {
 }
 
 /// `$XDG_DATA_HOME/cairn`, by default `~/.local/share/cairn`.
-fn default_data_dir(
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<PathBuf, ConfigError> {
+fn default_data_dir(variable: impl Fn(&str) -> Option<String>) -> Result<PathBuf, ConfigError> {
     let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let base = set("XDG_DATA_HOME").filter(|path| path.is_absolute());
     let base = base.or_else(|| set("HOME").map(|home| home.join(".local/share")));

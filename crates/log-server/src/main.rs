@@ -131,9 +131,13 @@ mod output {
         drop(std::io::stdout().flush());
         eprintln!("data in {}", config.data_dir.display());
         if server.is_first_start() {
-            eprintln!("a first start: made a log named {DEFAULT_LOG:?} and its keys. What to do next:");
+            eprintln!(
+                "a first start: made a log named {DEFAULT_LOG:?} and its keys. What to do next:"
+            );
             eprintln!("  cairn --server {url} log show {DEFAULT_LOG}");
-            eprintln!("  echo hello | cairn --server {url} append {DEFAULT_LOG} --lines --receipt signed --out receipts");
+            eprintln!(
+                "  echo hello | cairn --server {url} append {DEFAULT_LOG} --lines --receipt signed --out receipts"
+            );
             let vkey = config.keys_dir().join(format!("{DEFAULT_LOG}.vkey"));
             eprintln!("  give {} to whoever verifies", vkey.display());
         }

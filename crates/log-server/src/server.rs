@@ -27,13 +27,13 @@ use tower::ServiceBuilder;
 use crate::backup::ControlServer;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::http::Http;
 use crate::http::encoding::Encoder;
 use crate::http::ops::{Ops, RegistryGauges, readiness};
-use crate::http::Http;
 use crate::log::read::Reads;
 use crate::log::{
-    CreateError, CreateLog, Fatal, Registry, RegistryOptions, leaf_index,
-    StartError as RegistryError,
+    CreateError, CreateLog, Fatal, Registry, RegistryOptions, StartError as RegistryError,
+    leaf_index,
 };
 use crate::metrics::Metrics;
 use crate::middleware::deadline::DeadlineLayer;

@@ -36,13 +36,18 @@ impl Stack {
         let data = tempfile::tempdir().unwrap();
         let server = Server::start(&config(&data, settings)).await.unwrap();
         let url = format!("http://{}", server.address());
-        let client = LogServiceClient::new(Channel::from_shared(url).unwrap().connect().await.unwrap());
+        let client =
+            LogServiceClient::new(Channel::from_shared(url).unwrap().connect().await.unwrap());
         let client = client.max_decoding_message_size(9 << 20);
         let http = HttpClient::builder(TokioExecutor::new()).build_http();
         Self { server, client, http, _data: data }
     }
 
-    async fn append(&mut self, data: &[u8], receipt: pb::Receipt) -> Result<pb::AppendResponse, Status> {
+    async fn append(
+        &mut self,
+        data: &[u8],
+        receipt: pb::Receipt,
+    ) -> Result<pb::AppendResponse, Status> {
         let entry = pb::Entry { data: data.to_vec().into(), dedup_key: bytes::Bytes::new() };
         let request = pb::AppendRequest {
             log: "default".to_owned(),
@@ -115,11 +120,8 @@ async fn an_entry_is_appended_proved_and_found() {
     assert!(first.range_receipt.is_some());
     assert!(entries.message().await.unwrap().is_none());
 
-    let request = pb::GetConsistencyProofRequest {
-        log: "default".to_owned(),
-        from_size: 7,
-        to_size: 300,
-    };
+    let request =
+        pb::GetConsistencyProofRequest { log: "default".to_owned(), from_size: 7, to_size: 300 };
     let proof = stack.client.get_consistency_proof(request).await.unwrap().into_inner();
     assert_eq!((proof.from_size, proof.to_size), (7, 300));
     stack.server.stop().await;
@@ -232,7 +234,8 @@ async fn http_serves_tiles_and_takes_entries() {
     assert_eq!(tile.headers()["cache-control"], "public, max-age=31536000, immutable");
     let prefix = stack.get("/logs/default/tile/0/000.p/5", &[]).await;
     assert_eq!(prefix.body()[..], tile.body()[..5 * 32]);
-    let plain = stack.get("/logs/default/tile/entries/000", &[("accept-encoding", "gzip;q=0")]).await;
+    let plain =
+        stack.get("/logs/default/tile/entries/000", &[("accept-encoding", "gzip;q=0")]).await;
     assert_eq!(plain.body().len(), 256 * 102);
     assert_eq!(plain.headers()["vary"], "Accept-Encoding");
     assert!(!plain.headers().contains_key("content-encoding"));

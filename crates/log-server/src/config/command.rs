@@ -105,13 +105,18 @@ fn command_line() -> clap::Command {
                     .help("Print one JSON object"),
             ),
     )
-    .subcommand(offline("backup", "Takes a consistent copy of the database").arg(
-        value("out", "DIR", "Where to write it; must not exist").required(true),
-    ))
+    .subcommand(
+        offline("backup", "Takes a consistent copy of the database")
+            .arg(value("out", "DIR", "Where to write it; must not exist").required(true)),
+    )
     .subcommand(
         offline("restore", "Puts a backup in place of an absent database, after checking it")
             .arg(value("from", "DIR", "The backup").required(true))
-            .arg(value("expect", "FILE", "The newest checkpoint anyone knows: older data is refused")),
+            .arg(value(
+                "expect",
+                "FILE",
+                "The newest checkpoint anyone knows: older data is refused",
+            )),
     )
     .subcommand(
         offline("recover", "Reopens a database whose write-ahead log is corrupt").arg(

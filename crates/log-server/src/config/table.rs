@@ -129,12 +129,7 @@ pub const SETTINGS: &[Setting] = &[
         "30000",
         "How long a plain HTTP request may take, its body included.",
     ),
-    number(
-        "header_bytes_max",
-        (KIB, MIB),
-        "16384",
-        "Bytes of a request's headers.",
-    ),
+    number("header_bytes_max", (KIB, MIB), "16384", "Bytes of a request's headers."),
     number(
         "shutdown_timeout_ms",
         (0, HOUR_MS),
@@ -203,12 +198,7 @@ pub const SETTINGS: &[Setting] = &[
         "134217728",
         "Memory for tiles that proofs are made from; 61 MB hold a million leaves.",
     ),
-    number(
-        "bundle_cache_bytes",
-        (0, 64 * GIB),
-        "33554432",
-        "Memory for compressed entry bundles.",
-    ),
+    number("bundle_cache_bytes", (0, 64 * GIB), "33554432", "Memory for compressed entry bundles."),
     number(
         "leaf_index_busy_rate",
         (0, 10_000_000),

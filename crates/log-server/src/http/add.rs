@@ -92,10 +92,9 @@ fn refused(service: &Service, refusal: &Status) -> Response<Body> {
         // Whole seconds, and 0 would mean at once.
         let seconds = after.as_secs_f64().ceil().max(1.0);
         let value = HeaderValue::try_from(format!("{seconds:.0}"));
-        response.headers_mut().insert(
-            header::RETRY_AFTER,
-            value.expect("digits are legal in a header"),
-        );
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, value.expect("digits are legal in a header"));
     }
     response
 }
@@ -106,9 +105,7 @@ fn http_status(code: Code, reason: &str) -> StatusCode {
         (_, "QUEUE_FULL") => StatusCode::TOO_MANY_REQUESTS,
         (_, "BAD_LOG_NAME") | (Code::NotFound, _) => StatusCode::NOT_FOUND,
         (Code::InvalidArgument, _) => StatusCode::BAD_REQUEST,
-        (Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted, _) => {
-            StatusCode::CONFLICT
-        }
+        (Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted, _) => StatusCode::CONFLICT,
         (Code::ResourceExhausted | Code::Unavailable | Code::DeadlineExceeded, _) => {
             StatusCode::SERVICE_UNAVAILABLE
         }

@@ -92,7 +92,8 @@ fn quality(parameter: &str) -> u16 {
         return 1_000;
     }
     let value = parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q="));
-    let (whole, fraction) = value.map_or(("", ""), |value| value.split_once('.').unwrap_or((value, "")));
+    let (whole, fraction) =
+        value.map_or(("", ""), |value| value.split_once('.').unwrap_or((value, "")));
     let digits = fraction.len() <= 3 && fraction.bytes().all(|b| b.is_ascii_digit());
     match (whole, digits) {
         ("1", true) if fraction.bytes().all(|b| b == b'0') => 1_000,
@@ -147,12 +148,7 @@ impl Kept {
 impl Encoder {
     /// Keeps at most `bytes_max` bytes of encoded bundles.
     pub fn new(bytes_max: usize) -> Self {
-        let kept = Kept {
-            young: HashMap::new(),
-            young_bytes: 0,
-            old: HashMap::new(),
-            bytes_max,
-        };
+        let kept = Kept { young: HashMap::new(), young_bytes: 0, old: HashMap::new(), bytes_max };
         Self { core: Arc::new(Semaphore::new(1)), kept: Arc::new(Mutex::new(kept)) }
     }
 

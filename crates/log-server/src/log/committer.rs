@@ -41,11 +41,7 @@ pub(super) struct CommitterInbox {
 
 impl CommitterInbox {
     pub(super) fn new() -> Self {
-        Self {
-            ready: Mutex::new(VecDeque::new()),
-            bell: Doorbell::new(),
-            stop: AtomicU8::new(RUN),
-        }
+        Self { ready: Mutex::new(VecDeque::new()), bell: Doorbell::new(), stop: AtomicU8::new(RUN) }
     }
 
     /// Puts a log with a non-empty queue in line.
@@ -149,10 +145,7 @@ impl Turns {
         self.alone = alone;
         let bytes_max = process.limits.batch_bytes_max;
         let bounded = if self.shared_for > 0 { SHARED_BYTES_MAX } else { bytes_max };
-        Share {
-            entries_max: process.limits.batch_entries_max,
-            bytes_max: bounded.min(bytes_max),
-        }
+        Share { entries_max: process.limits.batch_entries_max, bytes_max: bounded.min(bytes_max) }
     }
 
     fn observe(&mut self, seen: u64, plans: &[LogPlan]) {

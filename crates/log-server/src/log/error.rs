@@ -159,7 +159,9 @@ pub enum StartError {
         heads_dir.display()
     )]
     JournalMissing { heads_dir: PathBuf },
-    #[error("log {log} has entries but the journal has no head of it: bring the journal back, or use --adopt-journal")]
+    #[error(
+        "log {log} has entries but the journal has no head of it: bring the journal back, or use --adopt-journal"
+    )]
     JournalLacksLog { log: String },
     #[error("keys are in {} but the store is empty: restore the store", keys_dir.display())]
     KeysWithoutStore { keys_dir: PathBuf },

@@ -84,7 +84,8 @@ impl LogKeys {
         view: &TreeView,
     ) -> Result<Bytes, checkpoint::SignError> {
         let head = Checkpoint::new(origin.clone(), view.head.size, view.head.root);
-        let signers: Vec<&dyn Signer> = self.file.keys().iter().map(|key| key as &dyn Signer).collect();
+        let signers: Vec<&dyn Signer> =
+            self.file.keys().iter().map(|key| key as &dyn Signer).collect();
         let time = Timestamp::new(view.head.time_ms / 1_000).unwrap_or(Timestamp::MAX);
         checkpoint::sign(&head, &signers, time).map(Bytes::from)
     }
@@ -178,10 +179,8 @@ pub(super) fn generate(
         None => default_origin(log, hostname, &ed25519),
     };
     let name = name.map_err(|source| KeyringError::Origin { source })?;
-    let keys = vec![
-        PrivateKey::ed25519(name.clone(), &ed25519),
-        PrivateKey::ml_dsa_44(name, &ml_dsa),
-    ];
+    let keys =
+        vec![PrivateKey::ed25519(name.clone(), &ed25519), PrivateKey::ml_dsa_44(name, &ml_dsa)];
     Ok(KeyFile::new(keys).expect("two kinds of keys under one name make a key file"))
 }
 

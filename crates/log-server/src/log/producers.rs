@@ -100,7 +100,10 @@ impl Drop for ProducerLease {
 }
 
 /// Opens a producer's stream.
-pub(super) async fn open(log: &Arc<LogShared>, id: ProducerId) -> Result<ProducerLease, AppendError> {
+pub(super) async fn open(
+    log: &Arc<LogShared>,
+    id: ProducerId,
+) -> Result<ProducerLease, AppendError> {
     log.may_append()?;
     // The order matters: from here on calls of the stream before are refused, and the ticket is answered
     // behind those that were already planned. So the answer is final.

@@ -39,9 +39,15 @@ pub(super) struct Call {
 pub(super) enum Ticket {
     Append(Call),
     /// Reads a producer's row behind everything queued before.
-    OpenProducer { id: ProducerId, answer: Answer<Option<ProducerRow>> },
+    OpenProducer {
+        id: ProducerId,
+        answer: Answer<Option<ProducerRow>>,
+    },
     /// Commits rows without entries; without rows it only waits for everything queued before.
-    Rows { rows: Vec<Row>, answer: Answer<Arc<TreeView>> },
+    Rows {
+        rows: Vec<Row>,
+        answer: Answer<Arc<TreeView>>,
+    },
 }
 
 impl Ticket {
@@ -213,7 +219,10 @@ impl Queue {
 mod tests {
     use super::*;
 
-    fn call(entries: usize, bytes: usize) -> (Ticket, oneshot::Receiver<Result<Committed, AppendError>>) {
+    fn call(
+        entries: usize,
+        bytes: usize,
+    ) -> (Ticket, oneshot::Receiver<Result<Committed, AppendError>>) {
         let (answer, answered) = oneshot::channel();
         let entries = (0..entries).map(|_| Err(EntryRefusal::Empty)).collect();
         (Ticket::Append(Call { entries, bytes, producer: None, answer }), answered)

@@ -191,7 +191,8 @@ impl Snapshot {
             return Err(ReadError::Corrupt(CorruptRead::Edge(size)));
         }
         let edge = (0..tile::LEVELS).map(|level| {
-            let same = before.filter(|before| hashes_at(level, before.size()) == hashes_at(level, size));
+            let same =
+                before.filter(|before| hashes_at(level, before.size()) == hashes_at(level, size));
             same.map_or_else(Arc::default, |before| Arc::clone(&before.edge[usize::from(level)]))
         });
         Ok(Self { edge: edge.collect(), source, log, view })

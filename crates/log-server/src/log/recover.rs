@@ -30,7 +30,8 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// The committed tree: the right edge re-hashed from the last entries and the stored tiles.
     pub(super) fn tree(&self) -> Result<TreeView, StartError> {
-        let head = self.engine.head(self.record.id)?.ok_or_else(|| self.damaged(Damage::HeadMissing))?;
+        let head =
+            self.engine.head(self.record.id)?.ok_or_else(|| self.damaged(Damage::HeadMissing))?;
         let frontier = self.frontier(head.size)?;
         if frontier.root() != head.root {
             return Err(self.damaged(self.diagnose(head.size)?));

@@ -112,7 +112,10 @@ impl Registry {
     pub fn list(&self, after: Option<&LogName>, limit: usize) -> Vec<Log> {
         let logs = self.inner.logs.read().unwrap_or_else(PoisonError::into_inner);
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        logs.range::<LogName, _>((from, Bound::Unbounded)).take(limit).map(|(_, log)| log.clone()).collect()
+        logs.range::<LogName, _>((from, Bound::Unbounded))
+            .take(limit)
+            .map(|(_, log)| log.clone())
+            .collect()
     }
 
     /// How many logs there are.
@@ -216,8 +219,8 @@ impl Inner {
 
     /// Takes the name and the origin of a new log, and makes its keys.
     fn reserve(&self, new: &CreateLog) -> Result<Arc<LogShared>, CreateError> {
-        let name = LogName::new(&new.name)
-            .map_err(|_| CreateError::BadName { name: new.name.clone() })?;
+        let name =
+            LogName::new(&new.name).map_err(|_| CreateError::BadName { name: new.name.clone() })?;
         let origin = new.origin.as_deref().map(own_origin).transpose()?;
         let file = match self.keyring.load(&name)? {
             Some(file) => file,

@@ -142,7 +142,11 @@ struct Waiting {
     answers: Vec<Answer>,
 }
 
-pub(super) fn turn(process: &Process, journal: &mut Journal, requests: Vec<(Arc<LogShared>, Answer)>) {
+pub(super) fn turn(
+    process: &Process,
+    journal: &mut Journal,
+    requests: Vec<(Arc<LogShared>, Answer)>,
+) {
     let mut signed = Vec::new();
     let mut heads = Vec::new();
     for Waiting { log, answers } in by_log(requests) {
@@ -245,11 +249,7 @@ fn journal_head(log: &LogShared, head: &StoredHead) -> JournalHead {
     }
 }
 
-fn write(
-    process: &Process,
-    journal: &mut Journal,
-    heads: &[JournalHead],
-) -> Result<(), SignError> {
+fn write(process: &Process, journal: &mut Journal, heads: &[JournalHead]) -> Result<(), SignError> {
     let started = process.clock.monotonic();
     if let Err(error) = journal.append(heads) {
         tracing::error!(%error, "the head journal cannot be written, signing stops");
@@ -264,9 +264,10 @@ fn write(
 
 fn release(process: &Process, journal: &Journal, log: &LogShared, head: &Arc<SignedHead>) {
     let record = journal_head(log, &head.view.head);
-    let journaled = journal.heads().get(&record.origin_hash).is_some_and(|last| {
-        last.size == record.size && last.root == record.root
-    });
+    let journaled = journal
+        .heads()
+        .get(&record.origin_hash)
+        .is_some_and(|last| last.size == record.size && last.root == record.root);
     check(&*process.observer, journaled, Invariant::JournaledBeforeReleased);
     log.signed.store(Arc::clone(head));
 }

@@ -38,7 +38,8 @@ pub(super) fn open(options: RegistryOptions) -> Result<Arc<Inner>, StartError> {
     let heads = journal.as_ref().map(|journal| journal.heads().clone()).unwrap_or_default();
     check_origins(&records, &heads, options.read_only)?;
     let (process, owner) = new_process(&options);
-    let opening = Opening { options: &options, keyring: &keyring, heads: &heads, process: &process };
+    let opening =
+        Opening { options: &options, keyring: &keyring, heads: &heads, process: &process };
     let opened = records.iter().map(|record| opening.log(record)).collect::<Result<Vec<_>, _>>()?;
     let inner = Arc::new(Inner {
         taken: Mutex::new(taken(&records, &heads)),
@@ -99,9 +100,8 @@ fn check_origins(
     heads: &JournalHeads,
     read_only: bool,
 ) -> Result<(), StartError> {
-    let known = |hash: &Hash| {
-        records.iter().any(|record| origin_hash(record.origin.as_str()) == *hash)
-    };
+    let known =
+        |hash: &Hash| records.iter().any(|record| origin_hash(record.origin.as_str()) == *hash);
     let lost = |(hash, head): &(&Hash, &JournalHead)| !head.retired && !known(hash);
     match heads.iter().find(lost) {
         Some((origin_hash, _)) if !read_only => {
@@ -226,7 +226,8 @@ impl Opening<'_> {
         let head = reader.archived_head(archived.ok_or_else(nothing)?)?;
         // Without the right to sign, keys are only wanted for their public halves.
         let file = self.keyring.load(&record.name).ok().flatten();
-        let keys = file.and_then(|file| self.keyring.adopt(&record.name, &record.origin, file).ok());
+        let keys =
+            file.and_then(|file| self.keyring.adopt(&record.name, &record.origin, file).ok());
         Ok((keys, head))
     }
 
@@ -266,11 +267,8 @@ fn start_writers(
     let spawned =
         tasks::spawn_thread("signing", move || signing::run(&signing, journal), on_panic(process));
     workers.signing = Some(thread("signing", spawned)?);
-    workers.disk_watch = Some(tasks::spawn_on(
-        &process.runtime,
-        "disk watch",
-        watch_disk(Arc::clone(process)),
-    ));
+    workers.disk_watch =
+        Some(tasks::spawn_on(&process.runtime, "disk watch", watch_disk(Arc::clone(process))));
     drop(workers);
     for Opened { shared, archived } in opened {
         inner.adopt(shared, *archived);

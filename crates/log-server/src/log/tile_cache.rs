@@ -125,10 +125,7 @@ mod tests {
         let (one, two) = (LogId::new(1).unwrap(), LogId::new(2).unwrap());
         cache.keep(one, at(0), tile(1));
         cache.keep(two, at(0), tile(2));
-        assert_ne!(
-            cache.tile(one, at(0)).unwrap().root(),
-            cache.tile(two, at(0)).unwrap().root()
-        );
+        assert_ne!(cache.tile(one, at(0)).unwrap().root(), cache.tile(two, at(0)).unwrap().root());
         cache.forget(one, at(0));
         assert!(cache.tile(one, at(0)).is_none());
         assert!(cache.tile(two, at(0)).is_some());

@@ -107,10 +107,9 @@ mod tests {
         let (mut service, mut handle) =
             tower_test::mock::spawn_layer(ObserveLayer::new(Arc::clone(&metrics)));
         handle.allow(2);
-        for (path, content_type) in [
-            ("/logs/a/add", "text/plain"),
-            ("/cairn.log.v1.LogService/Append", "application/grpc"),
-        ] {
+        for (path, content_type) in
+            [("/logs/a/add", "text/plain"), ("/cairn.log.v1.LogService/Append", "application/grpc")]
+        {
             std::future::poll_fn(|_| service.poll_ready()).await.unwrap();
             let request = Request::builder().uri(path).header("content-type", content_type);
             let answer = service.call(request.body(()).unwrap());

@@ -2,8 +2,8 @@
 //! here is sent back only with a failure, where somebody needs it to find the log line.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use http::{HeaderName, HeaderValue, Request, Response};
@@ -64,8 +64,10 @@ impl Id {
     fn to_header(&self) -> HeaderValue {
         match self {
             Self::Given(value) => value.clone(),
-            Self::Made { prefix, count } => HeaderValue::try_from(format!("{prefix:08x}-{count:x}"))
-                .expect("hexadecimal digits are legal in a header"),
+            Self::Made { prefix, count } => {
+                HeaderValue::try_from(format!("{prefix:08x}-{count:x}"))
+                    .expect("hexadecimal digits are legal in a header")
+            }
         }
     }
 }

@@ -37,9 +37,10 @@ pub(super) fn list_logs(
     let limit = convert::page_size(page_size)?;
     let after = match page_token.as_str() {
         "" => None,
-        token => Some(LogName::new(token).map_err(|_| {
-            status::bad_field("page_token", "one of an answer before")
-        })?),
+        token => Some(
+            LogName::new(token)
+                .map_err(|_| status::bad_field("page_token", "one of an answer before"))?,
+        ),
     };
     let mut logs = service.shared.registry.list(after.as_ref(), limit + 1);
     let more = logs.len() > limit;

@@ -7,10 +7,10 @@ use log_proto::log_v1 as pb;
 use merkle::{Hash, LeafIndex};
 use tonic::{Request, Status};
 
+use super::Service;
 use super::convert::{self, Level};
 use super::receipt::{self, Until};
 use super::status::{self, IntoStatus};
-use super::Service;
 use crate::log::{CALL_ENTRIES_MAX, Committed, EntryOutcome, Log, SignedHead, Submission};
 
 pub(super) async fn append(

@@ -46,7 +46,9 @@ impl Level {
 }
 
 /// How long to wait for a receipt, `None` if the request does not say.
-pub(super) fn receipt_wait(wait: Option<prost_types::Duration>) -> Result<Option<Duration>, Status> {
+pub(super) fn receipt_wait(
+    wait: Option<prost_types::Duration>,
+) -> Result<Option<Duration>, Status> {
     let wait = wait.map(Duration::try_from).transpose();
     wait.map_err(|_| status::bad_field("receipt_wait", "a duration that is not negative"))
 }
@@ -54,8 +56,8 @@ pub(super) fn receipt_wait(wait: Option<prost_types::Duration>) -> Result<Option
 /// An entry as the log takes it. Its lengths are checked there.
 pub(super) fn entry(entry: pb::Entry) -> NewEntry {
     let pb::Entry { data, dedup_key } = entry;
-    let dedup = (!dedup_key.is_empty())
-        .then_some(DedupKey { scope: Scope::ANONYMOUS, key: dedup_key });
+    let dedup =
+        (!dedup_key.is_empty()).then_some(DedupKey { scope: Scope::ANONYMOUS, key: dedup_key });
     NewEntry { data, dedup }
 }
 

@@ -94,8 +94,7 @@ pub(super) async fn inclusion(
         }
         None => return Err(status::bad_field("entry", "a leaf index or a leaf hash")),
     };
-    let (head, size, note) =
-        head_for(&log, wanted, "tree_size", index.size_through()).await?;
+    let (head, size, note) = head_for(&log, wanted, "tree_size", index.size_through()).await?;
     let read = move |tree: &Snapshot, access| tree.inclusion(index, size, access);
     let proof = run(service, &log, &head, read).await?;
     Ok(pb::GetInclusionProofResponse {
@@ -180,11 +179,7 @@ async fn find_leaf(service: &Service, log: &Log, leaf: Hash) -> Result<LeafIndex
     found.map_err(IntoStatus::into_status)?.ok_or_else(status::entry_not_found)
 }
 
-async fn find_key(
-    service: &Service,
-    log: &Log,
-    key: Bytes,
-) -> Result<(LeafIndex, Hash), Status> {
+async fn find_key(service: &Service, log: &Log, key: Bytes) -> Result<(LeafIndex, Hash), Status> {
     if !(1..=DEDUP_KEY_BYTES_MAX).contains(&key.len()) {
         return Err(status::bad_field("dedup_key", "1 to 64 bytes"));
     }

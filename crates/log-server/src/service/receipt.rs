@@ -57,7 +57,6 @@ pub(super) async fn check(log: &Log, level: Level) -> Result<(), Status> {
     Ok(())
 }
 
-
 /// Waits until a signed head covers `size`, or until the call's time is up: then `None`, and the answer
 /// carries the level below.
 pub(super) async fn signed(
@@ -133,8 +132,7 @@ impl Service {
         let snapshot = self.snapshot(log, head)?;
         let (indexes, leaves): (Vec<LeafIndex>, Vec<Hash>) = leaves.into_iter().unzip();
         let ranges = convert::index_ranges(&indexes);
-        let read =
-            move |tree: &Snapshot, access| tree.prove_leaves(&indexes, &leaves, access);
+        let read = move |tree: &Snapshot, access| tree.prove_leaves(&indexes, &leaves, access);
         let hashes = Reads::run(&snapshot, read).await.map_err(IntoStatus::into_status)?;
         Ok(range_receipt(head, ranges, &hashes))
     }
@@ -149,8 +147,7 @@ impl Service {
         let (snapshot, size) = (self.snapshot(log, head)?, head.size());
         let indexes = convert::indexes(range)?;
         let ranges = convert::index_ranges(&indexes);
-        let read =
-            move |tree: &Snapshot, access| tree.batch_inclusion(&indexes, size, access);
+        let read = move |tree: &Snapshot, access| tree.batch_inclusion(&indexes, size, access);
         let proof = Reads::run(&snapshot, read).await.map_err(IntoStatus::into_status)?;
         Ok(range_receipt(head, ranges, &proof.hashes))
     }

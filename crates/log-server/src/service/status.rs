@@ -145,7 +145,8 @@ pub(crate) fn bad_log_name() -> Status {
 }
 
 pub(crate) fn log_not_found(name: &str) -> Status {
-    Refusal::new(Code::NotFound, ErrorReason::LogNotFound).says(format!("log {name} does not exist"))
+    Refusal::new(Code::NotFound, ErrorReason::LogNotFound)
+        .says(format!("log {name} does not exist"))
 }
 
 pub(crate) fn entry_not_found() -> Status {

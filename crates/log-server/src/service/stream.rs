@@ -66,9 +66,8 @@ impl Service {
         let start = convert::index("range.start", range.start.get())?;
         let left = usize::try_from(range.end.get() - range.start.get()).unwrap_or(usize::MAX);
         let limit = left.min(CALL_ENTRIES_MAX);
-        let read = move |tree: &Snapshot, access| {
-            tree.entries(start, limit, ANSWER_BYTES_MAX, access)
-        };
+        let read =
+            move |tree: &Snapshot, access| tree.entries(start, limit, ANSWER_BYTES_MAX, access);
         let (entries, leaves) =
             Reads::run(snapshot, read).await.map_err(IntoStatus::into_status)?;
         let indexes = (start.get()..).map(LeafIndex::new).map_while(Result::ok);

@@ -130,7 +130,8 @@ impl Journal {
         durable::create_dir_all(dir, 0o700)?;
         let [first, second] = paths(dir);
         let files = open_pair([first, second])?;
-        let records = [segment::read(&files[0].0, &files[0].1)?, segment::read(&files[1].0, &files[1].1)?];
+        let records =
+            [segment::read(&files[0].0, &files[0].1)?, segment::read(&files[1].0, &files[1].1)?];
         let newest = |records: &[Record]| records.last().map_or(0, |record| record.sequence);
         let active = usize::from(newest(&records[1]) > newest(&records[0]));
         let next_sequence = newest(&records[active]) + 1;

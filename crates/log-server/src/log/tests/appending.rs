@@ -40,8 +40,13 @@ async fn a_refused_entry_does_not_stop_the_others() {
 async fn a_key_gives_its_first_index_and_refuses_other_data() {
     let rig = Rig::new();
     let (registry, log) = rig.start().await;
-    let entries =
-        vec![keyed("a", "k"), keyed("a", "k"), keyed("other", "k"), keyed("", "l"), keyed("b", "l")];
+    let entries = vec![
+        keyed("a", "k"),
+        keyed("a", "k"),
+        keyed("other", "k"),
+        keyed("", "l"),
+        keyed("b", "l"),
+    ];
     let committed = log.append(batch(entries)).await.unwrap();
     let expected = [Some((0, false)), Some((0, true)), None, None, Some((1, false))];
     assert_eq!(indexes(&committed), expected);

@@ -42,7 +42,8 @@ async fn gaps_and_bad_entries_refuse_the_whole_call() {
     }
     let bad = vec![keyed("a", "k"), entry("")];
     let refused = log.append(span(&lease, 1, bad)).await;
-    let expected = Err(AppendError::StreamEntryRefused { position: 1, refusal: EntryRefusal::Empty });
+    let expected =
+        Err(AppendError::StreamEntryRefused { position: 1, refusal: EntryRefusal::Empty });
     assert_eq!(format!("{refused:?}"), format!("{:?}", expected as Result<Committed, _>));
     assert_eq!(log.tree().head.size, size(0));
     // The refused call has taken no key.

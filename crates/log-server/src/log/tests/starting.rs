@@ -117,7 +117,10 @@ async fn keys_that_are_missing_wrong_or_readable_by_others_refuse() {
     assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
     let error = refusal(&rig);
-    assert!(matches!(error, StartError::Keyring(KeyringError::Readable { mode: 0o640, .. })), "{error}");
+    assert!(
+        matches!(error, StartError::Keyring(KeyringError::Readable { mode: 0o640, .. })),
+        "{error}"
+    );
     let other = Rig::new();
     let (registry, _) = other.start().await;
     registry.shutdown().await;
@@ -146,7 +149,8 @@ async fn a_creation_that_was_cut_short_goes_on() {
 async fn an_origin_is_never_used_twice() {
     let rig = Rig::new();
     let registry = rig.open().unwrap();
-    let named = |name: &str| CreateLog { origin: Some("example.com/a".to_owned()), ..new_log(name) };
+    let named =
+        |name: &str| CreateLog { origin: Some("example.com/a".to_owned()), ..new_log(name) };
     assert_eq!(registry.create(named("a")).await.unwrap().origin().as_str(), "example.com/a");
     let taken = registry.create(named("b")).await;
     assert!(matches!(taken, Err(CreateError::OriginTaken { .. })));

@@ -140,12 +140,15 @@ impl Home {
         self.start_with(&[] as &[&str]).expect("the server starts")
     }
 
-    /// Starts a server with more arguments; the error holds what it said on stderr.
+    /// Starts a server with more arguments, on a free port unless they name one; the error holds what it
+    /// said on stderr.
     pub fn start_with<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Server> {
         let stderr = self.path("server.stderr");
+        let listens = args.iter().any(|arg| arg.as_ref() == "--listen");
         let mut child = Command::new(binary("cairn-server"))
-            .args(["--listen", "127.0.0.1:0", "--data-dir"])
+            .arg("--data-dir")
             .arg(self.data())
+            .args(if listens { &[] } else { &["--listen", "127.0.0.1:0"][..] })
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// How long a server may take to say that it listens. Generous, for a debug build on a busy machine.
-const START_WITHIN: Duration = Duration::from_secs(60);
+const START_WITHIN: Duration = Duration::from_mins(1);
 
 /// True in the long profile, which `CAIRN_LONG=1` turns on.
 pub fn long_profile() -> bool {
@@ -99,6 +99,12 @@ pub fn stderr_of(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// `count` different lines of one length.
+pub fn numbered_lines(count: usize) -> String {
+    let line = |n| format!("entry {n:06}\n");
+    (0..count).map(line).collect::<Vec<_>>().concat()
+}
+
 /// A folder for one installation: data, client state, and whatever a test leaves there.
 #[derive(Debug)]
 pub struct Home {
@@ -155,20 +161,16 @@ impl Home {
             .stderr(File::create(&stderr)?)
             .spawn()?;
         let stdout = BufReader::new(child.stdout.take().context("stdout is piped")?);
-        match first_line(stdout) {
-            Some(line) => {
-                let url = line
-                    .strip_prefix("listening on ")
-                    .with_context(|| format!("an unexpected first line: {line:?}"))?
-                    .to_owned();
-                Ok(Server { child, url, stderr })
-            }
-            None => {
-                drop(child.kill());
-                let status = child.wait()?;
-                bail!("{status}: {}", fs::read_to_string(&stderr)?)
-            }
-        }
+        let Some(line) = first_line(stdout) else {
+            drop(child.kill());
+            let status = child.wait()?;
+            bail!("{status}: {}", fs::read_to_string(&stderr)?)
+        };
+        let url = line
+            .strip_prefix("listening on ")
+            .with_context(|| format!("an unexpected first line: {line:?}"))?
+            .to_owned();
+        Ok(Server { child, url, stderr })
     }
 }
 

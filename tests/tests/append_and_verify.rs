@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use e2e::{Home, cairn, stderr_of, stdout_of};
+use e2e::{Home, cairn, numbered_lines, stderr_of, stdout_of};
 use serde_json::Value;
 
 const LINES: &[u8] = b"first\nsecond\nthird \nfourth\r\nfirst\n";
@@ -141,7 +141,7 @@ fn a_log_lives_from_creation_to_its_freezing() {
 fn an_audit_reads_the_tiles_alone_and_resumes() {
     let home = Home::new();
     let server = home.start();
-    let lines: String = (0..700).map(|n| format!("entry {n}\n")).collect();
+    let lines = numbered_lines(700);
     let append = ["append", "default", "-", "--lines", "--receipt", "signed"];
     stdout_of(&server.cairn_stdin(&home, append, lines.as_bytes()));
     let url = format!("{}/logs/default", server.url());

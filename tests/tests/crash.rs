@@ -42,6 +42,22 @@ impl Promises {
             "L-1: two roots signed for size {size}"
         );
     }
+
+    /// Every promise holds over what the log has now.
+    fn check(&self, entries: &[bytes::Bytes]) {
+        for (index, data) in &self.entries {
+            let at = usize::try_from(*index).expect("few entries");
+            let found = entries.get(at).map(AsRef::as_ref);
+            assert_eq!(found, Some(&data[..]), "entry {index} was acknowledged");
+        }
+        let mut tree = merkle::CompactRange::empty();
+        for (entry, size) in entries.iter().zip(1..) {
+            tree.append(merkle::leaf_hash(entry));
+            if let Some(root) = self.heads.get(&size) {
+                assert_eq!(tree.root(), *root, "the head of size {size} holds");
+            }
+        }
+    }
 }
 
 async fn connect(server: &Server) -> LogServiceClient<Channel> {
@@ -67,7 +83,7 @@ async fn write(
         };
         let Ok(answer) = client.append(request).await else { return };
         let answer = answer.into_inner();
-        let mut promises = promises.lock().unwrap();
+        let mut promises = promises.lock().expect("no writer panicked");
         promises.entry(answer.leaf_index, &data);
         if !answer.tlog_proof.is_empty() {
             let proof = TlogProof::parse(&answer.tlog_proof).expect("a receipt parses");
@@ -77,38 +93,22 @@ async fn write(
     }
 }
 
-async fn check(server: &Server, promises: &Promises) {
-    let mut stream = connect(server)
-        .await
-        .get_entries(GetEntriesRequest {
-            log: "default".into(),
-            range: Some(IndexRange { start: 0, end: 0 }),
-            with_receipts: false,
-        })
-        .await
-        .expect("entries can be read")
-        .into_inner();
+/// Everything in the log, in order.
+async fn entries(server: &Server) -> Vec<bytes::Bytes> {
+    let request = GetEntriesRequest {
+        log: "default".into(),
+        range: Some(IndexRange { start: 0, end: 0 }),
+        with_receipts: false,
+    };
+    let answer = connect(server).await.get_entries(request).await;
+    let mut stream = answer.expect("entries can be read").into_inner();
     let mut entries = Vec::new();
     while let Some(part) = stream.message().await.expect("the stream goes on") {
         let range = part.entries.expect("a range");
         assert_eq!(range.first_index, entries.len() as u64, "indexes are contiguous");
         entries.extend(range.entries);
     }
-    for (index, data) in &promises.entries {
-        let at = usize::try_from(*index).unwrap();
-        assert_eq!(
-            entries.get(at).map(|e| e.as_ref()),
-            Some(&data[..]),
-            "entry {index} was acknowledged"
-        );
-    }
-    let mut tree = merkle::CompactRange::empty();
-    for (index, entry) in entries.iter().enumerate() {
-        tree.append(merkle::leaf_hash(entry));
-        if let Some(root) = promises.heads.get(&(index as u64 + 1)) {
-            assert_eq!(tree.root(), *root, "the head of size {} holds", index + 1);
-        }
-    }
+    entries
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -118,7 +118,8 @@ async fn nothing_acknowledged_is_lost_to_kill_9() {
     let promises = Arc::new(Mutex::new(Promises::default()));
     for cycle in 0..cycles {
         let server = home.start();
-        check(&server, &promises.lock().unwrap()).await;
+        let found = entries(&server).await;
+        promises.lock().unwrap().check(&found);
         let client = connect(&server).await;
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| tokio::spawn(write(client.clone(), cycle, writer, promises.clone())))
@@ -137,7 +138,8 @@ async fn nothing_acknowledged_is_lost_to_kill_9() {
         }
     }
     let server = home.start();
+    let found = entries(&server).await;
     let promises = promises.lock().unwrap();
     assert!(!promises.entries.is_empty() && !promises.heads.is_empty(), "the writers wrote");
-    check(&server, &promises).await;
+    promises.check(&found);
 }

@@ -6,7 +6,7 @@ use e2e::{Home, binary};
 
 fn demo(events: Option<&Path>) -> String {
     let profile = binary("cairn");
-    let profile = profile.parent().unwrap();
+    let profile = profile.parent().expect("a binary lies in a folder");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut demo = Command::new(root.join("scripts/demo"));
     demo.current_dir(&root).env("CAIRN_BIN", profile);

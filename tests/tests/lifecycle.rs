@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::{FileExt as _, PermissionsExt as _},
 };
 
-use e2e::{Home, cairn, cairn_server, copy_folder, stderr_of, stdout_of};
+use e2e::{Home, cairn, cairn_server, copy_folder, numbered_lines, stderr_of, stdout_of};
 
 fn last_line(text: &str) -> &str {
     text.trim_end().lines().last().unwrap_or_default()
@@ -17,9 +17,10 @@ fn a_first_start_makes_private_keys_and_says_what_to_do_next() {
     let server = home.start();
     let mode = |path: &str| fs::metadata(home.data().join(path)).unwrap().permissions().mode();
     assert_eq!(mode("keys/default") & 0o777, 0o600);
-    assert!(server.stderr().contains("append default"), "{}", server.stderr());
     assert!(fs::read_to_string(home.data().join("keys/default.vkey")).unwrap().ends_with('\n'));
     server.stop().unwrap();
+    let said = fs::read_to_string(home.path("server.stderr")).unwrap();
+    assert!(said.contains("append default"), "{said}");
 }
 
 #[test]
@@ -155,7 +156,7 @@ fn a_backup_taken_while_serving_restores_and_passes_fsck() {
 fn fsck_counts_what_it_read_and_finds_a_flipped_bit() {
     let home = Home::new();
     let server = home.start();
-    let lines: String = (0..600).map(|n| format!("entry {n:04}\n")).collect();
+    let lines = numbered_lines(600);
     let append = ["append", "default", "-", "--lines", "--receipt", "signed"];
     stdout_of(&server.cairn_stdin(&home, append, lines.as_bytes()));
     server.stop().unwrap();

@@ -82,11 +82,17 @@ async fn entries(server: &Server) -> Vec<String> {
         range: Some(IndexRange { start: 0, end: 0 }),
         with_receipts: false,
     };
-    let mut stream = connect(server).await.get_entries(request).await.unwrap().into_inner();
+    let mut stream =
+        connect(server).await.get_entries(request).await.expect("entries can be read").into_inner();
     let mut all = Vec::new();
-    while let Some(part) = stream.message().await.unwrap() {
-        let range = part.entries.unwrap();
-        all.extend(range.entries.iter().map(|e| String::from_utf8(e.to_vec()).unwrap()));
+    while let Some(part) = stream.message().await.expect("the stream goes on") {
+        let range = part.entries.expect("a range");
+        all.extend(
+            range
+                .entries
+                .iter()
+                .map(|e| String::from_utf8(e.to_vec()).expect("what was sent is text")),
+        );
     }
     all
 }

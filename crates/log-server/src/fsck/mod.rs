@@ -97,8 +97,16 @@ pub fn check_folder(
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Report, FsckError> {
     let _lock = StoreLock::take(db)?;
-    let engine = RocksEngine::open_read_only(db, options)?;
-    check(&engine, journal, progress)
+    match RocksEngine::open_read_only(db, options) {
+        Ok(engine) => check(&engine, journal, progress),
+        // Damage to the engine's own files can be so bad that nothing behind it can be read.
+        Err(source) if source.is_corruption() => {
+            let mut report = Report::default();
+            report.add(None, Damage::Unreadable { family: Family::Meta, source });
+            Ok(report)
+        }
+        Err(source) => Err(source.into()),
+    }
 }
 
 /// Checks an open store that nobody writes to.

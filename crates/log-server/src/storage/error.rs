@@ -81,6 +81,15 @@ impl StorageError {
     pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Self::Io { path: path.into(), source: Arc::new(source) }
     }
+
+    /// What is stored is damaged; the machine works.
+    pub fn is_corruption(&self) -> bool {
+        match self {
+            Self::Corrupt(_) => true,
+            Self::Engine { source, .. } => source.kind() == rocksdb::ErrorKind::Corruption,
+            _ => false,
+        }
+    }
 }
 
 /// A row that does not decode, contradicts another, or is missing.

@@ -96,8 +96,8 @@ impl RocksEngine {
         database.create_if_missing(true);
         database.create_missing_column_families(true);
         database.set_wal_recovery_mode(mode);
-        let db = DB::open_cf_descriptors(&database, path, options.families())
-            .map_err(engine("open the database"))?;
+        let opened = DB::open_cf_descriptors(&database, path, options.families());
+        let db = opened.map_err(|source| not_opened(path, source))?;
         let engine = Self::new(db, path, false);
         engine.check_layout()?;
         engine.flush()?;
@@ -482,6 +482,15 @@ fn synced() -> WriteOptions {
 }
 
 /// Names the operation in an error of the engine.
+/// Why the database did not open. RocksDB does not tell a lock held by another process from any other
+/// I/O error, so the lock itself is asked.
+fn not_opened(path: &Path, source: ::rocksdb::Error) -> StorageError {
+    match StoreLock::take(path) {
+        Err(in_use @ StorageError::InUse { .. }) => in_use,
+        _ => engine("open the database")(source),
+    }
+}
+
 fn engine(operation: &'static str) -> impl Fn(::rocksdb::Error) -> StorageError {
     move |source| StorageError::Engine { operation, source }
 }

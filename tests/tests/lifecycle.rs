@@ -38,6 +38,10 @@ fn a_restart_keeps_keys_entries_and_size() {
     };
     assert_eq!(root(&before), root(&after));
     stdout_of(&server.cairn_stdin(&home, ["append", "default", "-", "--lines"], b"c\n"));
+
+    // The keys that the server names are those in its folder, in the form that --vkey @FILE takes.
+    let named = stdout_of(&server.cairn(&home, ["log", "show", "default", "--vkeys"]));
+    assert_eq!(named, fs::read_to_string(home.data().join("keys/default.vkey")).unwrap());
 }
 
 #[test]

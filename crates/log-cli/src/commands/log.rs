@@ -24,6 +24,18 @@ Examples:
   cairn log create payments --origin example.com/payments --json
   cairn log create invoices --deduplicate-entries";
 
+const SHOW_HELP: &str = "\
+Keys come from the server here: before you trust them, compare them with what the log's operator
+gave you. The published checkpoint is printed by --json, and by `cairn checkpoint`.
+
+Examples:
+  cairn log show default
+  cairn log show default --vkeys > default.vkey
+  cairn log show default --json";
+
+/// Longest verifier key that is shown whole; the keys of ML-DSA-44 fill a screen.
+const VKEY_SHOWN_MAX: usize = 200;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
     /// Create a log with keys of its own
@@ -32,7 +44,8 @@ pub(crate) enum LogCommand {
     /// List the server's logs: name, state, size, origin
     List(ListArgs),
     /// Show one log: origin, size, head and verifier keys
-    Show(NameArgs),
+    #[command(after_help = SHOW_HELP)]
+    Show(ShowArgs),
     /// Freeze a log for good, and print its final checkpoint
     Freeze(NameArgs),
 }
@@ -65,6 +78,17 @@ pub(crate) struct NameArgs {
     server: Server,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The log
+    name: String,
+    /// Print the verifier keys alone, one a line, as --vkey @FILE takes them
+    #[arg(long, conflicts_with = "json")]
+    vkeys: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
 /// What `--json` prints of a log.
 #[derive(Serialize)]
 struct LogDocument<'a> {
@@ -89,7 +113,14 @@ pub(crate) async fn run(command: LogCommand, ui: &Ui) -> Result<Exit, CliError> 
             show(&client(&server)?.create_log(new).await?, ui)?;
         }
         LogCommand::List(args) => list(&client(&args.server)?, ui).await?,
-        LogCommand::Show(args) => show(&client(&args.server)?.log(&args.name).await?, ui)?,
+        LogCommand::Show(args) => {
+            let log = client(&args.server)?.log(&args.name).await?;
+            if args.vkeys {
+                ui.result(log.vkeys.join("\n"), &document(&log))?;
+            } else {
+                show(&log, ui)?;
+            }
+        }
         LogCommand::Freeze(args) => {
             let (log, last) = client(&args.server)?.freeze_log(&args.name).await?;
             ui.note(format_args!("{} is frozen: it takes no entry any more", log.name));
@@ -123,10 +154,18 @@ fn show(log: &LogInfo, ui: &Ui) -> Result<(), CliError> {
         format!("size    {}", log.tree_size.get()),
         format!("root    {}", STANDARD.encode(log.root.as_bytes())),
     ];
-    lines.extend(log.vkeys.iter().map(|vkey| format!("vkey    {vkey}")));
-    let checkpoint = String::from_utf8_lossy(&log.checkpoint);
-    lines.push(format!("\n{}", checkpoint.trim_end_matches('\n')));
+    lines.extend(log.vkeys.iter().map(|vkey| format!("vkey    {}", shortened(vkey))));
     ui.result(lines.join("\n"), &document(log))
+}
+
+fn shortened(vkey: &str) -> String {
+    match vkey.char_indices().nth(VKEY_SHOWN_MAX) {
+        None => vkey.to_owned(),
+        Some(_) => {
+            let start: String = vkey.chars().take(VKEY_SHOWN_MAX / 2).collect();
+            format!("{start}... (--vkeys prints it whole)")
+        }
+    }
 }
 
 /// The final checkpoint alone, byte for byte, so that it can be kept as a file.

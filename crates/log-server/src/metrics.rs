@@ -457,8 +457,8 @@ mod tests {
         for line in [
             r#"cairn_requests_total{route="http_healthz",code="200"} 1"#,
             r#"cairn_refusals_total{reason="QUEUE_FULL"} 1"#,
-            r#"cairn_entries_total 3"#,
-            r#"cairn_commit_seconds_count 1"#,
+            "cairn_entries_total 3",
+            "cairn_commit_seconds_count 1",
             r#"cairn_invariant_violations_total{id="L-3"} 1"#,
             r#"cairn_invariant_violations_total{id="L-1"} 0"#,
             r#"cairn_log_tree_size{log="b"} 7"#,

@@ -1,5 +1,7 @@
 //! The server put together: storage, logs, services, and one port for gRPC and HTTP.
 
+mod port;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,14 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use log_proto::log_v1::log_service_server::LogServiceServer;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
@@ -48,19 +43,14 @@ use crate::storage::rocksdb::RocksEngine;
 use crate::storage::{Engine, StorageError};
 use crate::tasks;
 
+use port::Port;
+
 /// The log that a first start makes.
 pub const DEFAULT_LOG: &str = "default";
 /// The gRPC health name of witnessed receipts: it fails alone, as stale witnesses never stop appends.
 pub const WITNESSED_HEALTH: &str = "cairn.log.v1.LogService/witnessed";
 /// How often readiness is looked at for the gRPC health service.
 const HEALTH_INTERVAL: Duration = Duration::from_millis(500);
-/// What a client may send of one call, and of all calls of a connection, before it must wait.
-const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
-/// Calls of one HTTP/2 connection at a time.
-const CONNECTION_STREAMS_MAX: u32 = 1_024;
-/// How long an HTTP/1 client may take to send its headers.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why the server does not start. Nothing was answered.
 #[derive(Debug, thiserror::Error)]
@@ -114,21 +104,7 @@ impl Server {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
-        let (on_fatal, fatal) = tokio::sync::watch::channel(None);
-        let options = RegistryOptions {
-            engine: Arc::clone(&engine),
-            clock: Arc::clone(&clock),
-            limits: config.limits.clone(),
-            keys_dir: config.keys_dir(),
-            heads_dir: config.heads_dir.clone(),
-            hostname: gethostname::gethostname().to_string_lossy().into_owned(),
-            read_only: config.read_only,
-            adopt_journal: config.adopt_journal,
-            observer: Arc::<Metrics>::clone(&metrics),
-            on_fatal: Arc::new(move |fatal| {
-                on_fatal.send_replace(Some(fatal));
-            }),
-        };
+        let (options, fatal) = registry_options(config, &engine, &clock, &metrics);
         let registry = tokio::task::block_in_place(|| Registry::open(options))?;
         let first_start = registry.is_empty() && !config.read_only;
         if first_start {
@@ -163,16 +139,8 @@ impl Server {
         let prefix = getrandom::u32().map_err(StartError::Random)?;
         let stack = stack(config, &metrics, prefix, handler);
 
-        let refused = |source| StartError::Listen { listen: config.listen, source };
-        let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
-        let address = listener.local_addr().map_err(refused)?;
-        let port = Port {
-            listener,
-            connections: Arc::new(Semaphore::new(config.connections_max)),
-            header_bytes_max: config.header_bytes_max,
-            shutdown_timeout: config.shutdown_timeout,
-            stopping: stopping.clone(),
-        };
+        let port = Port::open(config, &stopping).await?;
+        let address = port.address();
         let accepting = tasks::spawn("accept", port.serve(stack));
         Ok(Self {
             address,
@@ -232,6 +200,31 @@ impl Server {
         self.registry.shutdown().await;
         drop(self.control.take());
     }
+}
+
+/// What the logs are opened with, and where they say that the process must end.
+fn registry_options(
+    config: &Config,
+    engine: &Arc<dyn Engine>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> (RegistryOptions, tokio::sync::watch::Receiver<Option<Fatal>>) {
+    let (on_fatal, fatal) = tokio::sync::watch::channel(None);
+    let options = RegistryOptions {
+        engine: Arc::clone(engine),
+        clock: Arc::clone(clock),
+        limits: config.limits.clone(),
+        keys_dir: config.keys_dir(),
+        heads_dir: config.heads_dir.clone(),
+        hostname: gethostname::gethostname().to_string_lossy().into_owned(),
+        read_only: config.read_only,
+        adopt_journal: config.adopt_journal,
+        observer: Arc::<Metrics>::clone(metrics),
+        on_fatal: Arc::new(move |fatal| {
+            on_fatal.send_replace(Some(fatal));
+        }),
+    };
+    (options, fatal)
 }
 
 fn open_engine(config: &Config) -> Result<RocksEngine, StorageError> {
@@ -382,86 +375,4 @@ where
         let http = self.http.clone();
         Box::pin(async move { Ok(http.answer(request).await) })
     }
-}
-
-/// The open port.
-struct Port {
-    listener: TcpListener,
-    /// One permit for each connection that may be open; the rest waits in the system's queue.
-    connections: Arc<Semaphore>,
-    header_bytes_max: usize,
-    shutdown_timeout: Duration,
-    stopping: CancellationToken,
-}
-
-impl Port {
-    /// Accepts until the server stops, then lets requests in flight end.
-    async fn serve<S>(self, stack: S)
-    where
-        S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
-            + Clone
-            + Send
-            + 'static,
-        S::Future: Send + 'static,
-    {
-        let builder = connection_builder(self.header_bytes_max);
-        let graceful = GracefulShutdown::new();
-        while let Some((stream, permit)) = self.next().await {
-            // Small answers must not wait for the acknowledgement of the ones before.
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "a connection keeps Nagle's algorithm");
-            }
-            let service = TowerToHyperService::new(stack.clone());
-            let connection = builder.serve_connection(TokioIo::new(stream), service);
-            let connection = graceful.watch(connection.into_owned());
-            drop(tasks::spawn("connection", async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "a connection ended early");
-                }
-                drop(permit);
-            }));
-        }
-        drop(self.listener);
-        let ended = tokio::time::timeout(self.shutdown_timeout, graceful.shutdown()).await;
-        if ended.is_err() {
-            tracing::warn!("requests in flight did not end in time");
-        }
-    }
-
-    async fn next(&self) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-        let accept = async {
-            let permit = Arc::clone(&self.connections).acquire_owned().await;
-            let permit = permit.expect("the semaphore is never closed");
-            loop {
-                match self.listener.accept().await {
-                    Ok((stream, _)) => return (stream, permit),
-                    Err(error) => {
-                        // Out of files, or the caller is gone already: neither is cured by haste.
-                        tracing::warn!(%error, "a connection was not accepted");
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                    }
-                }
-            }
-        };
-        self.stopping.run_until_cancelled(accept).await
-    }
-}
-
-fn connection_builder(header_bytes_max: usize) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    // Twice the limit: what is over it, but not absurd, gets an answer that says so.
-    let header_list = u32::try_from(header_bytes_max.saturating_mul(2)).unwrap_or(u32::MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_concurrent_streams(CONNECTION_STREAMS_MAX)
-        .max_header_list_size(header_list);
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(header_bytes_max.saturating_mul(2).max(64 * 1024));
-    builder
 }

@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 
 use crate::log::{ENTRY_BYTES_MAX, Submission};
 use crate::middleware::{Body, full, plain};
-use crate::service::status::{self, IntoStatus as _};
+use crate::service::status::{self, IntoStatus};
 use crate::service::{Service, append};
 
 /// Committed and answered with the bare decimal index and a newline. Any `Content-Type` is taken.
@@ -49,7 +49,7 @@ where
     let log = service.log(log)?;
     let entry = read(body).await?;
     let committed = log.append(Submission::single(entry, None)).await;
-    let committed = committed.map_err(|error| error.into_status())?;
+    let committed = committed.map_err(IntoStatus::into_status)?;
     service.shared.metrics.appended();
     append::single(&committed).map(|(index, _, _)| index.get())
 }

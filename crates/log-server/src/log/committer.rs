@@ -176,11 +176,13 @@ fn commit(process: &Arc<Process>, mut plans: Vec<LogPlan>) -> bool {
         return true;
     }
     let started = process.clock.monotonic();
+    process.commits.begin(started);
     // THE COMMIT POINT. A crash before this line leaves nothing of these calls; a crash after it leaves
     // all of them, and their callers find them by their deduplication keys or producer rows.
     let outcome = process.engine.commit(&commits);
     match outcome {
         CommitOutcome::Committed => {
+            process.commits.succeed();
             let took = process.clock.monotonic().saturating_sub(started);
             let entries = commits.iter().map(|commit| commit.entries.len()).sum();
             let bytes = plans.iter().map(|planned| planned.plan.bytes).sum();
@@ -190,6 +192,7 @@ fn commit(process: &Arc<Process>, mut plans: Vec<LogPlan>) -> bool {
             true
         }
         CommitOutcome::NotCommitted(error) => {
+            process.commits.fail(process.clock.monotonic());
             tracing::error!(%error, "a commit was not written, its calls are refused");
             process.observer.commit_failed(false);
             refuse(plans, &AppendError::NotCommitted { source: Arc::new(error) });

@@ -44,7 +44,7 @@ async fn catch_up(log: &Log, reads: &Reads, step: u64, steps: usize) -> Result<(
     for _ in 0..steps {
         // Committed entries only, and only where there is something to do: an idle log costs a look.
         let tree = log.tree();
-        if log.is_read_only() || step == 0 || is_known_complete(log, reads, &tree.head.size) {
+        if log.is_read_only() || step == 0 || is_known_complete(log, reads, tree.head.size) {
             return Ok(());
         }
         let snapshot = reads.committed(log.id(), tree)?;
@@ -71,6 +71,6 @@ async fn catch_up(log: &Log, reads: &Reads, step: u64, steps: usize) -> Result<(
 }
 
 /// Whether the index is known to reach `size`, at the cost of one read in memory or one point read.
-fn is_known_complete(log: &Log, reads: &Reads, size: &TreeSize) -> bool {
-    reads.engine().leaf_indexed_to(log.id()).is_ok_and(|indexed| indexed >= *size)
+fn is_known_complete(log: &Log, reads: &Reads, size: TreeSize) -> bool {
+    reads.engine().leaf_indexed_to(log.id()).is_ok_and(|indexed| indexed >= size)
 }

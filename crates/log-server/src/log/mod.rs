@@ -41,6 +41,7 @@ mod signing;
 
 mod keyring;
 mod producers;
+mod progress;
 mod recover;
 mod registry;
 mod start;
@@ -114,6 +115,11 @@ impl Log {
     /// has no keys.
     pub fn vkeys(&self) -> Vec<VerifierKey> {
         self.shared.keys.as_ref().map(LogKeys::verifier_keys).unwrap_or_default()
+    }
+
+    /// Entries and entry bytes that wait for a commit.
+    pub fn queued(&self) -> (usize, usize) {
+        self.shared.queue.depth()
     }
 
     /// The store, for reading.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
+use std::time::Duration;
 
 use checkpoint::Origin;
 use merkle::Hash;
@@ -140,6 +141,23 @@ impl Registry {
     /// False once the journal could not be written: signed receipts fail until a restart.
     pub fn can_sign(&self) -> bool {
         !self.inner.process.is_halted() && !self.inner.process.signing.has_failed()
+    }
+
+    /// Appends are refused until there is more free disk.
+    pub fn is_disk_low(&self) -> bool {
+        self.inner.process.disk().is_err()
+    }
+
+    /// For how long writes of the store have been tried without success; zero if none waits.
+    pub fn commits_stalled_for(&self) -> Duration {
+        let process = &self.inner.process;
+        process.commits.stalled_for(process.clock.monotonic())
+    }
+
+    /// For how long syncs of the head journal have been tried without success; zero if none waits.
+    pub fn journal_stalled_for(&self) -> Duration {
+        let process = &self.inner.process;
+        process.journaling.stalled_for(process.clock.monotonic())
     }
 
     /// Entries and entry bytes that wait in the queues of all logs.

@@ -251,12 +251,14 @@ fn journal_head(log: &LogShared, head: &StoredHead) -> JournalHead {
 
 fn write(process: &Process, journal: &mut Journal, heads: &[JournalHead]) -> Result<(), SignError> {
     let started = process.clock.monotonic();
+    process.journaling.begin(started);
     if let Err(error) = journal.append(heads) {
         tracing::error!(%error, "the head journal cannot be written, signing stops");
         process.signing.failed.store(true, Ordering::SeqCst);
         process.observer.journal_failed();
         return Err(SignError::JournalUnavailable);
     }
+    process.journaling.succeed();
     let took = process.clock.monotonic().saturating_sub(started);
     process.observer.journaled(heads.len(), took);
     Ok(())

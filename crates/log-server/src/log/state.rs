@@ -14,6 +14,7 @@ use super::error::{AppendError, Fatal};
 use super::keyring::LogKeys;
 use super::observe::Observer;
 use super::producers::Producers;
+use super::progress::Progress;
 use super::publish::PublisherInbox;
 use super::queue::{Pushed, Queue, Ticket};
 use super::signing::SigningInbox;
@@ -39,6 +40,10 @@ pub(super) struct Process {
     pub(super) signing: SigningInbox,
     /// Bytes free on the store's disk, as last read. Written by the disk watch.
     pub(super) free_bytes: AtomicU64,
+    /// Writes of the store. Written by the committer.
+    pub(super) commits: Progress,
+    /// Syncs of the head journal. Written by the signing thread.
+    pub(super) journaling: Progress,
     /// Set once by the committer: nothing is written or signed after it.
     halted: AtomicBool,
     on_fatal: OnFatal,
@@ -73,6 +78,8 @@ impl Process {
             committer: CommitterInbox::new(),
             signing: SigningInbox::new(),
             free_bytes: AtomicU64::new(u64::MAX),
+            commits: Progress::new(),
+            journaling: Progress::new(),
             halted: AtomicBool::new(false),
             on_fatal,
         }
@@ -95,7 +102,7 @@ impl Process {
         (self.on_fatal)(fatal);
     }
 
-    fn disk(&self) -> Result<(), AppendError> {
+    pub(super) fn disk(&self) -> Result<(), AppendError> {
         let free_bytes = self.free_bytes.load(Ordering::Relaxed);
         let min_free_bytes = self.limits.min_free_bytes;
         if free_bytes < min_free_bytes {

@@ -16,7 +16,7 @@ use super::{Body, Protocol};
 use crate::service::status;
 
 /// Longest `grpc-timeout` that is kept to; a longer one is cut to it.
-pub const TIMEOUT_MAX: Duration = Duration::from_secs(3_600);
+pub const TIMEOUT_MAX: Duration = Duration::from_hours(1);
 
 /// When a request ends, in its extensions.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,7 @@ impl<S> Layer<S> for DeadlineLayer {
     }
 }
 
-/// Answers DEADLINE_EXCEEDED, or 503, where the inner service is not done in time.
+/// Answers `DEADLINE_EXCEEDED`, or 503, where the inner service is not done in time.
 #[derive(Clone, Debug)]
 pub struct WithDeadline<S> {
     inner: S,
@@ -68,20 +68,17 @@ where
             Protocol::Grpc => grpc_timeout(request.headers()),
             Protocol::Http => Ok(Some(self.http_timeout)),
         };
-        let (answer, at) = match timeout {
-            Ok(timeout) => {
-                let at = timeout.map(|timeout| Instant::now() + timeout.min(TIMEOUT_MAX));
-                if let Some(at) = at
-                    && protocol == Protocol::Grpc
-                {
-                    request.extensions_mut().insert(Deadline(at));
-                }
-                (Answer::Passed { inner: self.inner.call(request) }, at)
+        let (answer, at) = if let Ok(timeout) = timeout {
+            let at = timeout.map(|timeout| Instant::now() + timeout.min(TIMEOUT_MAX));
+            if let Some(at) = at
+                && protocol == Protocol::Grpc
+            {
+                request.extensions_mut().insert(Deadline(at));
             }
-            Err(BadTimeout) => {
-                let response = status::bad_field("grpc-timeout", "1 to 8 digits and a unit");
-                (Answer::Refused { response: Some(response.into_http()) }, None)
-            }
+            (Answer::Passed { inner: self.inner.call(request) }, at)
+        } else {
+            let response = status::bad_field("grpc-timeout", "1 to 8 digits and a unit");
+            (Answer::Refused { response: Some(response.into_http()) }, None)
         };
         Bounded { answer, at, sleep: None, protocol }
     }
@@ -162,8 +159,8 @@ mod tests {
     #[test]
     fn timeouts_are_read_strictly() {
         for (value, expected) in [
-            ("1H", Duration::from_secs(3_600)),
-            ("2M", Duration::from_secs(120)),
+            ("1H", Duration::from_hours(1)),
+            ("2M", Duration::from_mins(2)),
             ("3S", Duration::from_secs(3)),
             ("4m", Duration::from_millis(4)),
             ("5u", Duration::from_micros(5)),

@@ -149,27 +149,27 @@ mod tests {
     async fn the_request_beyond_the_bound_is_refused_at_once() {
         let (mut service, mut handle) = tower_test::mock::spawn_layer(LoadShedLayer::new(1));
         handle.allow(8);
-        let call = async |service: &mut tower_test::mock::Spawn<_>, path, content_type| {
-            std::future::poll_fn(|_| service.poll_ready()).await.unwrap();
+        let mut call = |path, content_type| {
+            assert!(service.poll_ready().is_ready());
             service.call(request(path, content_type))
         };
-        let first = call(&mut service, "/logs/a/add", "text/plain").await;
+        let first = call("/logs/a/add", "text/plain");
         let (_, answer_first) = handle.next_request().await.unwrap();
 
-        let http = call(&mut service, "/logs/a/add", "text/plain").await.await.unwrap();
+        let http = call("/logs/a/add", "text/plain").await.unwrap();
         assert_eq!(http.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(http.headers()["retry-after"], "1");
-        let grpc = call(&mut service, "/a/B", "application/grpc").await.await.unwrap();
+        let grpc = call("/a/B", "application/grpc").await.unwrap();
         assert_eq!(grpc.headers()["grpc-status"], "8");
         assert!(grpc.headers().contains_key("grpc-status-details-bin"));
 
-        let health = call(&mut service, "/healthz", "text/plain").await;
+        let health = call("/healthz", "text/plain");
         handle.next_request().await.unwrap().1.send_response(Response::new(Body::empty()));
         assert_eq!(health.await.unwrap().status(), StatusCode::OK);
 
         answer_first.send_response(Response::new(Body::empty()));
         assert_eq!(first.await.unwrap().status(), StatusCode::OK);
-        let next = call(&mut service, "/logs/a/add", "text/plain").await;
+        let next = call("/logs/a/add", "text/plain");
         handle.next_request().await.unwrap().1.send_response(Response::new(Body::empty()));
         assert_eq!(next.await.unwrap().status(), StatusCode::OK);
     }

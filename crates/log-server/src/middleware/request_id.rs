@@ -146,7 +146,7 @@ where
     }
 }
 
-/// Whether the server, not the caller, is at fault: 5xx, or gRPC UNKNOWN, INTERNAL and DATA_LOSS.
+/// Whether the server, not the caller, is at fault: 5xx, or gRPC UNKNOWN, INTERNAL and `DATA_LOSS`.
 fn failed(response: &Response<Body>) -> bool {
     let grpc = response.headers().get("grpc-status").map(HeaderValue::as_bytes);
     let overloaded = response.status() == http::StatusCode::SERVICE_UNAVAILABLE;

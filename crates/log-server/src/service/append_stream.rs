@@ -43,7 +43,7 @@ pub(super) fn open(
         let serve = stopping.run_until_cancelled(serve(service, requests, &sender));
         let stop = serve.await.unwrap_or_else(|| Err(status::shutting_down()));
         if let Err(status) = stop {
-            drop(sender.fail(status).await);
+            sender.fail(status).await;
         }
     };
     drop(tasks::spawn("append-stream", run));

@@ -115,7 +115,9 @@ pub(super) fn hash_bytes(hash: &Hash) -> Bytes {
 
 pub(super) fn concatenated(hashes: &[Hash]) -> Bytes {
     let mut bytes = Vec::with_capacity(hashes.len() * Hash::LEN);
-    hashes.iter().for_each(|hash| bytes.extend_from_slice(hash.as_bytes()));
+    for hash in hashes {
+        bytes.extend_from_slice(hash.as_bytes());
+    }
     bytes.into()
 }
 

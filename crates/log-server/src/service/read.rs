@@ -33,8 +33,8 @@ pub(super) async fn list_checkpoints(
     let limit = convert::page_size(page_size)?;
     let after = convert::archive_position(&page_token)?;
     let engine = Arc::clone(service.shared.reads.engine());
-    let list = move || engine.checkpoints(id, from_size, after, limit + 1);
-    let mut found = blocking(list).await?.map_err(IntoStatus::into_status)?;
+    let read = move || engine.checkpoints(id, from_size, after, limit + 1);
+    let mut found = blocking(read).await?.map_err(IntoStatus::into_status)?;
     let more = found.len() > limit;
     found.truncate(limit);
     let last = found.last().map(|last| convert::archive_token(last.position()));

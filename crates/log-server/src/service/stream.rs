@@ -111,7 +111,7 @@ pub(super) async fn get_entries(
     Ok(answers)
 }
 
-/// One GetEntries call.
+/// One `GetEntries` call.
 struct Entries<'a> {
     service: &'a Service,
     log: &'a Log,
@@ -174,14 +174,14 @@ pub(super) fn watch_checkpoints(
         let stopping = watch.service.shared.stopping.clone();
         let stopped = stopping.run_until_cancelled(watch.run()).await.is_none();
         if stopped {
-            drop(watch.sender.fail(status::shutting_down()).await);
+            watch.sender.fail(status::shutting_down()).await;
         }
     };
     drop(tasks::spawn("watch-checkpoints", send));
     Ok(answers)
 }
 
-/// One WatchCheckpoints call.
+/// One `WatchCheckpoints` call.
 struct Watch {
     service: Service,
     log: Log,

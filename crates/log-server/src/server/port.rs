@@ -1,0 +1,135 @@
+//! The open port: connections in, requests to the stack, and a graceful end.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::StartError;
+use crate::config::Config;
+use crate::middleware::Body;
+use crate::tasks;
+
+/// What a client may send of one call, and of all calls of a connection, before it must wait.
+const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
+/// Calls of one HTTP/2 connection at a time.
+const CONNECTION_STREAMS_MAX: u32 = 1_024;
+/// How long an HTTP/1 client may take to send its headers.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The open port.
+pub(super) struct Port {
+    listener: TcpListener,
+    address: SocketAddr,
+    /// One permit for each connection that may be open; the rest waits in the system's queue.
+    connections: Arc<Semaphore>,
+    header_bytes_max: usize,
+    shutdown_timeout: Duration,
+    stopping: CancellationToken,
+}
+
+impl Port {
+    /// Opens the port; connections are taken once it is served.
+    pub(super) async fn open(
+        config: &Config,
+        stopping: &CancellationToken,
+    ) -> Result<Self, StartError> {
+        let refused = |source| StartError::Listen { listen: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        Ok(Self {
+            listener,
+            address,
+            connections: Arc::new(Semaphore::new(config.connections_max)),
+            header_bytes_max: config.header_bytes_max,
+            shutdown_timeout: config.shutdown_timeout,
+            stopping: stopping.clone(),
+        })
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts until the server stops, then lets requests in flight end.
+    pub(super) async fn serve<S>(self, stack: S)
+    where
+        S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        let builder = connection_builder(self.header_bytes_max);
+        let graceful = GracefulShutdown::new();
+        while let Some((stream, permit)) = self.next().await {
+            // Small answers must not wait for the acknowledgement of the ones before.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "a connection keeps Nagle's algorithm");
+            }
+            let service = TowerToHyperService::new(stack.clone());
+            let connection = builder.serve_connection(TokioIo::new(stream), service);
+            let connection = graceful.watch(connection.into_owned());
+            drop(tasks::spawn("connection", async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+                drop(permit);
+            }));
+        }
+        drop(self.listener);
+        let ended = tokio::time::timeout(self.shutdown_timeout, graceful.shutdown()).await;
+        if ended.is_err() {
+            tracing::warn!("requests in flight did not end in time");
+        }
+    }
+
+    async fn next(&self) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+        let accept = async {
+            let permit = Arc::clone(&self.connections).acquire_owned().await;
+            let permit = permit.expect("the semaphore is never closed");
+            loop {
+                match self.listener.accept().await {
+                    Ok((stream, _)) => return (stream, permit),
+                    Err(error) => {
+                        // Out of files, or the caller is gone already: neither is cured by haste.
+                        tracing::warn!(%error, "a connection was not accepted");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                }
+            }
+        };
+        self.stopping.run_until_cancelled(accept).await
+    }
+}
+
+fn connection_builder(header_bytes_max: usize) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // Twice the limit: what is over it, but not absurd, gets an answer that says so.
+    let header_list = u32::try_from(header_bytes_max.saturating_mul(2)).unwrap_or(u32::MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(CONNECTION_STREAMS_MAX)
+        .max_header_list_size(header_list);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(header_bytes_max.saturating_mul(2).max(64 * 1024));
+    builder
+}

@@ -1,5 +1,6 @@
 //! The server put together: storage, logs, services, and one port for gRPC and HTTP.
 
+mod first_bytes;
 mod port;
 
 use std::convert::Infallible;
@@ -328,7 +329,10 @@ where
         .layer(ObserveLayer::new(Arc::clone(metrics)))
         .layer(LimitsLayer::new(limits))
         .layer(LoadShedLayer::new(config.requests_max))
-        .layer(DeadlineLayer::new(config.http_timeout))
+        .layer(DeadlineLayer::new(
+            config.http_timeout,
+            config.http_timeout + config.service.receipt_wait_max,
+        ))
         .service(handler)
 }
 

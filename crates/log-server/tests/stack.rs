@@ -1,5 +1,7 @@
 //! The whole stack on 127.0.0.1:0 over a real store, called by a raw tonic client and plain HTTP.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where its fixtures do")]
+
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};

@@ -159,13 +159,11 @@ fn show(log: &LogInfo, ui: &Ui) -> Result<(), CliError> {
 }
 
 fn shortened(vkey: &str) -> String {
-    match vkey.char_indices().nth(VKEY_SHOWN_MAX) {
-        None => vkey.to_owned(),
-        Some(_) => {
-            let start: String = vkey.chars().take(VKEY_SHOWN_MAX / 2).collect();
-            format!("{start}... (--vkeys prints it whole)")
-        }
+    if vkey.len() <= VKEY_SHOWN_MAX {
+        return vkey.to_owned();
     }
+    let start: String = vkey.chars().take(VKEY_SHOWN_MAX / 2).collect();
+    format!("{start}... (--vkeys prints it whole)")
 }
 
 /// The final checkpoint alone, byte for byte, so that it can be kept as a file.

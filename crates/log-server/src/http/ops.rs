@@ -11,6 +11,9 @@ use crate::log::read::Reads;
 use crate::metrics::{LogGauge, LogGauges, Metrics};
 use crate::middleware::{Body, full, plain};
 
+/// How long the store or the head journal may fail before the server is not ready.
+const STALLED_AFTER: Duration = Duration::from_secs(5);
+
 /// The parts of the operator's routes. Cloning it is cheap.
 #[derive(Clone, Debug)]
 pub struct Ops {
@@ -51,6 +54,15 @@ pub fn readiness(registry: &Registry) -> Result<(), &'static str> {
     }
     if !registry.can_sign() {
         return Err("the head journal cannot be written");
+    }
+    if registry.is_disk_low() {
+        return Err("the disk is nearly full: appends are refused until there is more room");
+    }
+    if registry.commits_stalled_for() >= STALLED_AFTER {
+        return Err("no commit has succeeded for 5 seconds");
+    }
+    if registry.journal_stalled_for() >= STALLED_AFTER {
+        return Err("the head journal could not be written for 5 seconds");
     }
     Ok(())
 }

@@ -27,6 +27,9 @@ use crate::clock::Clock;
 use crate::storage::{Engine, LogId, LogName, LogRecord, LogState, Row};
 use crate::tasks;
 
+/// How much of a refused name or origin its error repeats.
+const EXCERPT_CHARS: usize = 80;
+
 /// What a registry is opened with.
 #[derive(Clone)]
 pub struct RegistryOptions {
@@ -169,7 +172,17 @@ impl Registry {
 
     /// Creates a log: its row, its keys, and its signed and published head of size 0, in this order.
     /// The row is the commit point: a creation cut short behind it goes on at the next start.
+    ///
+    /// A creation that has begun goes on even if this future is dropped: its name is taken, and a caller
+    /// who gives up must not leave it taken by nothing.
     pub async fn create(&self, new: CreateLog) -> Result<Log, CreateError> {
+        let registry = self.clone();
+        let creating = tasks::spawn("create log", async move { registry.create_now(new).await });
+        // A panic of the task was logged where it happened.
+        creating.await.ok().flatten().unwrap_or(Err(CreateError::OutcomeUnknown))
+    }
+
+    async fn create_now(&self, new: CreateLog) -> Result<Log, CreateError> {
         let inner = &self.inner;
         if inner.process.read_only {
             return Err(CreateError::ReadOnly);
@@ -237,8 +250,8 @@ impl Inner {
 
     /// Takes the name and the origin of a new log, and makes its keys.
     fn reserve(&self, new: &CreateLog) -> Result<Arc<LogShared>, CreateError> {
-        let name =
-            LogName::new(&new.name).map_err(|_| CreateError::BadName { name: new.name.clone() })?;
+        let name = LogName::new(&new.name)
+            .map_err(|_| CreateError::BadName { name: excerpt(&new.name) })?;
         let origin = new.origin.as_deref().map(own_origin).transpose()?;
         let file = match self.keyring.load(&name)? {
             Some(file) => file,
@@ -332,9 +345,15 @@ impl Inner {
     }
 }
 
+/// The beginning of a text from outside, for an error that says what is wrong with it: the whole may
+/// have megabytes, and an error travels in headers.
+fn excerpt(text: &str) -> String {
+    text.chars().take(EXCERPT_CHARS).collect()
+}
+
 /// Our own origins name our keys, so they follow the rules of key names.
 fn own_origin(origin: &str) -> Result<Origin, CreateError> {
-    let bad = || CreateError::BadOrigin { origin: origin.to_owned() };
+    let bad = || CreateError::BadOrigin { origin: excerpt(origin) };
     let origin = Origin::new(origin).map_err(|_| bad())?;
     origin.key_name().map_err(|_| bad())?;
     Ok(origin)

@@ -1,5 +1,5 @@
 //! Ends a request at its deadline: the `grpc-timeout` a gRPC caller names, or the server's own time for
-//! plain HTTP. Handlers find the deadline in the request's extensions, so that one that can answer with
+//! plain HTTP and for callers who name none. Handlers find the deadline in the request's extensions, so that one that can answer with
 //! less does so in time.
 
 use std::pin::Pin;
@@ -26,12 +26,15 @@ pub struct Deadline(pub Instant);
 #[derive(Clone, Copy, Debug)]
 pub struct DeadlineLayer {
     http_timeout: Duration,
+    grpc_timeout: Duration,
 }
 
 impl DeadlineLayer {
     /// Plain HTTP requests, their bodies included, end after `http_timeout`.
-    pub fn new(http_timeout: Duration) -> Self {
-        Self { http_timeout }
+    /// A gRPC call that names no timeout of its own has `grpc_timeout` until its first answer: one whose
+    /// request never ends must not hold its place for ever.
+    pub fn new(http_timeout: Duration, grpc_timeout: Duration) -> Self {
+        Self { http_timeout, grpc_timeout }
     }
 }
 
@@ -39,7 +42,7 @@ impl<S> Layer<S> for DeadlineLayer {
     type Service = WithDeadline<S>;
 
     fn layer(&self, inner: S) -> WithDeadline<S> {
-        WithDeadline { inner, http_timeout: self.http_timeout }
+        WithDeadline { inner, http_timeout: self.http_timeout, grpc_timeout: self.grpc_timeout }
     }
 }
 
@@ -48,6 +51,7 @@ impl<S> Layer<S> for DeadlineLayer {
 pub struct WithDeadline<S> {
     inner: S,
     http_timeout: Duration,
+    grpc_timeout: Duration,
 }
 
 impl<S, B> Service<Request<B>> for WithDeadline<S>
@@ -65,17 +69,18 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let protocol = Protocol::of(request.headers());
         let timeout = match protocol {
-            Protocol::Grpc => grpc_timeout(request.headers()),
-            Protocol::Http => Ok(Some(self.http_timeout)),
+            Protocol::Grpc => {
+                let named = grpc_timeout(request.headers());
+                named.map(|named| named.unwrap_or(self.grpc_timeout).min(TIMEOUT_MAX))
+            }
+            Protocol::Http => Ok(self.http_timeout),
         };
         let (answer, at) = if let Ok(timeout) = timeout {
-            let at = timeout.map(|timeout| Instant::now() + timeout.min(TIMEOUT_MAX));
-            if let Some(at) = at
-                && protocol == Protocol::Grpc
-            {
+            let at = Instant::now() + timeout;
+            if protocol == Protocol::Grpc {
                 request.extensions_mut().insert(Deadline(at));
             }
-            (Answer::Passed { inner: self.inner.call(request) }, at)
+            (Answer::Passed { inner: self.inner.call(request) }, Some(at))
         } else {
             let response = status::bad_field("grpc-timeout", "1 to 8 digits and a unit");
             (Answer::Refused { response: Some(response.into_http()) }, None)
@@ -175,7 +180,7 @@ mod tests {
     }
 
     async fn unanswered(headers: &[(&'static str, &'static str)]) -> Response<Body> {
-        let layer = DeadlineLayer::new(Duration::from_secs(10));
+        let layer = DeadlineLayer::new(Duration::from_secs(10), Duration::from_secs(90));
         let (mut service, mut handle) = tower_test::mock::spawn_layer(layer);
         handle.allow(1);
         std::future::poll_fn(|_| service.poll_ready()).await.unwrap();
@@ -198,6 +203,9 @@ mod tests {
         let http = unanswered(&[]).await;
         assert_eq!(http.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(start.elapsed().as_secs(), 12);
+        let patient = unanswered(&[("content-type", "application/grpc")]).await;
+        assert_eq!(patient.headers()["grpc-status"], "4");
+        assert_eq!(start.elapsed().as_secs(), 12 + 90);
     }
 
     #[tokio::test]

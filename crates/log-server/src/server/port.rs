@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::StartError;
+use super::{StartError, first_bytes};
 use crate::config::Config;
 use crate::middleware::Body;
 use crate::tasks;
@@ -25,8 +25,12 @@ const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
 /// Calls of one HTTP/2 connection at a time.
 const CONNECTION_STREAMS_MAX: u32 = 1_024;
-/// How long an HTTP/1 client may take to send its headers.
+/// How long a connection may take to say its protocol, and an HTTP/1 client to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often an HTTP/2 client is asked whether it is still there, and how long it may take to answer: one
+/// that vanished without a word must not hold its place.
+const ALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The open port.
 pub(super) struct Port {
@@ -80,11 +84,15 @@ impl Port {
                 tracing::debug!(%error, "a connection keeps Nagle's algorithm");
             }
             let service = TowerToHyperService::new(stack.clone());
-            let connection = builder.serve_connection(TokioIo::new(stream), service);
-            let connection = graceful.watch(connection.into_owned());
+            let (builder, watcher) = (builder.clone(), graceful.watcher());
+            let stopping = self.stopping.clone();
             drop(tasks::spawn("connection", async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "a connection ended early");
+                let begun = first_bytes::arrive(&stream, HEADER_TIMEOUT);
+                if stopping.run_until_cancelled(begun).await == Some(true) {
+                    let connection = builder.serve_connection(TokioIo::new(stream), service);
+                    if let Err(error) = watcher.watch(connection.into_owned()).await {
+                        tracing::debug!(%error, "a connection ended early");
+                    }
                 }
                 drop(permit);
             }));
@@ -122,6 +130,8 @@ fn connection_builder(header_bytes_max: usize) -> auto::Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
+        .keep_alive_interval(ALIVE_INTERVAL)
+        .keep_alive_timeout(ALIVE_TIMEOUT)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(CONNECTION_STREAMS_MAX)

@@ -19,6 +19,8 @@
 //! other row would show a changed bit. Times are milliseconds since the Unix epoch. Decoding is strict: a
 //! row that this page does not describe is [`Corrupt`], never ignored.
 
+mod fields;
+
 use bytes::Bytes;
 use checkpoint::Origin;
 use merkle::tile::TileCoord;
@@ -29,6 +31,8 @@ use super::{
     LogId, LogName, LogRecord, LogState, ProducerId, ProducerRow, RowFault, RowKey, Scope,
     StoredEntry, StoredHead,
 };
+
+use fields::{Fields, seal};
 
 /// The version of the whole layout.
 pub const LAYOUT_VERSION: u8 = 1;
@@ -425,101 +429,6 @@ fn decode_state(byte: u8) -> Option<LogState> {
         2 => Some(LogState::Frozen),
         3 => Some(LogState::Retired),
         _ => None,
-    }
-}
-
-/// Appends the checksum of key and value.
-fn seal(key: &[u8], mut value: Vec<u8>) -> Vec<u8> {
-    let crc = checksum(key, &value);
-    value.extend_from_slice(&crc);
-    value
-}
-
-fn checksum(key: &[u8], value: &[u8]) -> [u8; 4] {
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(key);
-    crc.update(value);
-    crc.finalize().to_be_bytes()
-}
-
-/// Takes a row's fields off its front; every error names the row.
-struct Fields<'a> {
-    family: Family,
-    key: &'a [u8],
-    len: usize,
-    rest: &'a [u8],
-}
-
-impl<'a> Fields<'a> {
-    fn new(family: Family, key: &'a [u8], value: &'a [u8]) -> Self {
-        Self { family, key, len: value.len(), rest: value }
-    }
-
-    /// The fields before the checksum, once that has been checked.
-    fn sealed(family: Family, key: &'a [u8], value: &'a [u8]) -> Result<Self, Corrupt> {
-        let mut fields = Self::new(family, key, value);
-        let (front, crc) = value.split_last_chunk::<4>().ok_or_else(|| fields.length())?;
-        if *crc != checksum(key, front) {
-            return Err(corrupt(family, key, RowFault::Checksum));
-        }
-        fields.rest = front;
-        Ok(fields)
-    }
-
-    fn take(&mut self, len: usize) -> Result<&'a [u8], Corrupt> {
-        let (taken, rest) = self.rest.split_at_checked(len).ok_or_else(|| self.length())?;
-        self.rest = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Corrupt> {
-        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or_else(|| self.length())?;
-        self.rest = rest;
-        Ok(*taken)
-    }
-
-    fn byte(&mut self) -> Result<u8, Corrupt> {
-        self.array::<1>().map(|[byte]| byte)
-    }
-
-    fn u64(&mut self) -> Result<u64, Corrupt> {
-        self.array().map(u64::from_be_bytes)
-    }
-
-    fn hash(&mut self) -> Result<Hash, Corrupt> {
-        self.array::<32>().map(Hash::from)
-    }
-
-    fn leaf_index(&mut self, field: &'static str) -> Result<LeafIndex, Corrupt> {
-        LeafIndex::new(self.u64()?).map_err(|_| self.field(field))
-    }
-
-    fn tree_size(&mut self, field: &'static str) -> Result<TreeSize, Corrupt> {
-        TreeSize::new(self.u64()?).map_err(|_| self.field(field))
-    }
-
-    fn text(&mut self, field: &'static str) -> Result<&'a str, Corrupt> {
-        let len = usize::from(self.byte()?);
-        std::str::from_utf8(self.take(len)?).map_err(|_| self.field(field))
-    }
-
-    fn version(&mut self) -> Result<(), Corrupt> {
-        match self.byte()? {
-            ROW_VERSION => Ok(()),
-            found => Err(corrupt(self.family, self.key, RowFault::Version { found })),
-        }
-    }
-
-    fn end(&self) -> Result<(), Corrupt> {
-        if self.rest.is_empty() { Ok(()) } else { Err(self.length()) }
-    }
-
-    fn length(&self) -> Corrupt {
-        corrupt(self.family, self.key, RowFault::Length { found: self.len })
-    }
-
-    fn field(&self, field: &'static str) -> Corrupt {
-        corrupt(self.family, self.key, RowFault::Field { field })
     }
 }
 

@@ -85,6 +85,10 @@ pub fn read_heads(dir: &Path) -> Result<Option<JournalHeads>, JournalError> {
     for (path, file) in &files {
         records.extend(segment::read(path, file)?);
     }
+    let newest = records.iter().map(|record| record.sequence).max().unwrap_or(0);
+    for (path, file) in &files {
+        segment::check_leftovers(path, file, newest + 1)?;
+    }
     absorb(&mut heads, records);
     Ok(Some(heads))
 }
@@ -135,6 +139,9 @@ impl Journal {
         let newest = |records: &[Record]| records.last().map_or(0, |record| record.sequence);
         let active = usize::from(newest(&records[1]) > newest(&records[0]));
         let next_sequence = newest(&records[active]) + 1;
+        for (path, file) in &files {
+            segment::check_leftovers(path, file, next_sequence)?;
+        }
         for (path, file) in &files {
             segment::clear_torn(path, file, next_sequence)?;
         }

@@ -23,6 +23,12 @@ pub(super) fn read(path: &Path, file: &File) -> Result<Vec<Record>, JournalError
     Ok(records)
 }
 
+/// Refuses records that the newest one of both segments, the one before `missing`, does not lead up to:
+/// a segment whose first record is damaged looks unused, and nothing else would notice what it held.
+pub(super) fn check_leftovers(path: &Path, file: &File, missing: u64) -> Result<(), JournalError> {
+    check_tail(path, missing, &slots(path, file)?)
+}
+
 /// Overwrites what a torn group left with zeros. Its sequences will be used again, and what is left of
 /// it must not seem to follow them.
 pub(super) fn clear_torn(path: &Path, file: &File, next_sequence: u64) -> Result<(), JournalError> {

@@ -22,6 +22,11 @@ fn spoil(dir: &Path, segment: usize, at: u64) {
     file.write_all_at(&[0xff], at).unwrap();
 }
 
+fn spoil_back(dir: &Path, segment: usize, at: u64) {
+    let file = OpenOptions::new().write(true).open(&paths(dir)[segment]).unwrap();
+    file.write_all_at(&[0], at).unwrap();
+}
+
 const RECORD: u64 = 128;
 
 #[test]
@@ -92,6 +97,42 @@ fn segments_take_turns_and_each_begins_with_every_log() {
     let journal = Journal::open(dir.path()).unwrap();
     assert_eq!(journal.heads(), &expected);
     assert_eq!(sizes(journal.heads()), [1, 2, 8_191]);
+}
+
+#[test]
+fn a_segment_whose_first_record_is_damaged_does_not_count_as_unused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(dir.path()).unwrap();
+    let group: Vec<_> = (0..8_192).map(|n| head(1, n)).collect();
+    for _ in 0..5 {
+        journal.append(&group).unwrap();
+    }
+    assert_eq!(journal.active, 1);
+    journal.append(&[head(1, 9_000)]).unwrap();
+    drop(journal);
+    spoil(dir.path(), 1, 20);
+    let error = Journal::open(dir.path()).unwrap_err();
+    assert!(matches!(error, JournalError::Damaged { .. }), "{error}");
+    let error = read_heads(dir.path()).unwrap_err();
+    assert!(matches!(error, JournalError::Damaged { .. }), "{error}");
+    // Opening has erased nothing that a repair could start from.
+    spoil_back(dir.path(), 1, 20);
+    assert_eq!(sizes(Journal::open(dir.path()).unwrap().heads()), [9_000]);
+}
+
+#[test]
+fn a_torn_first_group_of_a_segment_is_ignored() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(dir.path()).unwrap();
+    let group: Vec<_> = (0..8_192).map(|n| head(1, n)).collect();
+    for _ in 0..4 {
+        journal.append(&group).unwrap();
+    }
+    journal.append(&[head(1, 9_000), head(2, 1)]).unwrap();
+    assert_eq!((journal.active, journal.slot), (1, 2));
+    drop(journal);
+    spoil(dir.path(), 1, 20);
+    assert_eq!(sizes(Journal::open(dir.path()).unwrap().heads()), [8_191]);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use std::os::unix::fs::PermissionsExt as _;
+use std::task::{Context, Poll};
 
 use merkle::Hash;
 
@@ -161,6 +162,46 @@ async fn an_origin_is_never_used_twice() {
     let bad = registry.create(new_log("Bad")).await;
     assert!(matches!(bad, Err(CreateError::BadName { .. })));
     assert_eq!(registry.list(None, 9).len(), 1);
+    registry.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_name_or_origin_is_repeated_in_part_only() {
+    let rig = Rig::new();
+    let registry = rig.open().unwrap();
+    let long = "\n".repeat(1 << 20);
+    let name = registry.create(new_log(&long)).await.unwrap_err();
+    assert!(name.to_string().len() < 400, "{name}");
+    let origin = CreateLog { origin: Some(long), ..new_log("a") };
+    let origin = registry.create(origin).await.unwrap_err();
+    assert!(origin.to_string().len() < 400, "{origin}");
+    registry.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creation_whose_caller_gives_up_goes_on() {
+    let rig = Rig::new();
+    let registry = rig.open().unwrap();
+    for polls in 1..4 {
+        let name = format!("log-{polls}");
+        let mut creation = Box::pin(registry.create(new_log(&name)));
+        for _ in 0..polls {
+            let once = |cx: &mut Context<'_>| {
+                let _unfinished = creation.as_mut().poll(cx);
+                Poll::Ready(())
+            };
+            std::future::poll_fn(once).await;
+            tokio::task::yield_now().await;
+        }
+        drop(creation);
+        let there = async {
+            while registry.log(&name).is_none() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let there = tokio::time::timeout(Duration::from_mins(1), there).await;
+        assert!(there.is_ok(), "the name is taken and there is no log");
+    }
     registry.shutdown().await;
 }
 

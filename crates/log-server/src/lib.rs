@@ -6,7 +6,6 @@ pub mod config;
 pub mod server;
 
 pub mod http;
-pub mod middleware;
 pub mod service;
 
 pub mod log;
@@ -16,6 +15,4 @@ pub mod storage;
 pub mod backup;
 pub mod fsck;
 
-pub mod clock;
 pub mod metrics;
-pub mod tasks;

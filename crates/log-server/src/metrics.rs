@@ -4,9 +4,10 @@
 //! and log names are bounded by `logs_max`. Counting a request costs one array access and one atomic
 //! addition; nothing is looked up by text on that path.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use node::metrics::{Requests, Routes};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -22,7 +23,7 @@ use crate::storage::LogName;
 pub const INVARIANTS: [&str; 8] = ["L-1", "L-2", "L-3", "L-4", "L-5", "L-6", "L-7", "L-8"];
 
 /// The routes requests are counted by; everything else is `other`.
-pub const ROUTES: [&str; 26] = [
+const ROUTE_NAMES: [&str; 26] = [
     "other",
     "Append",
     "AppendBatch",
@@ -51,116 +52,42 @@ pub const ROUTES: [&str; 26] = [
     "http_metrics",
 ];
 
-/// A position in [`ROUTES`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Route(usize);
+/// Where requests are counted.
+pub const ROUTES: Routes = Routes { names: &ROUTE_NAMES, of: route };
 
-impl Route {
-    /// A route that has no name of its own.
-    pub const OTHER: Self = Self(0);
-
-    /// The route of a request path. Costs a few comparisons and allocates nothing.
-    pub fn of(path: &str) -> Self {
-        if let Some(method) = path.strip_prefix("/cairn.log.v1.LogService/") {
-            return Self::named(&ROUTES[1..17], 1, method);
-        }
-        if path.starts_with("/logs/") {
-            return Self::of_log_path(path);
-        }
-        match path {
-            "/healthz" => Self(23),
-            "/readyz" => Self(24),
-            "/metrics" => Self(25),
-            _ if path.starts_with("/grpc.health.v1.Health/") => Self(17),
-            _ if path.starts_with("/grpc.reflection.") => Self(18),
-            _ => Self::OTHER,
-        }
+/// The route of a request path. Costs a few comparisons and allocates nothing.
+fn route(path: &str) -> usize {
+    if let Some(method) = path.strip_prefix("/cairn.log.v1.LogService/") {
+        let at = ROUTE_NAMES[1..17].iter().position(|name| *name == method);
+        return at.map_or(0, |at| at + 1);
     }
-
-    fn of_log_path(path: &str) -> Self {
-        if path.ends_with("/add") {
-            Self(22)
-        } else if path.ends_with("/checkpoint") {
-            Self(19)
-        } else if path.contains("/tile/entries/") {
-            Self(21)
-        } else if path.contains("/tile/") {
-            Self(20)
-        } else {
-            Self::OTHER
-        }
+    if path.starts_with("/logs/") {
+        return route_of_log(path);
     }
-
-    fn named(routes: &[&str], offset: usize, name: &str) -> Self {
-        routes.iter().position(|route| *route == name).map_or(Self::OTHER, |at| Self(at + offset))
-    }
-
-    /// Its name, as the label says it.
-    pub fn name(self) -> &'static str {
-        ROUTES[self.0]
+    match path {
+        "/healthz" => 23,
+        "/readyz" => 24,
+        "/metrics" => 25,
+        _ if path.starts_with("/grpc.health.v1.Health/") => 17,
+        _ if path.starts_with("/grpc.reflection.") => 18,
+        _ => 0,
     }
 }
 
-/// How a request ended, as a label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outcome(usize);
-
-/// gRPC codes by number, then the HTTP statuses this server answers with.
-const OUTCOMES: [&str; 31] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-    "other",
-    "200",
-    "400",
-    "404",
-    "405",
-    "408",
-    "409",
-    "413",
-    "429",
-    "431",
-    "500",
-    "503",
-    "504",
-    "412",
-];
-const HTTP_FIRST: usize = 18;
-const OUTCOME_OTHER: usize = 17;
-
-impl Outcome {
-    /// A gRPC status code.
-    pub fn grpc(code: tonic::Code) -> Self {
-        Self(usize::try_from(i32::from(code)).unwrap_or(OUTCOME_OTHER).min(OUTCOME_OTHER))
-    }
-
-    /// An HTTP status.
-    pub fn http(status: http::StatusCode) -> Self {
-        let at = OUTCOMES[HTTP_FIRST..].iter().position(|name| *name == status.as_str());
-        Self(at.map_or(OUTCOME_OTHER, |at| at + HTTP_FIRST))
-    }
-
-    /// Its name, as the label says it.
-    pub fn name(self) -> &'static str {
-        OUTCOMES[self.0]
+fn route_of_log(path: &str) -> usize {
+    if path.ends_with("/add") {
+        22
+    } else if path.ends_with("/checkpoint") {
+        19
+    } else if path.contains("/tile/entries/") {
+        21
+    } else if path.contains("/tile/") {
+        20
+    } else {
+        0
     }
 }
 
-type RequestLabels = [(&'static str, &'static str); 2];
 type OneLabel = [(&'static str, &'static str); 1];
 
 /// The counters of one process. Shared, and cheap to call from any thread.
@@ -168,10 +95,8 @@ type OneLabel = [(&'static str, &'static str); 1];
 pub struct Metrics {
     /// Behind a lock that only scrapes and registrations take.
     registry: Mutex<Registry>,
-    requests: Family<RequestLabels, Counter>,
-    request_cells: Box<[OnceLock<Counter>]>,
+    requests: Arc<Requests>,
     refusals: Family<OneLabel, Counter>,
-    panics: Counter,
     appends: Counter,
     entries: Counter,
     commit_seconds: Histogram,
@@ -190,21 +115,19 @@ impl Metrics {
     /// A fresh set, all at zero, with every invariant present so that alerts can be written on it.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("cairn");
-        let requests = Family::default();
+        let requests = Arc::new(Requests::new(&ROUTES));
+        requests.register(&mut registry);
         let refusals = Family::default();
         let invariant_violations = Family::<OneLabel, Counter>::default();
         for id in INVARIANTS {
             drop(invariant_violations.get_or_create(&[("id", id)]));
         }
-        let panics = Counter::default();
         let appends = Counter::default();
         let entries = Counter::default();
         let seconds = || Histogram::new(exponential_buckets(0.000_1, 2.0, 16));
         let (commit_seconds, journal_sync_seconds) = (seconds(), seconds());
         let commit_entries = Histogram::new(exponential_buckets(1.0, 4.0, 9));
-        registry.register("requests", "Requests by route and code", requests.clone());
         registry.register("refusals", "Refused requests by reason", refusals.clone());
-        registry.register("panics", "Requests that ended in a panic", panics.clone());
         registry.register("appends", "Append calls answered", appends.clone());
         registry.register("entries", "Entries committed", entries.clone());
         registry.register_with_unit(
@@ -225,13 +148,10 @@ impl Metrics {
             "Checks of the documented invariants that failed",
             invariant_violations.clone(),
         );
-        let cells = ROUTES.len() * OUTCOMES.len();
         Self {
             registry: Mutex::new(registry),
             requests,
-            request_cells: (0..cells).map(|_| OnceLock::new()).collect(),
             refusals,
-            panics,
             appends,
             entries,
             commit_seconds,
@@ -241,24 +161,14 @@ impl Metrics {
         }
     }
 
-    /// One request ended.
-    pub fn request(&self, route: Route, outcome: Outcome) {
-        let cell = &self.request_cells[route.0 * OUTCOMES.len() + outcome.0];
-        cell.get_or_init(|| {
-            let labels = [("route", route.name()), ("code", outcome.name())];
-            self.requests.get_or_create(&labels).clone()
-        })
-        .inc();
+    /// Where the middleware counts requests.
+    pub fn requests(&self) -> &Arc<Requests> {
+        &self.requests
     }
 
     /// One request was refused for `reason`, a name out of the API's fixed list.
     pub fn refused(&self, reason: &'static str) {
         self.refusals.get_or_create(&[("reason", reason)]).inc();
-    }
-
-    /// One request panicked and was answered for.
-    pub fn panicked(&self) {
-        self.panics.inc();
     }
 
     /// One append call was answered, at whatever level.
@@ -392,6 +302,7 @@ impl Observer for Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use node::metrics::Outcome;
 
     #[test]
     fn routes_have_names_and_unknown_paths_share_one() {
@@ -412,18 +323,8 @@ mod tests {
             ("/", "other"),
             ("", "other"),
         ] {
-            assert_eq!(Route::of(path).name(), route, "{path}");
+            assert_eq!(ROUTE_NAMES[super::route(path)], route, "{path}");
         }
-    }
-
-    #[test]
-    fn outcomes_cover_every_code() {
-        for number in 0..=16 {
-            let outcome = Outcome::grpc(tonic::Code::from_i32(number));
-            assert_ne!(outcome.name(), "other", "{number}");
-        }
-        assert_eq!(Outcome::http(http::StatusCode::NOT_FOUND).name(), "404");
-        assert_eq!(Outcome::http(http::StatusCode::IM_A_TEAPOT).name(), "other");
     }
 
     #[test]
@@ -449,7 +350,8 @@ mod tests {
         }
         let metrics = Metrics::new();
         metrics.collect_logs(Arc::new(Two));
-        metrics.request(Route::of("/healthz"), Outcome::http(http::StatusCode::OK));
+        let requests = metrics.requests();
+        requests.ended(requests.route("/healthz"), Outcome::http(http::StatusCode::OK));
         metrics.refused("QUEUE_FULL");
         metrics.committed(Duration::from_millis(1), 3);
         metrics.invariant_violated("L-3");

@@ -1,8 +1,5 @@
 //! The server put together: storage, logs, services, and one port for gRPC and HTTP.
 
-mod first_bytes;
-mod port;
-
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +10,17 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use log_proto::log_v1::log_service_server::LogServiceServer;
+use node::body::Body;
+use node::clock::{Clock, SystemClock};
+use node::middleware::Protocol;
+use node::middleware::deadline::DeadlineLayer;
+use node::middleware::limits::{Limits, LimitsLayer};
+use node::middleware::load_shed::LoadShedLayer;
+use node::middleware::observe::ObserveLayer;
+use node::middleware::panic_guard::PanicGuardLayer;
+use node::middleware::request_id::RequestIdLayer;
+use node::port::{Port, PortOptions};
+use node::tasks;
 use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
@@ -21,7 +29,6 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tower::ServiceBuilder;
 
 use crate::backup::ControlServer;
-use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::http::Http;
 use crate::http::encoding::Encoder;
@@ -32,19 +39,9 @@ use crate::log::{
     leaf_index,
 };
 use crate::metrics::Metrics;
-use crate::middleware::deadline::DeadlineLayer;
-use crate::middleware::limits::{Limits, LimitsLayer};
-use crate::middleware::load_shed::LoadShedLayer;
-use crate::middleware::observe::ObserveLayer;
-use crate::middleware::panic_guard::PanicGuardLayer;
-use crate::middleware::request_id::RequestIdLayer;
-use crate::middleware::{Body, Protocol};
 use crate::service::{MESSAGE_BYTES_MAX, Service, status};
 use crate::storage::rocksdb::RocksEngine;
 use crate::storage::{Engine, StorageError};
-use crate::tasks;
-
-use port::Port;
 
 /// The log that a first start makes.
 pub const DEFAULT_LOG: &str = "default";
@@ -140,7 +137,7 @@ impl Server {
         let prefix = getrandom::u32().map_err(StartError::Random)?;
         let stack = stack(config, &metrics, prefix, handler);
 
-        let port = Port::open(config, &stopping).await?;
+        let port = open_port(config, &stopping).await?;
         let address = port.address();
         let accepting = tasks::spawn("accept", port.serve(stack));
         Ok(Self {
@@ -239,6 +236,17 @@ fn open_engine(config: &Config) -> Result<RocksEngine, StorageError> {
     })
 }
 
+async fn open_port(config: &Config, stopping: &CancellationToken) -> Result<Port, StartError> {
+    let options = PortOptions {
+        listen: config.listen,
+        connections_max: config.connections_max,
+        header_bytes_max: config.header_bytes_max,
+        shutdown_timeout: config.shutdown_timeout,
+    };
+    let listen = config.listen;
+    Port::open(options, stopping).await.map_err(|source| StartError::Listen { listen, source })
+}
+
 async fn create_default(registry: &Registry) -> Result<(), CreateError> {
     let name = DEFAULT_LOG.to_owned();
     let create = CreateLog { name, origin: None, deduplicate_entries: false };
@@ -324,14 +332,15 @@ where
         http_body_bytes_max: u64::try_from(crate::log::ENTRY_BYTES_MAX).unwrap_or(u64::MAX),
     };
     ServiceBuilder::new()
-        .layer(PanicGuardLayer::new(Arc::clone(metrics)))
+        .layer(PanicGuardLayer::new(Arc::clone(metrics.requests()), status::of_layer))
         .layer(RequestIdLayer::new(request_id_prefix))
-        .layer(ObserveLayer::new(Arc::clone(metrics)))
-        .layer(LimitsLayer::new(limits))
-        .layer(LoadShedLayer::new(config.requests_max))
+        .layer(ObserveLayer::new(Arc::clone(metrics.requests())))
+        .layer(LimitsLayer::new(limits, status::of_layer))
+        .layer(LoadShedLayer::new(config.requests_max, status::of_layer))
         .layer(DeadlineLayer::new(
             config.http_timeout,
             config.http_timeout + config.service.receipt_wait_max,
+            status::of_layer,
         ))
         .service(handler)
 }

@@ -21,12 +21,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use merkle::{Hash, TreeSize};
+use node::durable::{self, FileError};
 use serde_json::json;
 
 use crate::fsck::{FsckError, Report};
 use crate::log::journal::JournalError;
 use crate::storage::rocksdb::{RocksEngine, RocksOptions};
-use crate::storage::{CommitOutcome, Engine, LogName, StorageError, durable};
+use crate::storage::{CommitOutcome, Engine, LogName, StorageError};
 
 /// The store's folder in a data folder and in a backup.
 pub const DB: &str = "db";
@@ -115,6 +116,12 @@ pub enum BackupError {
         /// Its answer.
         outcome: CommitOutcome,
     },
+}
+
+impl From<FileError> for BackupError {
+    fn from(error: FileError) -> Self {
+        Self::Storage(error.into())
+    }
 }
 
 /// What is wrong with an expected checkpoint.

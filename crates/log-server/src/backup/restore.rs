@@ -5,12 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use checkpoint::{SignedCheckpoint, VerifierKey};
+use node::durable;
 
 use super::{BackupError, DB, ExpectFault, KEYS, MARK, SavedLog, saved_logs};
 use crate::fsck::{self, Damage, JournaledHead, Progress};
 use crate::log::journal::{self, JournalHeads};
 use crate::storage::rocksdb::{RocksEngine, RocksOptions};
-use crate::storage::{Engine, LogName, LogRecord, StorageError, durable};
+use crate::storage::{Engine, LogName, LogRecord, StorageError};
 
 /// A backup that was restored.
 #[derive(Debug)]
@@ -169,7 +170,7 @@ fn copy_folder(from: &Path, to: &Path) -> Result<(), StorageError> {
         };
         copy().map_err(|error| StorageError::io(&target, error))?;
     }
-    durable::sync_dir(to)
+    Ok(durable::sync_dir(to)?)
 }
 
 fn remove(folder: &Path) -> Result<(), StorageError> {

@@ -1,12 +1,12 @@
 //! `POST /logs/<name>/add`: one entry in the body, its index in the answer.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use http_body_util::BodyExt as _;
+use node::body::{Body, Unread, full, plain};
+use node::middleware::Refusal;
 use tonic::{Code, Status};
 
 use crate::log::{ENTRY_BYTES_MAX, Submission};
-use crate::middleware::{Body, full, plain};
 use crate::service::status::{self, IntoStatus};
 use crate::service::{Service, append};
 
@@ -14,7 +14,6 @@ use crate::service::{Service, append};
 pub(super) async fn add<B>(service: &Service, log: &str, body: B) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes> + Send,
-    B::Error: std::fmt::Display,
 {
     match index(service, log, body).await {
         Ok(index) => {
@@ -33,7 +32,6 @@ where
 pub(super) async fn discard<B>(service: &Service, body: B) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes> + Send,
-    B::Error: std::fmt::Display,
 {
     match read(body).await {
         Ok(_) => plain(StatusCode::OK, "ok"),
@@ -44,7 +42,6 @@ where
 async fn index<B>(service: &Service, log: &str, body: B) -> Result<u64, Status>
 where
     B: http_body::Body<Data = Bytes> + Send,
-    B::Error: std::fmt::Display,
 {
     let log = service.log(log)?;
     let entry = read(body).await?;
@@ -54,34 +51,18 @@ where
     append::single(&committed).map(|(index, _, _)| index.get())
 }
 
-/// The whole body, or a refusal once it is longer than an entry may be. A body in one piece is not
-/// copied.
 async fn read<B>(body: B) -> Result<Bytes, Status>
 where
     B: http_body::Body<Data = Bytes> + Send,
-    B::Error: std::fmt::Display,
 {
-    let mut body = std::pin::pin!(body);
-    let mut first = Bytes::new();
-    let mut more = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| status::bad_field("body", "sent to its end"))?;
-        let Ok(piece) = frame.into_data() else { continue };
-        let bytes = first.len() + more.len() + piece.len();
-        if bytes > ENTRY_BYTES_MAX {
-            let limit = u64::try_from(ENTRY_BYTES_MAX).unwrap_or(u64::MAX);
-            return Err(status::body_too_large(u64::try_from(bytes).unwrap_or(u64::MAX), limit));
+    node::body::read(body, ENTRY_BYTES_MAX).await.map_err(|unread| match unread {
+        Unread::CutShort => status::bad_field("body", "sent to its end"),
+        Unread::TooLarge { bytes } => {
+            let of = |bytes| u64::try_from(bytes).unwrap_or(u64::MAX);
+            let (bytes, bytes_max) = (of(bytes), of(ENTRY_BYTES_MAX));
+            status::of_layer(&Refusal::BodyTooLarge { bytes, bytes_max })
         }
-        if first.is_empty() {
-            first = piece;
-        } else {
-            more.extend_from_slice(&piece);
-        }
-    }
-    if more.is_empty() {
-        return Ok(first);
-    }
-    Ok([&first[..], &more[..]].concat().into())
+    })
 }
 
 fn refused(service: &Service, refusal: &Status) -> Response<Body> {

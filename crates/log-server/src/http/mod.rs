@@ -13,11 +13,11 @@ pub mod ops;
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 
-use crate::middleware::{Body, plain};
 use crate::service::Service;
 use merkle::tile::{BundlePath, TilePath};
 
 use encoding::Encoder;
+use node::body::{Body, plain};
 
 /// The handlers' parts. Cloning it is cheap.
 #[derive(Clone, Debug)]

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Response, StatusCode, header};
+use node::body::{Body, full, plain};
+use node::clock::Clock;
 
-use crate::clock::Clock;
 use crate::log::Registry;
 use crate::log::read::Reads;
 use crate::metrics::{LogGauge, LogGauges, Metrics};
-use crate::middleware::{Body, full, plain};
 
 /// How long the store or the head journal may fail before the server is not ready.
 const STALLED_AFTER: Duration = Duration::from_secs(5);

@@ -5,12 +5,12 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 use merkle::tile::{BundlePath, TilePath};
+use node::body::{Body, full, plain};
 use tonic::Code;
 
 use super::encoding::{Encoder, Encoding, Key};
 use super::not_found;
 use crate::log::read::{ReadError, Reads, Snapshot};
-use crate::middleware::{Body, full, plain};
 use crate::service::Service;
 use crate::service::status::IntoStatus as _;
 

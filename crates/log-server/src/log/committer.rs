@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use node::tasks;
+
 use super::doorbell::Doorbell;
 use super::error::{AppendError, Fatal};
 use super::invariants::{Invariant, check};
@@ -15,7 +17,6 @@ use super::plan::Planned;
 use super::sequencer::{self, LogPlan, Share};
 use super::state::{LogShared, Process};
 use crate::storage::{CommitOutcome, LogCommit, LogId, LogRecord, LogState, Row};
-use crate::tasks;
 
 /// The most bytes of one log in a commit while other logs write too: what keeps a log with little to
 /// write from waiting for another's large commits.

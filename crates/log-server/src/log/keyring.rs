@@ -2,23 +2,19 @@
 
 use std::fmt;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use checkpoint::{
-    Checkpoint, KeyFile, KeyFileError, KeyKind, KeyName, NameError, Origin, PrivateKey, Signer,
-    Timestamp, VerifierKey,
+    Checkpoint, KeyFile, KeyKind, KeyName, NameError, Origin, PrivateKey, Signer, Timestamp,
+    VerifierKey,
 };
+use node::keys::KeysError;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
-use zeroize::Zeroizing;
 
 use super::types::TreeView;
-use crate::storage::{LogName, StorageError, durable};
-
-/// The longest private key file that is read, in bytes: several keys fit, a wrong file does not.
-const KEY_FILE_BYTES_MAX: u64 = 64 * 1024;
+use crate::storage::LogName;
 
 /// Why keys cannot be used. Never holds any of their bytes.
 #[derive(Debug, Error)]
@@ -26,13 +22,7 @@ pub enum KeyringError {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error(transparent)]
-    Storage(#[from] StorageError),
-    #[error("{}: mode is {mode:03o}, others may read the key: chmod 600", path.display())]
-    Readable { path: PathBuf, mode: u32 },
-    #[error("{}: {source}", path.display())]
-    Format { path: PathBuf, source: KeyFileError },
-    #[error("{}: file has {bytes} bytes, which is no key file", path.display())]
-    TooLong { path: PathBuf, bytes: u64 },
+    Keys(#[from] KeysError),
     #[error("{}: key is named {found}, the log's origin is {origin}", path.display())]
     WrongName { path: PathBuf, found: KeyName, origin: Origin },
     #[error("{}: first key must be an Ed25519 key of a log", path.display())]
@@ -41,8 +31,6 @@ pub enum KeyringError {
     Missing { path: PathBuf },
     #[error("origin cannot be the name of a key: {source}")]
     Origin { source: NameError },
-    #[error("no random bytes for a new key: {source}")]
-    Random { source: getrandom::Error },
 }
 
 /// The private keys of one log: Ed25519 first.
@@ -122,9 +110,7 @@ impl Keyring {
     /// The keys of a log, `None` if there is no file. Writes the `.vkey` file if it is missing.
     pub(super) fn load(&self, log: &LogName) -> Result<Option<KeyFile>, KeyringError> {
         let path = self.path(log);
-        let Some(text) = read_private(&path)? else { return Ok(None) };
-        let file = KeyFile::parse(&text)
-            .map_err(|source| KeyringError::Format { path: path.clone(), source })?;
+        let Some(file) = node::keys::read(&path)? else { return Ok(None) };
         if file.keys()[0].verifier_key().kind() != KeyKind::Ed25519 {
             return Err(KeyringError::WrongKind { path });
         }
@@ -147,22 +133,7 @@ impl Keyring {
 
     /// Writes the keys of a log: the private file, unless it is there, and the public one.
     pub(super) fn store(&self, log: &LogName, file: &KeyFile) -> Result<(), KeyringError> {
-        durable::create_dir_all(&self.dir, 0o700)?;
-        let path = self.path(log);
-        if !path.exists() {
-            durable::create_new(&path, file.format().as_bytes(), 0o600)?;
-        }
-        self.store_public(log, file)
-    }
-
-    /// Writes the `.vkey` file, if it is not there with this content.
-    pub(super) fn store_public(&self, log: &LogName, file: &KeyFile) -> Result<(), KeyringError> {
-        let path = self.dir.join(format!("{log}.vkey"));
-        let text = file.format_vkeys();
-        if std::fs::read_to_string(&path).is_ok_and(|found| found == text) {
-            return Ok(());
-        }
-        Ok(durable::replace(&path, text.as_bytes(), 0o644)?)
+        Ok(node::keys::write(&self.path(log), file)?)
     }
 }
 
@@ -173,7 +144,7 @@ pub(super) fn generate(
     origin: Option<&Origin>,
     hostname: &str,
 ) -> Result<KeyFile, KeyringError> {
-    let (ed25519, ml_dsa) = (seed()?, seed()?);
+    let (ed25519, ml_dsa) = (node::keys::seed()?, node::keys::seed()?);
     let name = match origin {
         Some(origin) => origin.key_name(),
         None => default_origin(log, hostname, &ed25519),
@@ -191,29 +162,4 @@ fn default_origin(log: &LogName, hostname: &str, seed: &[u8; 32]) -> Result<KeyN
     let hash: [u8; 32] = Sha256::digest(key.verifier_key().public_key()).into();
     let hash = u64::from_be_bytes(hash[..8].try_into().expect("a hash has 32 bytes"));
     KeyName::new(&format!("{hostname}/{log}/{hash:016x}"))
-}
-
-fn seed() -> Result<Zeroizing<[u8; 32]>, KeyringError> {
-    let mut seed = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *seed).map_err(|source| KeyringError::Random { source })?;
-    Ok(seed)
-}
-
-/// The text of a private file, `None` if there is none.
-fn read_private(path: &Path) -> Result<Option<Zeroizing<String>>, KeyringError> {
-    let failed = |source| KeyringError::Io { path: path.to_path_buf(), source };
-    let metadata = match std::fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(failed(source)),
-    };
-    let mode = metadata.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(KeyringError::Readable { path: path.to_path_buf(), mode });
-    }
-    let bytes = metadata.len();
-    if bytes > KEY_FILE_BYTES_MAX {
-        return Err(KeyringError::TooLong { path: path.to_path_buf(), bytes });
-    }
-    std::fs::read_to_string(path).map(|text| Some(Zeroizing::new(text))).map_err(failed)
 }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use merkle::{LeafIndex, TreeSize};
+use node::clock::Clock;
 
 use super::read::{Access, ReadError, Reads};
 use super::{Log, Registry};
-use crate::clock::Clock;
 
 /// How often the logs are looked at.
 const TICK: Duration = Duration::from_millis(100);

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use checkpoint::Origin;
 use merkle::Hash;
+use node::clock::Clock;
+use node::tasks;
 use tokio::task::JoinHandle;
 
 use super::Log;
@@ -23,9 +25,7 @@ use super::recover::{empty_tree, unsigned};
 use super::signing::sign_newest;
 use super::state::{LogParts, LogShared, OnFatal, Process};
 use super::types::{CreateLog, Limits};
-use crate::clock::Clock;
 use crate::storage::{Engine, LogId, LogName, LogRecord, LogState, Row};
-use crate::tasks;
 
 /// How much of a refused name or origin its error repeats.
 const EXCERPT_CHARS: usize = 80;

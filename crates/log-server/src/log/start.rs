@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
 use std::time::Duration;
 
 use merkle::{Hash, TreeSize};
+use node::tasks;
 
 use super::error::StartError;
 use super::journal::{Journal, JournalHead, JournalHeads, origin_hash};
@@ -21,7 +22,6 @@ use super::state::{LogParts, LogShared, Process, ProcessParts};
 use super::types::{CALL_BYTES_MAX, CALL_ENTRIES_MAX, Limits, Published, SignedHead, TreeView};
 use super::{Log, committer};
 use crate::storage::{Engine, LogRecord, LogState};
-use crate::tasks;
 
 /// How often the free space of the store's disk is read.
 const DISK_WATCH_INTERVAL: Duration = Duration::from_secs(1);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use node::clock::Clock;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -19,7 +20,6 @@ use super::publish::PublisherInbox;
 use super::queue::{Pushed, Queue, Ticket};
 use super::signing::SigningInbox;
 use super::types::{Limits, Published, SignedHead, TreeView};
-use crate::clock::Clock;
 use crate::storage::{Engine, LogRecord, LogState};
 
 /// What a caller is told to wait while the disk is low: an operator must act first.

@@ -12,6 +12,7 @@ use log_proto::log_v1 as pb;
 use log_proto::log_v1::append_stream_request::{Items, Message as Asked, Open};
 use log_proto::log_v1::append_stream_response::{self as answers, Message as Answer};
 use merkle::{LeafIndex, TreeSize};
+use node::tasks;
 use tonic::{Status, Streaming};
 
 use super::convert::{self, Level};
@@ -21,7 +22,6 @@ use super::{Answers, Service, receipt};
 use crate::log::{
     AppendError, CALL_ENTRIES_MAX, Committed, EntryOutcome, Log, ProducerLease, Submission,
 };
-use crate::tasks;
 
 /// Calls of one stream that may wait for their commit: enough to keep the disk busy while the next ones
 /// arrive, and a bound on what a stream can hold in memory.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use checkpoint::{SignedCheckpoint, TlogProof};
 use log_proto::log_v1 as pb;
 use merkle::{Hash, LeafIndex, TreeSize};
+use node::middleware::deadline::Deadline;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Status};
 
@@ -16,7 +17,6 @@ use super::status::{self, IntoStatus};
 use super::{Service, ServiceOptions};
 use crate::log::read::{Reads, Snapshot};
 use crate::log::{Log, SignedHead};
-use crate::middleware::deadline::Deadline;
 
 /// Taken off a call's deadline, so that an answer with less still arrives in time.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(50);

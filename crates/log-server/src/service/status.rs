@@ -81,30 +81,32 @@ pub fn retry_after(status: &Status) -> Option<Duration> {
 
 // Refusals of the layers before a handler.
 
-pub(crate) fn panicked() -> Status {
-    Refusal::new(Code::Internal, ErrorReason::Internal).says("internal error")
-}
+/// What a layer refused before any handler.
+pub fn of_layer(refused: &node::middleware::Refusal) -> Status {
+    use node::middleware::Refusal as Layer;
 
-pub(crate) fn headers_too_large(bytes: usize, bytes_max: usize) -> Status {
-    Refusal::new(Code::ResourceExhausted, ErrorReason::BadField)
-        .field("headers")
-        .says(format!("headers have {bytes} bytes, the limit is {bytes_max}"))
-}
-
-pub(crate) fn body_too_large(bytes: u64, bytes_max: u64) -> Status {
-    Refusal::new(Code::InvalidArgument, ErrorReason::EntryTooLarge)
-        .field("body")
-        .says(format!("body has {bytes} bytes, the limit is {bytes_max}"))
+    let refusal = match refused {
+        Layer::Panicked => Refusal::new(Code::Internal, ErrorReason::Internal),
+        Layer::HeadersTooLarge { .. } => {
+            Refusal::new(Code::ResourceExhausted, ErrorReason::BadField).field("headers")
+        }
+        Layer::NoSuchPath => return no_such_path(),
+        Layer::BodyTooLarge { .. } => {
+            Refusal::new(Code::InvalidArgument, ErrorReason::EntryTooLarge).field("body")
+        }
+        Layer::Overloaded { retry_after } => {
+            Refusal::new(Code::ResourceExhausted, ErrorReason::Overloaded).retry(*retry_after)
+        }
+        Layer::BadTimeout => {
+            Refusal::new(Code::InvalidArgument, ErrorReason::BadField).field("grpc-timeout")
+        }
+        Layer::DeadlinePassed => return deadline(),
+    };
+    refusal.says(refused.to_string())
 }
 
 pub(crate) fn no_such_path() -> Status {
     Status::unimplemented("no such path")
-}
-
-pub(crate) fn overloaded(retry_after: Duration) -> Status {
-    Refusal::new(Code::ResourceExhausted, ErrorReason::Overloaded)
-        .retry(retry_after)
-        .says("server has as many requests in flight as it takes")
 }
 
 pub(crate) fn deadline() -> Status {
@@ -173,7 +175,7 @@ pub(crate) fn shutting_down() -> Status {
 
 /// A task of the server ended before it answered. Logged where it happened.
 pub(crate) fn internal() -> Status {
-    panicked()
+    of_layer(&node::middleware::Refusal::Panicked)
 }
 
 /// Why one entry was refused, as a batch answers it by position and a single append as its status.

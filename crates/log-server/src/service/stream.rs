@@ -7,6 +7,7 @@ use std::sync::Arc;
 use log_proto::log_v1 as pb;
 use log_proto::log_v1::watch_checkpoints_response::Message as Watched;
 use merkle::{Hash, LeafIndex, TreeSize};
+use node::tasks;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
@@ -15,7 +16,6 @@ use super::status::IntoStatus;
 use super::{Answers, Service, convert, receipt, status};
 use crate::log::read::{Reads, Snapshot};
 use crate::log::{CALL_ENTRIES_MAX, Log, Published, SignedHead};
-use crate::tasks;
 
 /// Answers that wait for a slow caller.
 const ANSWERS_MAX: usize = 2;

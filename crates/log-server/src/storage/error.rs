@@ -76,6 +76,12 @@ pub enum StorageError {
     },
 }
 
+impl From<node::durable::FileError> for StorageError {
+    fn from(error: node::durable::FileError) -> Self {
+        Self::io(error.path, error.source)
+    }
+}
+
 impl StorageError {
     /// Wraps an error of the file system with the path it concerns.
     pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {

@@ -2,12 +2,11 @@
 //!
 //! [`Engine`] is the contract. It is enforced by [`conformance`], one suite that every engine passes,
 //! and passes again through [`faulty`]. [`rocksdb`] is the engine of the server, [`memory`] the one of
-//! tests; [`keys`] is the layout on disk, and [`durable`] how every other file is written.
+//! tests; [`keys`] is the layout on disk. Every other file is written through [`node::durable`].
 
 mod error;
 mod types;
 
-pub mod durable;
 pub mod faulty;
 pub mod keys;
 pub mod memory;

@@ -24,6 +24,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::{Bytes, BytesMut};
 use merkle::tile::TileCoord;
 use merkle::{Hash, LeafIndex, TreeSize};
+use node::durable;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     ColumnFamily, DB, DBPinnableSlice, DBRecoveryMode, FlushOptions, ReadOptions, WriteBatch,
@@ -34,7 +35,7 @@ use super::keys::{self, Key, LAYOUT_KEY, LAYOUT_VERSION};
 use super::{
     ArchivePosition, ArchivedCheckpoint, CommitOutcome, Corrupt, DedupId, DedupRow, Engine, Family,
     FullTile, LogCommit, LogId, LogRecord, ProducerId, ProducerRow, RowFault, StorageError,
-    StoredEntry, StoredHead, check_batch, durable,
+    StoredEntry, StoredHead, check_batch,
 };
 
 /// An open store.
@@ -448,7 +449,7 @@ impl Engine for RocksEngine {
     }
 
     fn free_bytes(&self) -> Result<u64, StorageError> {
-        durable::free_bytes(&self.path)
+        Ok(durable::free_bytes(&self.path)?)
     }
 
     fn flush(&self) -> Result<(), StorageError> {

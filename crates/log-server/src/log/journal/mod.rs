@@ -21,11 +21,10 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use merkle::{Hash, TreeSize};
+use node::durable::{self, FileError};
 use record::{RECORD_BYTES, Record, encode};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
-
-use crate::storage::{StorageError, durable};
 
 /// Bytes of a segment: 32,768 records.
 pub const SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
@@ -41,7 +40,7 @@ pub enum JournalError {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error(transparent)]
-    Storage(#[from] StorageError),
+    File(#[from] FileError),
     #[error("{}: another process uses this journal", path.display())]
     Locked { path: PathBuf },
     #[error("{}: record {sequence} is damaged, although record {found} follows it", path.display())]

@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use merkle::TreeSize;
+use node::clock::ManualClock;
 use tempfile::TempDir;
 
 use super::observe::Unobserved;
 use super::*;
-use crate::clock::ManualClock;
 use crate::storage::faulty::FaultyEngine;
 use crate::storage::memory::MemoryEngine;
 use crate::storage::{DedupKey, Scope};
@@ -59,7 +59,7 @@ impl Rig {
         let fatals = Arc::clone(&self.fatals);
         Registry::open(RegistryOptions {
             engine: Arc::clone(&self.engine) as Arc<dyn Engine>,
-            clock: Arc::clone(&self.clock) as Arc<dyn crate::clock::Clock>,
+            clock: Arc::clone(&self.clock) as Arc<dyn node::clock::Clock>,
             limits: self.limits.clone(),
             keys_dir: self.dir.path().join("keys"),
             heads_dir: self.dir.path().join("heads"),

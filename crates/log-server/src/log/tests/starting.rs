@@ -2,6 +2,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::task::{Context, Poll};
 
 use merkle::Hash;
+use node::keys::KeysError;
 
 use super::*;
 use crate::log::journal::{Journal, JournalHead, origin_hash};
@@ -119,7 +120,10 @@ async fn keys_that_are_missing_wrong_or_readable_by_others_refuse() {
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
     let error = refusal(&rig);
     assert!(
-        matches!(error, StartError::Keyring(KeyringError::Readable { mode: 0o640, .. })),
+        matches!(
+            error,
+            StartError::Keyring(KeyringError::Keys(KeysError::Readable { mode: 0o640, .. }))
+        ),
         "{error}"
     );
     let other = Rig::new();

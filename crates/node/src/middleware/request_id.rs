@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 use tracing::Span;
 
-use super::Body;
+use crate::body::Body;
 
 /// The header that carries the id both ways.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

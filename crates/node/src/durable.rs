@@ -14,19 +14,34 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::StorageError;
+/// The file system refused an operation.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {source}", path = path.display())]
+pub struct FileError {
+    /// The file or folder concerned.
+    pub path: PathBuf,
+    /// The system's error.
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// Wraps an error of the file system with the path it concerns.
+    pub fn new(path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self { path: path.into(), source }
+    }
+}
 
 /// Zeros written at a time when space is preallocated.
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// Creates or replaces a file with `content` and permission bits `mode`. Costs two syncs.
-pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), StorageError> {
+pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
     let temporary = write_temporary(path, mode, |file| file.write_all(content))?.0;
     rename(&temporary, path)
 }
 
 /// Creates a file, and fails with `AlreadyExists` if there is one. Costs two syncs.
-pub fn create_new(path: &Path, content: &[u8], mode: u32) -> Result<(), StorageError> {
+pub fn create_new(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
     let temporary = write_temporary(path, mode, |file| file.write_all(content))?.0;
     link_new(&temporary, path)
 }
@@ -34,22 +49,22 @@ pub fn create_new(path: &Path, content: &[u8], mode: u32) -> Result<(), StorageE
 /// Creates a file of `len` zero bytes, open for reading and writing, and fails with `AlreadyExists` if
 /// there is one. The zeros are written, not only reserved: overwriting them later changes no metadata,
 /// so that each later data sync is one disk write.
-pub fn create_preallocated(path: &Path, len: u64, mode: u32) -> Result<File, StorageError> {
+pub fn create_preallocated(path: &Path, len: u64, mode: u32) -> Result<File, FileError> {
     let (temporary, file) = write_temporary(path, mode, |file| write_zeros(file, len))?;
     link_new(&temporary, path)?;
     Ok(file)
 }
 
 /// Renames a file or folder, replacing a file that is there, and syncs the folders of both names.
-pub fn rename(from: &Path, to: &Path) -> Result<(), StorageError> {
-    fs::rename(from, to).map_err(|error| StorageError::io(to, error))?;
+pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    fs::rename(from, to).map_err(|error| FileError::new(to, error))?;
     sync_parent(to)?;
     if from.parent() == to.parent() { Ok(()) } else { sync_parent(from) }
 }
 
 /// Creates a folder and those above it that are missing, with permission bits `mode`, and syncs the
 /// folder that holds each. Fine if it exists.
-pub fn create_dir_all(path: &Path, mode: u32) -> Result<(), StorageError> {
+pub fn create_dir_all(path: &Path, mode: u32) -> Result<(), FileError> {
     if path.is_dir() {
         return Ok(());
     }
@@ -58,21 +73,21 @@ pub fn create_dir_all(path: &Path, mode: u32) -> Result<(), StorageError> {
     }
     match DirBuilder::new().mode(mode).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            Err(StorageError::io(path, error))
+            Err(FileError::new(path, error))
         }
         _ => sync_parent(path),
     }
 }
 
 /// Syncs a folder, which makes the names in it durable.
-pub fn sync_dir(path: &Path) -> Result<(), StorageError> {
+pub fn sync_dir(path: &Path) -> Result<(), FileError> {
     let sync = || File::open(path)?.sync_all();
-    sync().map_err(|error| StorageError::io(path, error))
+    sync().map_err(|error| FileError::new(path, error))
 }
 
 /// Bytes an unprivileged process can still write to the file system that holds `path`.
-pub fn free_bytes(path: &Path) -> Result<u64, StorageError> {
-    let stat = rustix::fs::statvfs(path).map_err(|error| StorageError::io(path, error.into()))?;
+pub fn free_bytes(path: &Path) -> Result<u64, FileError> {
+    let stat = rustix::fs::statvfs(path).map_err(|error| FileError::new(path, error.into()))?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
@@ -80,7 +95,7 @@ fn write_temporary(
     path: &Path,
     mode: u32,
     write: impl FnOnce(&mut File) -> io::Result<()>,
-) -> Result<(PathBuf, File), StorageError> {
+) -> Result<(PathBuf, File), FileError> {
     let temporary = temporary_name(path);
     let create = || {
         let mut file = OpenOptions::new()
@@ -98,14 +113,14 @@ fn write_temporary(
     };
     match create() {
         Ok(file) => Ok((temporary, file)),
-        Err(error) => Err(StorageError::io(path, error)),
+        Err(error) => Err(FileError::new(path, error)),
     }
 }
 
 /// Gives a temporary file its name, unless the name is taken.
-fn link_new(temporary: &Path, path: &Path) -> Result<(), StorageError> {
-    let linked = fs::hard_link(temporary, path).map_err(|error| StorageError::io(path, error));
-    fs::remove_file(temporary).map_err(|error| StorageError::io(temporary, error))?;
+fn link_new(temporary: &Path, path: &Path) -> Result<(), FileError> {
+    let linked = fs::hard_link(temporary, path).map_err(|error| FileError::new(path, error));
+    fs::remove_file(temporary).map_err(|error| FileError::new(temporary, error))?;
     linked?;
     sync_parent(path)
 }
@@ -127,7 +142,7 @@ fn temporary_name(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn sync_parent(path: &Path) -> Result<(), StorageError> {
+fn sync_parent(path: &Path) -> Result<(), FileError> {
     sync_dir(&parent_of(path).unwrap_or_else(|| PathBuf::from("/")))
 }
 
@@ -172,9 +187,7 @@ mod tests {
         let path = folder.path().join("a");
         create_new(&path, b"one", 0o600).unwrap();
         let error = create_new(&path, b"two", 0o600).unwrap_err();
-        assert!(
-            matches!(&error, StorageError::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists)
-        );
+        assert_eq!(error.source.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).unwrap(), b"one");
         assert_eq!(names(folder.path()), ["a"]);
     }

@@ -10,19 +10,20 @@ use pin_project_lite::pin_project;
 use tonic::Code;
 use tower::{Layer, Service};
 
-use super::{Body, Protocol};
-use crate::metrics::{Metrics, Outcome, Route};
+use super::Protocol;
+use crate::body::Body;
+use crate::metrics::{Outcome, Requests, Route};
 
 /// Makes [`Observe`]rs.
 #[derive(Clone, Debug)]
 pub struct ObserveLayer {
-    metrics: Arc<Metrics>,
+    requests: Arc<Requests>,
 }
 
 impl ObserveLayer {
-    /// Requests are counted in `metrics`.
-    pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics }
+    /// Requests are counted in `requests`.
+    pub fn new(requests: Arc<Requests>) -> Self {
+        Self { requests }
     }
 }
 
@@ -30,7 +31,7 @@ impl<S> Layer<S> for ObserveLayer {
     type Service = Observe<S>;
 
     fn layer(&self, inner: S) -> Observe<S> {
-        Observe { inner, metrics: Arc::clone(&self.metrics) }
+        Observe { inner, requests: Arc::clone(&self.requests) }
     }
 }
 
@@ -38,7 +39,7 @@ impl<S> Layer<S> for ObserveLayer {
 #[derive(Clone, Debug)]
 pub struct Observe<S> {
     inner: S,
-    metrics: Arc<Metrics>,
+    requests: Arc<Requests>,
 }
 
 impl<S, B> Service<Request<B>> for Observe<S>
@@ -55,9 +56,9 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let protocol = Protocol::of(request.headers());
-        let route = Route::of(request.uri().path());
-        let metrics = Arc::clone(&self.metrics);
-        Observed { inner: self.inner.call(request), protocol, route, metrics }
+        let route = self.requests.route(request.uri().path());
+        let requests = Arc::clone(&self.requests);
+        Observed { inner: self.inner.call(request), protocol, route, requests }
     }
 }
 
@@ -69,7 +70,7 @@ pin_project! {
         inner: F,
         protocol: Protocol,
         route: Route,
-        metrics: Arc<Metrics>,
+        requests: Arc<Requests>,
     }
 }
 
@@ -86,7 +87,7 @@ where
             Protocol::Grpc => Outcome::grpc(grpc_code(response.headers())),
             Protocol::Http => Outcome::http(response.status()),
         };
-        this.metrics.request(*this.route, outcome);
+        this.requests.ended(*this.route, outcome);
         Poll::Ready(Ok(response))
     }
 }
@@ -99,17 +100,16 @@ fn grpc_code(headers: &HeaderMap) -> Code {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::tests::{ROUTES, scrape};
     use http::StatusCode;
 
     #[tokio::test]
     async fn requests_are_counted_by_route_and_code() {
-        let metrics = Arc::new(Metrics::new());
+        let requests = Arc::new(Requests::new(&ROUTES));
         let (mut service, mut handle) =
-            tower_test::mock::spawn_layer(ObserveLayer::new(Arc::clone(&metrics)));
+            tower_test::mock::spawn_layer(ObserveLayer::new(Arc::clone(&requests)));
         handle.allow(2);
-        for (path, content_type) in
-            [("/logs/a/add", "text/plain"), ("/cairn.log.v1.LogService/Append", "application/grpc")]
-        {
+        for (path, content_type) in [("/a", "text/plain"), ("/b", "application/grpc")] {
             std::future::poll_fn(|_| service.poll_ready()).await.unwrap();
             let request = Request::builder().uri(path).header("content-type", content_type);
             let answer = service.call(request.body(()).unwrap());
@@ -119,8 +119,8 @@ mod tests {
             send.send_response(response.unwrap());
             assert!(answer.await.is_ok());
         }
-        let text = metrics.encode();
-        assert!(text.contains(r#"cairn_requests_total{route="http_add",code="404"} 1"#), "{text}");
-        assert!(text.contains(r#"{route="Append",code="NOT_FOUND"} 1"#), "{text}");
+        let text = scrape(&requests);
+        assert!(text.contains(r#"requests_total{route="a",code="404"} 1"#), "{text}");
+        assert!(text.contains(r#"{route="b",code="NOT_FOUND"} 1"#), "{text}");
     }
 }

@@ -6,12 +6,12 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use super::{Body, Protocol};
-use crate::service::status;
+use super::{Protocol, Refusal, ToStatus};
+use crate::body::Body;
 
 /// Largest path and query together, in bytes: three times the longest that means anything.
 pub const PATH_BYTES_MAX: usize = 1_024;
@@ -29,12 +29,13 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug)]
 pub struct LimitsLayer {
     limits: Limits,
+    to_status: ToStatus,
 }
 
 impl LimitsLayer {
     /// Refuses what is beyond `limits`.
-    pub fn new(limits: Limits) -> Self {
-        Self { limits }
+    pub fn new(limits: Limits, to_status: ToStatus) -> Self {
+        Self { limits, to_status }
     }
 }
 
@@ -42,7 +43,7 @@ impl<S> Layer<S> for LimitsLayer {
     type Service = Limited<S>;
 
     fn layer(&self, inner: S) -> Limited<S> {
-        Limited { inner, limits: self.limits }
+        Limited { inner, limits: self.limits, to_status: self.to_status }
     }
 }
 
@@ -51,24 +52,29 @@ impl<S> Layer<S> for LimitsLayer {
 pub struct Limited<S> {
     inner: S,
     limits: Limits,
+    to_status: ToStatus,
 }
 
 impl<S> Limited<S> {
     fn refusal<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
         let protocol = Protocol::of(request.headers());
+        let refusal = self.breach(request, protocol)?;
+        Some(protocol.refuse(&refusal, self.to_status))
+    }
+
+    fn breach<B>(&self, request: &Request<B>, protocol: Protocol) -> Option<Refusal> {
+        let Limits { header_bytes_max, http_body_bytes_max } = self.limits;
+        let bytes = header_bytes(request.headers());
+        if bytes > header_bytes_max {
+            return Some(Refusal::HeadersTooLarge { bytes, bytes_max: header_bytes_max });
+        }
         let path = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
-        let headers = header_bytes(request.headers());
-        if headers > self.limits.header_bytes_max {
-            let refusal = status::headers_too_large(headers, self.limits.header_bytes_max);
-            return Some(protocol.refuse(&refusal, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
-        }
         if path > PATH_BYTES_MAX {
-            return Some(protocol.refuse(&status::no_such_path(), StatusCode::NOT_FOUND));
+            return Some(Refusal::NoSuchPath);
         }
-        let body = announced(request.headers());
-        if protocol == Protocol::Http && body > self.limits.http_body_bytes_max {
-            let refusal = status::body_too_large(body, self.limits.http_body_bytes_max);
-            return Some(protocol.refuse(&refusal, StatusCode::PAYLOAD_TOO_LARGE));
+        let bytes = announced(request.headers());
+        if protocol == Protocol::Http && bytes > http_body_bytes_max {
+            return Some(Refusal::BodyTooLarge { bytes, bytes_max: http_body_bytes_max });
         }
         None
     }
@@ -137,12 +143,15 @@ where
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::to_status;
     use super::*;
+    use http::StatusCode;
 
     const LIMITS: Limits = Limits { header_bytes_max: 100, http_body_bytes_max: 10 };
 
     async fn status(request: Request<()>) -> (StatusCode, Option<String>) {
-        let (mut service, mut handle) = tower_test::mock::spawn_layer(LimitsLayer::new(LIMITS));
+        let (mut service, mut handle) =
+            tower_test::mock::spawn_layer(LimitsLayer::new(LIMITS, to_status));
         handle.allow(1);
         std::future::poll_fn(|_| service.poll_ready()).await.unwrap();
         let answer = service.call(request);

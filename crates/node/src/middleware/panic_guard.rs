@@ -5,24 +5,25 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use super::{Body, Protocol};
-use crate::metrics::Metrics;
-use crate::service::status;
+use super::{Protocol, Refusal, ToStatus};
+use crate::body::Body;
+use crate::metrics::Requests;
 
 /// Makes [`PanicGuard`]s.
 #[derive(Clone, Debug)]
 pub struct PanicGuardLayer {
-    metrics: Arc<Metrics>,
+    requests: Arc<Requests>,
+    to_status: ToStatus,
 }
 
 impl PanicGuardLayer {
-    /// Panics are counted in `metrics`.
-    pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics }
+    /// Panics are counted in `requests`.
+    pub fn new(requests: Arc<Requests>, to_status: ToStatus) -> Self {
+        Self { requests, to_status }
     }
 }
 
@@ -30,7 +31,7 @@ impl<S> Layer<S> for PanicGuardLayer {
     type Service = PanicGuard<S>;
 
     fn layer(&self, inner: S) -> PanicGuard<S> {
-        PanicGuard { inner, metrics: Arc::clone(&self.metrics) }
+        PanicGuard { inner, requests: Arc::clone(&self.requests), to_status: self.to_status }
     }
 }
 
@@ -38,7 +39,8 @@ impl<S> Layer<S> for PanicGuardLayer {
 #[derive(Clone, Debug)]
 pub struct PanicGuard<S> {
     inner: S,
-    metrics: Arc<Metrics>,
+    requests: Arc<Requests>,
+    to_status: ToStatus,
 }
 
 impl<S, B> Service<Request<B>> for PanicGuard<S>
@@ -56,7 +58,8 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let protocol = Protocol::of(request.headers());
         let inner = catch_unwind(AssertUnwindSafe(|| self.inner.call(request))).ok();
-        Guarded { inner, protocol, metrics: Arc::clone(&self.metrics) }
+        let requests = Arc::clone(&self.requests);
+        Guarded { inner, protocol, requests, to_status: self.to_status }
     }
 }
 
@@ -68,7 +71,8 @@ pin_project! {
         #[pin]
         inner: Option<F>,
         protocol: Protocol,
-        metrics: Arc<Metrics>,
+        requests: Arc<Requests>,
+        to_status: ToStatus,
     }
 }
 
@@ -85,16 +89,18 @@ where
         {
             return Poll::Ready(ready!(polled));
         }
-        this.metrics.panicked();
+        this.requests.panicked();
         tracing::error!("a request panicked");
-        let refusal = status::panicked();
-        Poll::Ready(Ok(this.protocol.refuse(&refusal, StatusCode::INTERNAL_SERVER_ERROR)))
+        Poll::Ready(Ok(this.protocol.refuse(&Refusal::Panicked, *this.to_status)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::to_status;
     use super::*;
+    use crate::metrics::tests::{ROUTES, scrape};
+    use http::StatusCode;
     use std::convert::Infallible;
     use tower::{ServiceExt as _, service_fn};
 
@@ -104,8 +110,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_becomes_an_answer_in_the_callers_protocol() {
-        let metrics = Arc::new(Metrics::new());
-        let guard = PanicGuardLayer::new(Arc::clone(&metrics)).layer(service_fn(panics));
+        let requests = Arc::new(Requests::new(&ROUTES));
+        let guard =
+            PanicGuardLayer::new(Arc::clone(&requests), to_status).layer(service_fn(panics));
         let http = guard.clone().oneshot(Request::new(())).await.unwrap();
         assert_eq!(http.status(), StatusCode::INTERNAL_SERVER_ERROR);
         let mut request = Request::new(());
@@ -113,13 +120,15 @@ mod tests {
         let grpc = guard.oneshot(request).await.unwrap();
         assert_eq!(grpc.status(), StatusCode::OK);
         assert_eq!(grpc.headers()["grpc-status"], "13");
-        assert!(metrics.encode().contains("cairn_panics_total 2"));
+        assert!(scrape(&requests).contains("panics_total 2"));
     }
 
     #[tokio::test]
     async fn an_answer_passes_unchanged() {
-        let (mut service, mut handle) =
-            tower_test::mock::spawn_layer(PanicGuardLayer::new(Arc::new(Metrics::new())));
+        let (mut service, mut handle) = tower_test::mock::spawn_layer(PanicGuardLayer::new(
+            Arc::new(Requests::new(&ROUTES)),
+            to_status,
+        ));
         handle.allow(1);
         std::future::poll_fn(|_| service.poll_ready()).await.unwrap();
         let answer = service.call(Request::new(()));

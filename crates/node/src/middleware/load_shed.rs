@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, header};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::limits::Answer;
-use super::{Body, Protocol};
-use crate::service::status;
+use super::{Protocol, Refusal, ToStatus};
+use crate::body::Body;
 
 /// What a refused caller is told to wait.
 pub const RETRY_AFTER: Duration = Duration::from_millis(100);
@@ -25,6 +25,7 @@ pub const RETRY_AFTER: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub struct LoadShedLayer {
     load: Arc<Load>,
+    to_status: ToStatus,
 }
 
 /// Requests being worked on. Written by [`Permit`] alone.
@@ -36,8 +37,9 @@ struct Load {
 
 impl LoadShedLayer {
     /// At most `in_flight_max` requests at a time.
-    pub fn new(in_flight_max: usize) -> Self {
-        Self { load: Arc::new(Load { in_flight: AtomicUsize::new(0), in_flight_max }) }
+    pub fn new(in_flight_max: usize, to_status: ToStatus) -> Self {
+        let load = Load { in_flight: AtomicUsize::new(0), in_flight_max };
+        Self { load: Arc::new(load), to_status }
     }
 }
 
@@ -45,7 +47,7 @@ impl<S> Layer<S> for LoadShedLayer {
     type Service = LoadShed<S>;
 
     fn layer(&self, inner: S) -> LoadShed<S> {
-        LoadShed { inner, load: Arc::clone(&self.load) }
+        LoadShed { inner, load: Arc::clone(&self.load), to_status: self.to_status }
     }
 }
 
@@ -72,6 +74,7 @@ impl Drop for Permit {
 pub struct LoadShed<S> {
     inner: S,
     load: Arc<Load>,
+    to_status: ToStatus,
 }
 
 /// Whether a request is answered however busy the server is.
@@ -95,16 +98,16 @@ where
         let permit = Permit::take(&self.load);
         if permit.is_none() && !always_passes(request.uri().path()) {
             let protocol = Protocol::of(request.headers());
-            let response = Some(overloaded(protocol));
+            let response = Some(overloaded(protocol, self.to_status));
             return Shed { answer: Answer::Refused { response }, permit: None };
         }
         Shed { answer: Answer::Passed { inner: self.inner.call(request) }, permit }
     }
 }
 
-fn overloaded(protocol: Protocol) -> Response<Body> {
-    let refusal = status::overloaded(RETRY_AFTER);
-    let mut response = protocol.refuse(&refusal, StatusCode::SERVICE_UNAVAILABLE);
+fn overloaded(protocol: Protocol, to_status: ToStatus) -> Response<Body> {
+    let refusal = Refusal::Overloaded { retry_after: RETRY_AFTER };
+    let mut response = protocol.refuse(&refusal, to_status);
     if protocol == Protocol::Http {
         // The header counts whole seconds, and 0 would mean at once.
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -138,7 +141,9 @@ where
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::to_status;
     use super::*;
+    use http::StatusCode;
 
     fn request(path: &str, content_type: &'static str) -> Request<()> {
         let builder = Request::builder().uri(path).header("content-type", content_type);
@@ -147,7 +152,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_request_beyond_the_bound_is_refused_at_once() {
-        let (mut service, mut handle) = tower_test::mock::spawn_layer(LoadShedLayer::new(1));
+        let (mut service, mut handle) =
+            tower_test::mock::spawn_layer(LoadShedLayer::new(1, to_status));
         handle.allow(8);
         let mut call = |path, content_type| {
             assert!(service.poll_ready().is_ready());
@@ -161,7 +167,6 @@ mod tests {
         assert_eq!(http.headers()["retry-after"], "1");
         let grpc = call("/a/B", "application/grpc").await.unwrap();
         assert_eq!(grpc.headers()["grpc-status"], "8");
-        assert!(grpc.headers().contains_key("grpc-status-details-bin"));
 
         let health = call("/healthz", "text/plain");
         handle.next_request().await.unwrap().1.send_response(Response::new(Body::empty()));
@@ -176,7 +181,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_request_gives_its_place_back() {
-        let layer = LoadShedLayer::new(1);
+        let layer = LoadShedLayer::new(1, to_status);
         let permit = Permit::take(&layer.load).unwrap();
         assert!(Permit::take(&layer.load).is_none());
         drop(permit);

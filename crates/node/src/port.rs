@@ -1,5 +1,7 @@
 //! The open port: connections in, requests to the stack, and a graceful end.
 
+mod first_bytes;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,9 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::{StartError, first_bytes};
-use crate::config::Config;
-use crate::middleware::Body;
+use crate::body::Body;
 use crate::tasks;
 
 /// What a client may send of one call, and of all calls of a connection, before it must wait.
@@ -32,8 +32,21 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How a port is opened, and what it takes.
+#[derive(Clone, Copy, Debug)]
+pub struct PortOptions {
+    pub listen: SocketAddr,
+    /// Connections open at a time; the rest waits in the system's queue.
+    pub connections_max: usize,
+    /// Bytes of a request's headers.
+    pub header_bytes_max: usize,
+    /// How long requests in flight may take to end after a stop.
+    pub shutdown_timeout: Duration,
+}
+
 /// The open port.
-pub(super) struct Port {
+#[derive(Debug)]
+pub struct Port {
     listener: TcpListener,
     address: SocketAddr,
     /// One permit for each connection that may be open; the rest waits in the system's queue.
@@ -45,30 +58,26 @@ pub(super) struct Port {
 
 impl Port {
     /// Opens the port; connections are taken once it is served.
-    pub(super) async fn open(
-        config: &Config,
-        stopping: &CancellationToken,
-    ) -> Result<Self, StartError> {
-        let refused = |source| StartError::Listen { listen: config.listen, source };
-        let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
-        let address = listener.local_addr().map_err(refused)?;
+    pub async fn open(options: PortOptions, stopping: &CancellationToken) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(options.listen).await?;
+        let address = listener.local_addr()?;
         Ok(Self {
             listener,
             address,
-            connections: Arc::new(Semaphore::new(config.connections_max)),
-            header_bytes_max: config.header_bytes_max,
-            shutdown_timeout: config.shutdown_timeout,
+            connections: Arc::new(Semaphore::new(options.connections_max)),
+            header_bytes_max: options.header_bytes_max,
+            shutdown_timeout: options.shutdown_timeout,
             stopping: stopping.clone(),
         })
     }
 
     /// Where it listens.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Accepts until the server stops, then lets requests in flight end.
-    pub(super) async fn serve<S>(self, stack: S)
+    pub async fn serve<S>(self, stack: S)
     where
         S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
             + Clone

@@ -6,14 +6,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 use tower::{Layer, Service};
 
 use super::limits::Answer;
-use super::{Body, Protocol};
-use crate::service::status;
+use super::{Protocol, Refusal, ToStatus};
+use crate::body::Body;
 
 /// Longest `grpc-timeout` that is kept to; a longer one is cut to it.
 pub const TIMEOUT_MAX: Duration = Duration::from_hours(1);
@@ -27,14 +27,15 @@ pub struct Deadline(pub Instant);
 pub struct DeadlineLayer {
     http_timeout: Duration,
     grpc_timeout: Duration,
+    to_status: ToStatus,
 }
 
 impl DeadlineLayer {
     /// Plain HTTP requests, their bodies included, end after `http_timeout`.
     /// A gRPC call that names no timeout of its own has `grpc_timeout` until its first answer: one whose
     /// request never ends must not hold its place for ever.
-    pub fn new(http_timeout: Duration, grpc_timeout: Duration) -> Self {
-        Self { http_timeout, grpc_timeout }
+    pub fn new(http_timeout: Duration, grpc_timeout: Duration, to_status: ToStatus) -> Self {
+        Self { http_timeout, grpc_timeout, to_status }
     }
 }
 
@@ -42,7 +43,8 @@ impl<S> Layer<S> for DeadlineLayer {
     type Service = WithDeadline<S>;
 
     fn layer(&self, inner: S) -> WithDeadline<S> {
-        WithDeadline { inner, http_timeout: self.http_timeout, grpc_timeout: self.grpc_timeout }
+        let Self { http_timeout, grpc_timeout, to_status } = *self;
+        WithDeadline { inner, http_timeout, grpc_timeout, to_status }
     }
 }
 
@@ -52,6 +54,7 @@ pub struct WithDeadline<S> {
     inner: S,
     http_timeout: Duration,
     grpc_timeout: Duration,
+    to_status: ToStatus,
 }
 
 impl<S, B> Service<Request<B>> for WithDeadline<S>
@@ -82,10 +85,10 @@ where
             }
             (Answer::Passed { inner: self.inner.call(request) }, Some(at))
         } else {
-            let response = status::bad_field("grpc-timeout", "1 to 8 digits and a unit");
-            (Answer::Refused { response: Some(response.into_http()) }, None)
+            let response = protocol.refuse(&Refusal::BadTimeout, self.to_status);
+            (Answer::Refused { response: Some(response) }, None)
         };
-        Bounded { answer, at, sleep: None, protocol }
+        Bounded { answer, at, sleep: None, protocol, to_status: self.to_status }
     }
 }
 
@@ -126,6 +129,7 @@ pin_project! {
         #[pin]
         sleep: Option<Sleep>,
         protocol: Protocol,
+        to_status: ToStatus,
     }
 }
 
@@ -146,14 +150,15 @@ where
         }
         let sleep = this.sleep.as_pin_mut().expect("it was made above");
         std::task::ready!(sleep.poll(cx));
-        let refusal = status::deadline();
-        Poll::Ready(Ok(this.protocol.refuse(&refusal, StatusCode::SERVICE_UNAVAILABLE)))
+        Poll::Ready(Ok(this.protocol.refuse(&Refusal::DeadlinePassed, *this.to_status)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::to_status;
     use super::*;
+    use http::StatusCode;
 
     fn timeout(value: &'static str) -> Result<Option<Duration>, BadTimeout> {
         let mut headers = HeaderMap::new();
@@ -180,7 +185,7 @@ mod tests {
     }
 
     async fn unanswered(headers: &[(&'static str, &'static str)]) -> Response<Body> {
-        let layer = DeadlineLayer::new(Duration::from_secs(10), Duration::from_secs(90));
+        let layer = DeadlineLayer::new(Duration::from_secs(10), Duration::from_secs(90), to_status);
         let (mut service, mut handle) = tower_test::mock::spawn_layer(layer);
         handle.allow(1);
         std::future::poll_fn(|_| service.poll_ready()).await.unwrap();

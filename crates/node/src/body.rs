@@ -1,0 +1,86 @@
+//! Bodies of plain HTTP: answers in one piece, and requests read within a bound.
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+
+/// The body of every answer.
+pub type Body = tonic::body::Body;
+
+/// An HTTP answer of one line of text that nobody may store.
+pub fn plain(code: StatusCode, line: &str) -> Response<Body> {
+    let mut response = Response::new(full(format!("{line}\n")));
+    *response.status_mut() = code;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A body that is there already.
+pub fn full(bytes: impl Into<Bytes>) -> Body {
+    Body::new(Full::new(bytes.into()))
+}
+
+/// Why a body was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It ends before its end.
+    CutShort,
+    /// It has at least this many bytes, which is more than it may; the rest was not read.
+    TooLarge { bytes: usize },
+}
+
+/// The whole body, or a refusal once it is longer than it may be. A body in one piece is not copied.
+pub async fn read<B>(body: B, bytes_max: usize) -> Result<Bytes, Unread>
+where
+    B: http_body::Body<Data = Bytes> + Send,
+{
+    let mut body = std::pin::pin!(body);
+    let mut first = Bytes::new();
+    let mut more = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return Err(Unread::CutShort) };
+        let Ok(piece) = frame.into_data() else { continue };
+        let bytes = first.len() + more.len() + piece.len();
+        if bytes > bytes_max {
+            return Err(Unread::TooLarge { bytes });
+        }
+        if first.is_empty() {
+            first = piece;
+        } else {
+            more.extend_from_slice(&piece);
+        }
+    }
+    if more.is_empty() {
+        return Ok(first);
+    }
+    Ok([&first[..], &more[..]].concat().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn bodies_are_taken_up_to_the_limit() {
+        let of = async |len| read(Full::new(Bytes::from(vec![1; len])), 10).await;
+        assert_eq!(of(10).await.map(|body| body.len()), Ok(10));
+        assert_eq!(of(11).await, Err(Unread::TooLarge { bytes: 11 }));
+    }
+
+    #[tokio::test]
+    async fn pieces_become_one_and_are_counted_together() {
+        let pieces = |len: usize| {
+            let frame =
+                |byte: u8| Ok::<_, std::io::Error>(http_body::Frame::data(vec![byte].into()));
+            let bytes = (0..len).map(|at| u8::try_from(at).unwrap()).map(frame);
+            http_body_util::StreamBody::new(futures_util::stream::iter(bytes))
+        };
+        assert_eq!(read(pieces(3), 3).await.as_deref(), Ok(&[0, 1, 2][..]));
+        assert_eq!(read(pieces(4), 3).await, Err(Unread::TooLarge { bytes: 4 }));
+        let broken = [Err::<http_body::Frame<Bytes>, _>(std::io::Error::other("gone"))];
+        let broken = http_body_util::StreamBody::new(futures_util::stream::iter(broken));
+        assert_eq!(read(broken, 3).await, Err(Unread::CutShort));
+    }
+}

@@ -1,0 +1,28 @@
+//! What the log server and the witness are both made of.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`port`] | the open port: connections in, requests to the stack, a graceful end |
+//! | [`middleware`] | what every request passes before its handler |
+//! | [`body`] | answers of plain HTTP, and bodies read within a bound |
+//! | [`metrics`] | requests counted by route and code |
+//! | [`keys`] | private key files, made and read |
+//! | [`durable`] | files that appear whole and synced, or not at all |
+//! | [`clock`], [`tasks`] | time that tests can set; tasks and threads with names |
+//!
+//! No storage engine, no log and no witness is known here.
+
+pub mod port;
+
+pub mod middleware;
+
+pub mod body;
+
+pub mod metrics;
+
+pub mod keys;
+
+pub mod durable;
+
+pub mod clock;
+pub mod tasks;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use log_server::config::{self, Command, Config};
 use log_server::server::{DEFAULT_LOG, Server};
+use node::config::Refusal;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[global_allocator]
@@ -18,8 +19,8 @@ fn main() -> ExitCode {
     let variable = |name: &str| std::env::var(name).ok();
     let command = match config::parse(std::env::args_os(), variable) {
         Ok(command) => command,
-        Err(config::Refusal::CommandLine(error)) => return output::command_line(&error),
-        Err(config::Refusal::Config(error)) => return output::refusal(&error),
+        Err(Refusal::CommandLine(error)) => return output::command_line(&error),
+        Err(Refusal::Config(error)) => return output::refusal(&error),
     };
     output::log_to_stderr();
     match run(command) {

@@ -10,8 +10,9 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use log_proto::log_v1 as pb;
 use log_proto::log_v1::log_service_client::LogServiceClient;
-use log_server::config::{Config, Origin, Setting, Values};
+use log_server::config::{Config, TABLE};
 use log_server::server::Server;
+use node::config::{Origin, Values};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
@@ -24,13 +25,13 @@ struct Stack {
 }
 
 fn config(data: &tempfile::TempDir, settings: &[(&str, &str)]) -> Config {
-    let mut values = Values::default();
+    let mut values = Values::new(&TABLE);
     let folder = data.path().to_str().unwrap();
     let own = [("listen", "127.0.0.1:0"), ("data_dir", folder), ("min_free_bytes", "0")];
     for (key, value) in own.iter().chain(settings) {
-        values.set(Setting::named(key).unwrap(), (*value).to_owned(), Origin::Flag).unwrap();
+        values.set(TABLE.named(key).unwrap(), (*value).to_owned(), Origin::Flag).unwrap();
     }
-    values.config(|_| None).unwrap()
+    Config::new(&values, |_| None).unwrap()
 }
 
 impl Stack {

@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`config`] | settings out of a file, the environment and flags |
 //! | [`port`] | the open port: connections in, requests to the stack, a graceful end |
 //! | [`middleware`] | what every request passes before its handler |
 //! | [`body`] | answers of plain HTTP, and bodies read within a bound |
@@ -11,6 +12,8 @@
 //! | [`clock`], [`tasks`] | time that tests can set; tasks and threads with names |
 //!
 //! No storage engine, no log and no witness is known here.
+
+pub mod config;
 
 pub mod port;
 

@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::PossibleValue;
-use clap::{Arg, ArgAction, ArgMatches};
+use clap::{Arg, ArgAction};
+use node::config::{ConfigError, Refusal, Values};
 
-use super::{Config, ConfigError, Kind, Origin, SETTINGS, Values};
+use super::{Config, TABLE};
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -30,15 +30,8 @@ pub fn parse(
         Some((name, below)) => (name, below),
         None => ("serve", &matches),
     };
-    let mut values = Values::default();
-    if let Some(path) = matches.get_one::<String>("config") {
-        values.read_file(path.as_ref())?;
-    } else if let Some(path) = variable("CAIRN_CONFIG") {
-        values.read_file(path.as_ref())?;
-    }
-    values.read_environment(&variable)?;
-    read_flags(matches, &mut values)?;
-    let config = Box::new(values.config(&variable)?);
+    let values = Values::read(&TABLE, matches, &variable)?;
+    let config = Box::new(Config::new(&values, &variable)?);
     let path = |name: &str| matches.get_one::<String>(name).map(PathBuf::from);
     let needed = |name: &'static str| path(name).ok_or(ConfigError::MissingFlag { flag: name });
     Ok(match name {
@@ -55,26 +48,6 @@ pub fn parse(
     })
 }
 
-/// Why there is no command to run.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// Help or the version, which are no failure, or flags that do not parse.
-    #[error(transparent)]
-    CommandLine(#[from] clap::Error),
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-}
-
-fn read_flags(matches: &ArgMatches, values: &mut Values) -> Result<(), ConfigError> {
-    for setting in SETTINGS {
-        let given = matches.try_get_one::<String>(setting.key).ok().flatten();
-        if let Some(value) = given {
-            values.set(setting, value.clone(), Origin::Flag)?;
-        }
-    }
-    Ok(())
-}
-
 /// The settings of folders and of the database, which every subcommand takes.
 const SHARED: [&str; 5] =
     ["data_dir", "heads_dir", "block_cache_bytes", "wal_bytes_max", "memtable_bytes"];
@@ -85,78 +58,52 @@ fn command_line() -> clap::Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("A transparency log: append over gRPC, prove every entry, verify offline")
         .args_conflicts_with_subcommands(true)
-        .args(setting_flags(|_| true))
-        .arg(config_flag());
+        .args(TABLE.flags(|_| true));
     let offline = |name: &'static str, about: &'static str| {
-        clap::Command::new(name)
-            .about(about)
-            .args(setting_flags(|key| SHARED.contains(&key)))
-            .arg(config_flag())
+        clap::Command::new(name).about(about).args(TABLE.flags(|key| SHARED.contains(&key)))
     };
-    base.subcommand(
-        clap::Command::new("serve").about(serve).args(setting_flags(|_| true)).arg(config_flag()),
-    )
-    .subcommand(
-        offline("fsck", "Re-reads and re-hashes everything: 0 clean, 1 damaged, 2 could not run")
+    base.subcommand(clap::Command::new("serve").about(serve).args(TABLE.flags(|_| true)))
+        .subcommand(
+            offline(
+                "fsck",
+                "Re-reads and re-hashes everything: 0 clean, 1 damaged, 2 could not run",
+            )
             .arg(
                 Arg::new("json")
                     .long("json")
                     .action(ArgAction::SetTrue)
                     .help("Print one JSON object"),
             ),
-    )
-    .subcommand(
-        offline("backup", "Takes a consistent copy of the database")
-            .arg(value("out", "DIR", "Where to write it; must not exist").required(true)),
-    )
-    .subcommand(
-        offline("restore", "Puts a backup in place of an absent database, after checking it")
-            .arg(value("from", "DIR", "The backup").required(true))
-            .arg(value(
-                "expect",
-                "FILE",
-                "The newest checkpoint anyone knows: older data is refused",
-            )),
-    )
-    .subcommand(
-        offline("recover", "Reopens a database whose write-ahead log is corrupt").arg(
-            Arg::new("truncate-wal")
-                .long("truncate-wal")
-                .action(ArgAction::SetTrue)
-                .help("Give up everything from the first corrupt record on"),
-        ),
-    )
-    .subcommand(
-        offline("retire", "Gives up a log for good: it is read, and signs nothing any more")
-            .arg(Arg::new("log").value_name("LOG").required(true).help("Its name")),
-    )
-}
-
-fn config_flag() -> Arg {
-    value("config", "FILE", "Settings in TOML; see deploy/cairn-server.toml")
+        )
+        .subcommand(
+            offline("backup", "Takes a consistent copy of the database")
+                .arg(value("out", "DIR", "Where to write it; must not exist").required(true)),
+        )
+        .subcommand(
+            offline("restore", "Puts a backup in place of an absent database, after checking it")
+                .arg(value("from", "DIR", "The backup").required(true))
+                .arg(value(
+                    "expect",
+                    "FILE",
+                    "The newest checkpoint anyone knows: older data is refused",
+                )),
+        )
+        .subcommand(
+            offline("recover", "Reopens a database whose write-ahead log is corrupt").arg(
+                Arg::new("truncate-wal")
+                    .long("truncate-wal")
+                    .action(ArgAction::SetTrue)
+                    .help("Give up everything from the first corrupt record on"),
+            ),
+        )
+        .subcommand(
+            offline("retire", "Gives up a log for good: it is read, and signs nothing any more")
+                .arg(Arg::new("log").value_name("LOG").required(true).help("Its name")),
+        )
 }
 
 fn value(name: &'static str, placeholder: &'static str, help: &'static str) -> Arg {
     Arg::new(name).long(name).value_name(placeholder).help(help)
-}
-
-fn setting_flags(takes: impl Fn(&str) -> bool) -> Vec<Arg> {
-    let settings = SETTINGS.iter().filter(|setting| takes(setting.key));
-    let flag = |setting: &'static super::Setting| {
-        let arg = Arg::new(setting.key).long(setting.flag_name()).help(setting.help);
-        match setting.kind {
-            // `--read-only` alone means true.
-            Kind::Flag => arg
-                .num_args(0..=1)
-                .require_equals(true)
-                .default_missing_value("true")
-                .value_parser([PossibleValue::new("true"), PossibleValue::new("false")]),
-            Kind::Address => arg.value_name("ADDR"),
-            Kind::Path => arg.value_name("DIR"),
-            Kind::Number { .. } => arg.value_name("N"),
-        }
-    };
-    settings.map(flag).collect()
 }
 
 #[cfg(test)]

@@ -1,0 +1,304 @@
+//! Settings of a binary: built-in defaults, then a file, then the environment, then flags; the later one
+//! wins.
+//!
+//! Every setting is one row of a [`Table`], which the file, the environment (a prefix and the key in
+//! capitals), the flags (`--` and the key with dashes), the limits and the documented example all follow.
+//! A key the table does not have is refused in the file and as a flag. The settings `listen`,
+//! `insecure_listen` and `data_dir` are known here; what the others mean is the binary's to say.
+
+mod table;
+
+pub use table::{Kind, Setting, Table};
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::ArgMatches;
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{path}: {source}", path = path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{path}: {source}", path = path.display())]
+    Syntax { path: PathBuf, source: Box<toml::de::Error> },
+    #[error("{path}: unknown key {key}", path = path.display())]
+    UnknownKey { path: PathBuf, key: String },
+    #[error("{key} is {found:?} in {origin}, it must be {expected}")]
+    BadValue { key: &'static str, found: String, origin: Origin, expected: String },
+    #[error(
+        "listen is {listen}, which other machines can reach, and {why}: \
+         use a loopback address, or accept it with --insecure-listen"
+    )]
+    InsecureListen { listen: SocketAddr, why: &'static str },
+    #[error("data_dir is not set, and neither XDG_DATA_HOME nor HOME is: use --data-dir DIR")]
+    NoDataDir,
+    #[error("--{flag} is needed")]
+    MissingFlag { flag: &'static str },
+}
+
+/// Where a value came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    File,
+    Environment,
+    Flag,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::File => "the configuration file",
+            Self::Environment => "the environment",
+            Self::Flag => "a flag",
+        })
+    }
+}
+
+/// Raw values by key, each with its origin. Later ones replace earlier ones.
+#[derive(Debug)]
+pub struct Values {
+    table: Table,
+    values: BTreeMap<&'static str, (String, Origin)>,
+}
+
+impl Values {
+    /// None yet: every setting has its default.
+    pub fn new(table: &Table) -> Self {
+        Self { table: *table, values: BTreeMap::new() }
+    }
+
+    /// All that is set: in the file that `--config` or the environment names, in the environment, and by
+    /// flags made by [`Table::flags`].
+    pub fn read(
+        table: &Table,
+        matches: &ArgMatches,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut values = Self::new(table);
+        let named = matches.get_one::<String>("config").cloned();
+        if let Some(path) = named.or_else(|| variable(&format!("{}CONFIG", table.environment))) {
+            values.read_file(path.as_ref())?;
+        }
+        values.read_environment(variable)?;
+        values.read_flags(matches)?;
+        Ok(values)
+    }
+
+    fn read_flags(&mut self, matches: &ArgMatches) -> Result<(), ConfigError> {
+        for setting in self.table.settings {
+            // A subcommand takes only some of the flags.
+            let given = matches.try_get_one::<String>(setting.key).ok().flatten();
+            if let Some(value) = given {
+                self.set(setting, value.clone(), Origin::Flag)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what a TOML file sets.
+    pub fn read_file(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        self.read_text(path, &text)
+    }
+
+    /// As [`Self::read_file`], of a text that is there already.
+    pub fn read_text(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
+        let table: toml::Table = toml::from_str(text).map_err(|source| ConfigError::Syntax {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?;
+        for (key, value) in table {
+            let Some(setting) = self.table.named(&key) else {
+                return Err(ConfigError::UnknownKey { path: path.to_owned(), key });
+            };
+            let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+            self.set(setting, text, Origin::File)?;
+        }
+        Ok(())
+    }
+
+    /// Adds what the environment sets, as `variable` reads it.
+    pub fn read_environment(
+        &mut self,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<(), ConfigError> {
+        for setting in self.table.settings {
+            let name = format!("{}{}", self.table.environment, setting.key.to_uppercase());
+            if let Some(value) = variable(&name) {
+                self.set(setting, value, Origin::Environment)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets one value, after checking it.
+    pub fn set(
+        &mut self,
+        setting: &'static Setting,
+        value: String,
+        origin: Origin,
+    ) -> Result<(), ConfigError> {
+        if let Err(expected) = setting.kind.check(&value) {
+            return Err(ConfigError::BadValue { key: setting.key, found: value, origin, expected });
+        }
+        self.values.insert(setting.key, (value, origin));
+        Ok(())
+    }
+
+    /// A setting as text.
+    pub fn text(&self, key: &'static str) -> &str {
+        let default = || self.table.named(key).map_or("", |setting| setting.default);
+        self.values.get(key).map_or_else(default, |(value, _)| value)
+    }
+
+    /// A setting that is a number.
+    pub fn number(&self, key: &'static str) -> u64 {
+        self.text(key).parse().expect("numbers are checked when they are set, defaults by a test")
+    }
+
+    /// A number of things in memory.
+    pub fn count(&self, key: &'static str) -> usize {
+        usize::try_from(self.number(key)).unwrap_or(usize::MAX)
+    }
+
+    /// A setting in milliseconds.
+    pub fn millis(&self, key: &'static str) -> Duration {
+        Duration::from_millis(self.number(key))
+    }
+
+    /// Whether a setting is `true`.
+    pub fn flag(&self, key: &'static str) -> bool {
+        self.text(key) == "true"
+    }
+
+    /// A path, `None` where it is left empty.
+    pub fn path(&self, key: &'static str) -> Option<PathBuf> {
+        Some(self.text(key)).filter(|path| !path.is_empty()).map(PathBuf::from)
+    }
+
+    /// The address to listen on. One that other machines can reach needs consent; `why` says for what.
+    pub fn listen(&self, why: &'static str) -> Result<SocketAddr, ConfigError> {
+        let listen: SocketAddr =
+            self.text("listen").parse().expect("addresses are checked when they are set");
+        if !listen.ip().is_loopback() && !self.flag("insecure_listen") {
+            return Err(ConfigError::InsecureListen { listen, why });
+        }
+        Ok(listen)
+    }
+
+    /// The data folder: by default the folder `name` under `$XDG_DATA_HOME` or `~/.local/share`.
+    pub fn data_dir(
+        &self,
+        name: &str,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<PathBuf, ConfigError> {
+        if let Some(path) = self.path("data_dir") {
+            return Ok(path);
+        }
+        let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let base = set("XDG_DATA_HOME").filter(|path| path.is_absolute());
+        let base = base.or_else(|| set("HOME").map(|home| home.join(".local/share")));
+        base.map(|base| base.join(name)).ok_or(ConfigError::NoDataDir)
+    }
+}
+
+/// Why there is no command to run.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Help or the version, which are no failure, or flags that do not parse.
+    #[error(transparent)]
+    CommandLine(#[from] clap::Error),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: Table = Table {
+        settings: &[
+            Setting::address("listen", "127.0.0.1:1", "Where."),
+            Setting::flag("insecure_listen", "Anywhere."),
+            Setting::path("data_dir", "What."),
+            Setting::number("a_max", (1, 5), "2", "How many."),
+        ],
+        environment: "A_",
+        example: "a.toml",
+    };
+
+    fn home(name: &str) -> Option<String> {
+        (name == "HOME").then(|| "/home/a".to_owned())
+    }
+
+    fn of(text: &str) -> Result<Values, ConfigError> {
+        let mut values = Values::new(&TABLE);
+        values.read_text(Path::new("a.toml"), text).map(|()| values)
+    }
+
+    fn error(text: &str) -> String {
+        let listened = of(text).and_then(|values| values.listen("nothing is encrypted"));
+        listened.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn later_sources_win() {
+        let mut values = of("a_max = 3").unwrap();
+        assert_eq!(values.number("a_max"), 3);
+        values.read_environment(|name| (name == "A_A_MAX").then(|| "4".to_owned())).unwrap();
+        assert_eq!(values.number("a_max"), 4);
+        let matches = clap::Command::new("a").args(TABLE.flags(|_| true));
+        let matches = matches.get_matches_from(["a", "--a-max", "5", "--insecure-listen"]);
+        values.read_flags(&matches).unwrap();
+        assert_eq!(values.count("a_max"), 5);
+        assert!(values.flag("insecure_listen"));
+        assert_eq!(Values::new(&TABLE).number("a_max"), 2);
+    }
+
+    #[test]
+    fn the_example_shows_every_setting() {
+        let example = TABLE.example_settings();
+        assert!(example.starts_with("# Where.\n#= listen = \"127.0.0.1:1\"\n\n# Anywhere.\n"));
+        assert!(example.ends_with("# How many. From 1 to 5.\n#= a_max = 2\n"));
+    }
+
+    #[test]
+    fn folders_have_a_default() {
+        let none = Values::new(&TABLE);
+        assert_eq!(none.data_dir("a", home).unwrap(), Path::new("/home/a/.local/share/a"));
+        let xdg = |name: &str| (name == "XDG_DATA_HOME").then(|| "/x".to_owned());
+        assert_eq!(none.data_dir("a", xdg).unwrap(), Path::new("/x/a"));
+        let given = of("data_dir = \"/d\"").unwrap();
+        assert_eq!(given.data_dir("a", home).unwrap(), Path::new("/d"));
+        insta::assert_snapshot!(
+            none.data_dir("a", |_| None).unwrap_err(),
+            @"data_dir is not set, and neither XDG_DATA_HOME nor HOME is: use --data-dir DIR"
+        );
+    }
+
+    #[test]
+    fn refusals_say_what_is_wrong_and_where() {
+        insta::assert_snapshot!(error("b_max = 1"), @"a.toml: unknown key b_max");
+        insta::assert_snapshot!(
+            error("a_max = 6"),
+            @r#"a_max is "6" in the configuration file, it must be a number from 1 to 5"#
+        );
+        insta::assert_snapshot!(
+            error("listen = \"localhost\""),
+            @r#"listen is "localhost" in the configuration file, it must be an address and a port"#
+        );
+        insta::assert_snapshot!(
+            error("insecure_listen = 1"),
+            @r#"insecure_listen is "1" in the configuration file, it must be true or false"#
+        );
+        insta::assert_snapshot!(
+            error("listen = \"0.0.0.0:1\""),
+            @"listen is 0.0.0.0:1, which other machines can reach, and nothing is encrypted: use a loopback address, or accept it with --insecure-listen"
+        );
+        assert!(of("listen = \"0.0.0.0:1\"\ninsecure_listen = true").unwrap().listen("").is_ok());
+    }
+}

@@ -1,0 +1,139 @@
+//! Settings as rows of a table.
+
+use std::net::SocketAddr;
+
+use clap::Arg;
+use clap::builder::PossibleValue;
+
+/// What values a setting takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An IP address and a port.
+    Address,
+    /// A path; empty for the default.
+    Path,
+    /// `true` or `false`.
+    Flag,
+    /// A number within bounds, both included.
+    Number { min: u64, max: u64 },
+}
+
+impl Kind {
+    /// Says what is expected where `value` is not.
+    pub fn check(self, value: &str) -> Result<(), String> {
+        match self {
+            Self::Address if value.parse::<SocketAddr>().is_err() => {
+                Err("an address and a port".to_owned())
+            }
+            Self::Flag if !matches!(value, "true" | "false") => Err("true or false".to_owned()),
+            Self::Number { min, max } if !is_number(value, min, max) => {
+                Err(format!("a number from {min} to {max}"))
+            }
+            Self::Address | Self::Path | Self::Flag | Self::Number { .. } => Ok(()),
+        }
+    }
+}
+
+fn is_number(value: &str, min: u64, max: u64) -> bool {
+    let digits = value.bytes().all(|b| b.is_ascii_digit());
+    digits && value.parse().is_ok_and(|number: u64| (min..=max).contains(&number))
+}
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    pub key: &'static str,
+    pub kind: Kind,
+    pub default: &'static str,
+    pub help: &'static str,
+}
+
+impl Setting {
+    /// An IP address and a port.
+    pub const fn address(key: &'static str, default: &'static str, help: &'static str) -> Self {
+        Self { key, kind: Kind::Address, default, help }
+    }
+
+    /// A number within bounds, both included.
+    pub const fn number(
+        key: &'static str,
+        (min, max): (u64, u64),
+        default: &'static str,
+        help: &'static str,
+    ) -> Self {
+        Self { key, kind: Kind::Number { min, max }, default, help }
+    }
+
+    /// `true` or `false`; false by default.
+    pub const fn flag(key: &'static str, help: &'static str) -> Self {
+        Self { key, kind: Kind::Flag, default: "false", help }
+    }
+
+    /// A path; empty by default.
+    pub const fn path(key: &'static str, help: &'static str) -> Self {
+        Self { key, kind: Kind::Path, default: "", help }
+    }
+
+    /// Its flag, without the dashes in front.
+    pub fn flag_name(&self) -> String {
+        self.key.replace('_', "-")
+    }
+
+    fn to_arg(self) -> Arg {
+        let arg = Arg::new(self.key).long(self.flag_name()).help(self.help);
+        match self.kind {
+            // `--read-only` alone means true.
+            Kind::Flag => arg
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("true")
+                .value_parser([PossibleValue::new("true"), PossibleValue::new("false")]),
+            Kind::Address => arg.value_name("ADDR"),
+            Kind::Path => arg.value_name("DIR"),
+            Kind::Number { .. } => arg.value_name("N"),
+        }
+    }
+
+    /// How the documented example shows it: commented out, with its help, limits and default.
+    fn example(&self) -> String {
+        let limits = match self.kind {
+            Kind::Number { min, max } => format!(" From {min} to {max}."),
+            Kind::Address | Kind::Path | Kind::Flag => String::new(),
+        };
+        let value = match self.kind {
+            Kind::Number { .. } | Kind::Flag => self.default.to_owned(),
+            Kind::Address | Kind::Path => format!("{:?}", self.default),
+        };
+        format!("# {}{limits}\n#= {} = {value}\n", self.help, self.key)
+    }
+}
+
+/// The settings of one binary.
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    pub settings: &'static [Setting],
+    /// What the names of environment variables begin with; the key in capitals follows.
+    pub environment: &'static str,
+    /// The documented example, which `--help` points to.
+    pub example: &'static str,
+}
+
+impl Table {
+    /// The setting with this key.
+    pub fn named(&self, key: &str) -> Option<&'static Setting> {
+        self.settings.iter().find(|setting| setting.key == key)
+    }
+
+    /// The flags of the settings that `takes` names by key, and `--config`.
+    pub fn flags(&self, takes: impl Fn(&str) -> bool) -> Vec<Arg> {
+        let settings = self.settings.iter().filter(|setting| takes(setting.key));
+        let help = format!("Settings in TOML; see {}", self.example);
+        let config = Arg::new("config").long("config").value_name("FILE").help(help);
+        settings.map(|setting| setting.to_arg()).chain([config]).collect()
+    }
+
+    /// What the documented example holds: every setting, commented out.
+    pub fn example_settings(&self) -> String {
+        self.settings.iter().map(Setting::example).collect::<Vec<_>>().join("\n")
+    }
+}

@@ -7,9 +7,10 @@
 use merkle::tile::{self, BundlePath, TilePath};
 use merkle::{
     CompactRange, Frontier, Hash, LeafIndex, Plan, ProofError, Subtree, TreeSize, bundle, expand,
-    plan_batch_inclusion, plan_consistency, plan_inclusion, plan_root, plan_subtree_consistency,
-    plan_subtree_inclusion, root_from_inclusion, verify_batch_inclusion, verify_consistency,
-    verify_inclusion, verify_subtree_consistency, verify_subtree_inclusion,
+    plan_batch_inclusion, plan_consistency, plan_inclusion, plan_prefix, plan_root,
+    plan_subtree_consistency, plan_subtree_inclusion, prefix_from_consistency,
+    prefix_from_inclusion, prefix_root, root_from_inclusion, verify_batch_inclusion,
+    verify_consistency, verify_inclusion, verify_subtree_consistency, verify_subtree_inclusion,
 };
 
 /// Leaf index, size; leaf, root, proof.
@@ -52,6 +53,33 @@ pub(super) fn consistency(input: &[u8]) {
     }
     let included = verify_subtree_inclusion(hash, index, part, proof, root);
     assert_length_decides(&included, plan_subtree_inclusion(index, part), proof);
+}
+
+/// Older size, size; root, proof.
+///
+/// What a prefix proof derives, a consistency proof of the same hashes must show too.
+pub(super) fn prefix(input: &[u8]) {
+    let Some(([from, to], hashes)) = numbers(input) else { return };
+    let (Ok(from), Ok(to)) = (TreeSize::new(from), TreeSize::new(to)) else { return };
+    let [root, proof @ ..] = &hashes[..] else { return };
+
+    let derived = prefix_root(from, to, root, proof);
+    assert_length_decides(&derived.clone().map(|_| ()), plan_prefix(from, to), proof);
+    if let Ok(older) = derived {
+        assert_eq!(older == *root && from != TreeSize::ZERO, from == to && from != TreeSize::ZERO);
+    }
+    if let Some(taken) = prefix_from_consistency(from, to, proof)
+        && let Ok(older) = prefix_root(from, to, root, &taken)
+    {
+        assert_eq!(verify_consistency(from, to, &older, root, proof), Ok(()));
+    }
+    if let [leaf, path @ ..] = proof
+        && let Some(taken) = prefix_from_inclusion(leaf, from, to, path)
+    {
+        let last = LeafIndex::new(from.get() - 1).expect("not from size 0");
+        let included = verify_inclusion(leaf, last, to, path, root);
+        assert_eq!(prefix_root(from, to, root, &taken).is_ok(), included.is_ok());
+    }
 }
 
 /// Size, number of leaves (16 at most), their indexes; root, their hashes, proof.

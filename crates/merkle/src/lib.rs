@@ -53,8 +53,9 @@ pub use compact::{CompactRange, RangeError};
 pub use frontier::{Frontier, FrontierError, FullTile};
 pub use hash::{leaf_hash, leaf_hashes, node_hash, parent_hashes, root_of};
 pub use proof::{
-    Plan, ProofError, expand, plan_batch_inclusion, plan_consistency, plan_inclusion, plan_root,
-    plan_subtree_consistency, plan_subtree_inclusion, root_from_inclusion, verify_batch_inclusion,
+    Plan, ProofError, expand, plan_batch_inclusion, plan_consistency, plan_inclusion, plan_prefix,
+    plan_root, plan_subtree_consistency, plan_subtree_inclusion, prefix_from_consistency,
+    prefix_from_inclusion, prefix_root, root_from_inclusion, verify_batch_inclusion,
     verify_consistency, verify_inclusion, verify_subtree_consistency, verify_subtree_inclusion,
 };
 pub use types::{Hash, HashError, LeafIndex, NodeId, OutOfRange, Subtree, SubtreeError, TreeSize};

@@ -7,6 +7,7 @@
 //! | batch inclusion | all these leaves are there | [`plan_batch_inclusion`], [`expand`] |
 //! | subtree inclusion | this leaf is in that part | [`plan_subtree_inclusion`] |
 //! | subtree consistency | this part is in that tree | [`plan_subtree_consistency`] |
+//! | prefix | that tree had this root at that size | [`plan_prefix`], [`prefix_root`] |
 //!
 //! A [`Plan`] names the nodes to fetch, the caller fetches them from wherever they lie, and
 //! [`Plan::build`] folds them into the proof. Verifiers are total: any input gives `Ok` or a
@@ -14,7 +15,7 @@
 //!
 //! There is little code here because one proof is enough. A subtree consistency proof for a single
 //! leaf is an inclusion proof, and for `[0, m)` a consistency proof (section 4.4.1 of
-//! draft-ietf-plants-merkle-tree-certs-03), so all but the batch share one planner and one verifier.
+//! draft-ietf-plants-merkle-tree-certs-03), so all but batch and prefix proofs share one planner and one verifier.
 
 mod plan;
 
@@ -22,11 +23,14 @@ mod verify;
 
 mod batch;
 
+mod prefix;
+
 pub use batch::{expand, plan_batch_inclusion, verify_batch_inclusion};
 pub use plan::{
     Plan, plan_consistency, plan_inclusion, plan_root, plan_subtree_consistency,
     plan_subtree_inclusion,
 };
+pub use prefix::{plan_prefix, prefix_from_consistency, prefix_from_inclusion, prefix_root};
 pub use verify::{
     root_from_inclusion, verify_consistency, verify_inclusion, verify_subtree_consistency,
     verify_subtree_inclusion,

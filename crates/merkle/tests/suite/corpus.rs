@@ -27,6 +27,11 @@ fn consistency() {
 }
 
 #[test]
+fn prefix() {
+    run("merkle_prefix", targets::prefix);
+}
+
+#[test]
 fn batch() {
     run("merkle_batch", targets::batch);
 }

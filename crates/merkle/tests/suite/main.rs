@@ -11,6 +11,9 @@ mod exhaustive;
 mod subtrees;
 
 #[cfg(test)]
+mod prefix;
+
+#[cfg(test)]
 mod growth;
 
 #[cfg(test)]

@@ -1,0 +1,7 @@
+#![no_main]
+
+#[path = "../targets/merkle.rs"]
+#[expect(dead_code, reason = "one target a binary")]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| targets::prefix(input));

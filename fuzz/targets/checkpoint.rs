@@ -4,8 +4,8 @@
 use checkpoint::key::parse_vkeys;
 use checkpoint::note::parse_signature_lines;
 use checkpoint::{
-    AddCheckpoint, Checkpoint, KeyFile, Policy, PrivateKey, SignSubtree, SignedCheckpoint,
-    TlogProof, UnverifiedNote, VerifierKey,
+    AddCheckpoint, Checkpoint, Evidence, KeyFile, KeyName, Policy, PrivateKey, SignSubtree,
+    SignedCheckpoint, TlogProof, UnverifiedNote, VerifierKey,
 };
 
 /// Notes, checkpoints and lines of signatures.
@@ -30,6 +30,20 @@ pub(crate) fn note(input: &[u8]) -> bool {
 pub(crate) fn proof(input: &[u8]) -> bool {
     let proof = TlogProof::parse(input).inspect(|proof| assert_eq!(proof.format(), input));
     proof.is_ok()
+}
+
+/// Evidence against a log: the log of the seeds, for one, whose key anyone may know here.
+pub(crate) fn evidence(input: &[u8]) -> bool {
+    let evidence = Evidence::parse(input).inspect(|evidence| {
+        assert_eq!(evidence.format(), input);
+        let name = KeyName::new("example.com/log").expect("it is a name");
+        let key = PrivateKey::ed25519(name, &[1; 32]).verifier_key().clone();
+        if let Ok(shown) = evidence.verify(&[key]) {
+            assert_eq!(shown.contradiction(), evidence.claim());
+            assert_eq!(shown.second().is_some(), evidence.second().is_some());
+        }
+    });
+    evidence.is_ok()
 }
 
 /// The request bodies of witnesses.

@@ -9,6 +9,7 @@
 //! | [`proof`] | <https://c2sp.org/tlog-proof>: what proves one entry offline |
 //! | [`policy`] | <https://c2sp.org/tlog-policy>: which logs and which quorum are trusted |
 //! | [`witness`] | the request bodies of <https://c2sp.org/tlog-witness> |
+//! | [`evidence`] | what shows anyone that a log contradicted itself; of this project, in the style of tlog-proof |
 //!
 //! Nothing here reads a clock, a file, the network or a random number generator: times and seeds
 //! are passed in. Every parser checks limits first, then syntax, and accepts exactly one encoding
@@ -36,6 +37,7 @@ extern crate alloc;
 
 pub mod checkpoint;
 pub mod cosignature;
+pub mod evidence;
 pub mod key;
 pub mod name;
 pub mod note;
@@ -50,6 +52,7 @@ mod parse;
 
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, VerifiedCheckpoint};
 pub use cosignature::{Timestamp, TimestampOutOfRange};
+pub use evidence::{Contradiction, Evidence, EvidenceError, Misbehaviour, NotShown};
 pub use key::{KeyError, KeyKind, VerifierKey};
 pub use name::{KeyName, NameError, Origin};
 pub use note::{NoteError, SignatureLine, UnverifiedNote, VerifiedNote, VerifiedSignature};

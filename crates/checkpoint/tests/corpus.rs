@@ -34,6 +34,11 @@ fn proof() {
 }
 
 #[test]
+fn evidence() {
+    run("checkpoint_evidence", targets::evidence);
+}
+
+#[test]
 fn body() {
     run("checkpoint_body", targets::body);
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
 
 use checkpoint::cosignature::SubtreeSignatureError;
+use checkpoint::evidence::{EvidenceError, NotShown};
 use checkpoint::key::KeysError;
 use checkpoint::policy::{LineError, QuorumError};
 use checkpoint::private::KeyFileError;
@@ -226,6 +227,36 @@ fn texts_of_body_errors() {
         BodyError::Checkpoint(CheckpointError::TooFewLines),
     ];
     insta::assert_snapshot!(texts(&errors));
+}
+
+#[test]
+fn texts_of_evidence_errors() {
+    let origin = Origin::from(name());
+    let unusable = [
+        EvidenceError::TooLarge { bytes: 300_000 },
+        EvidenceError::NotUtf8 { offset: 7 },
+        EvidenceError::Header,
+        EvidenceError::NoOrigin,
+        EvidenceError::Origin(NameError::Empty),
+        EvidenceError::Hash { position: 2, reason: BASE64 },
+        EvidenceError::TooManyHashes,
+        EvidenceError::Form,
+        EvidenceError::Checkpoint { position: 2, source: CheckpointError::TooFewLines },
+        EvidenceError::OtherLog { expected: origin.clone(), found: origin.clone() },
+        EvidenceError::Alone { size: 5 },
+        EvidenceError::EmptyBesideAnother,
+        EvidenceError::Order,
+        EvidenceError::HashesWithoutSizes { found: 1 },
+    ];
+    let proof = merkle::ProofError::MissingHashes { found: 2 };
+    let not_shown = [
+        NotShown::NotSigned { size: 5, source: CheckpointError::NoLogSignature { origin } },
+        NotShown::EmptyRoot,
+        NotShown::SameHead { size: 5, root: [0; 32].into() },
+        NotShown::Proof { at: 5, size: 8, source: proof },
+        NotShown::Continues { at: 5, size: 8 },
+    ];
+    insta::assert_snapshot!(texts(&unusable) + &texts(&not_shown));
 }
 
 #[test]

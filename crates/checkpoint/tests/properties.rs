@@ -55,7 +55,8 @@ fn signed() -> impl Strategy<Value = SignedCheckpoint> {
 
 /// Feeds bytes to every parser; what any accepts has to format back to the same bytes.
 fn every_parser(bytes: &[u8]) {
-    for target in [targets::note, targets::proof, targets::body, targets::policy, targets::key] {
+    let files = [targets::proof, targets::evidence, targets::body, targets::policy];
+    for target in [targets::note, targets::key].into_iter().chain(files) {
         target(bytes);
     }
 }

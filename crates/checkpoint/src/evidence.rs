@@ -290,12 +290,13 @@ impl Evidence {
         };
         let first = signed(&self.first)?;
         let second = self.second.as_ref().map(signed).transpose()?;
-        self.contradict()?;
+        self.contradicts()?;
         Ok(Misbehaviour { contradiction: self.claim(), first, second })
     }
 
-    /// Whether the checkpoints contradict each other, whoever signed them.
-    fn contradict(&self) -> Result<(), NotShown> {
+    /// Whether the checkpoints contradict each other, **whoever signed them**: for who has verified
+    /// the signatures already.
+    pub fn contradicts(&self) -> Result<(), NotShown> {
         let (at, stated) = (self.first.size(), *self.first.root());
         let Some(second) = &self.second else {
             let contradicts = self.first.checkpoint().is_empty_with_wrong_root();

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     append, audit, bench, fetch_checkpoint, keygen, log, prove, tail, verify, verify_batch,
-    verify_consistency,
+    verify_consistency, verify_evidence,
 };
 use crate::error::CliError;
 
@@ -86,6 +86,8 @@ pub(crate) enum Command {
     VerifyBatch(verify_batch::VerifyBatchArgs),
     /// Verify that a later checkpoint extends an earlier one, offline
     VerifyConsistency(verify_consistency::VerifyConsistencyArgs),
+    /// Verify that a log contradicted itself, offline
+    VerifyEvidence(verify_evidence::VerifyEvidenceArgs),
     /// Follow a log, and with --verify every step it takes
     Tail(tail::TailArgs),
     /// Replay a whole log over its tiles: re-hash everything, compare everything

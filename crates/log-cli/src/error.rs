@@ -75,6 +75,8 @@ pub(crate) enum CliError {
     Checkpoint { path: PathBuf, source: checkpoint::CheckpointError },
     #[error("{path} is no consistency proof")]
     Consistency { path: PathBuf, source: checkpoint::witness::BodyError },
+    #[error("{path} is no evidence")]
+    Evidence { path: PathBuf, source: checkpoint::EvidenceError },
     #[error("{path} is empty, and an entry has at least one byte")]
     EmptyEntry { path: PathBuf },
     #[error("index {index} is beyond what a tree can hold")]
@@ -112,8 +114,8 @@ pub(crate) enum CliError {
     CheckpointRefused { source: checkpoint::trust::TrustError },
     #[error("what the server says does not hold")]
     Distrusted { source: Box<log_client::verified::ReadError> },
-    #[error("the log shows two histories: {fork}; the evidence is in {files}")]
-    Fork { fork: String, files: String },
+    #[error("the log shows two histories: {fork}; the evidence is in {path}")]
+    Fork { fork: String, path: PathBuf },
     #[error("the audit ended")]
     Audit { source: Box<AuditError> },
     #[error("{path} is no audit state")]
@@ -140,11 +142,8 @@ impl CliError {
     /// Writes evidence down, so that it is kept however the caller goes on.
     pub(crate) fn fork(fork: &Fork, state_folder: &Path) -> Self {
         let folder = state_folder.join("evidence");
-        match fork.write_files(&folder) {
-            Ok(files) => {
-                let files = files.iter().map(|file| file.display().to_string());
-                Self::Fork { files: files.collect::<Vec<_>>().join(", "), fork: fork.to_string() }
-            }
+        match fork.write_file(&folder) {
+            Ok(path) => Self::Fork { fork: fork.to_string(), path },
             Err(source) => Self::Write { path: folder, source },
         }
     }
@@ -185,6 +184,7 @@ impl CliError {
             | Self::RangeReceipt { .. }
             | Self::Checkpoint { .. }
             | Self::Consistency { .. }
+            | Self::Evidence { .. }
             | Self::EmptyEntry { .. }
             | Self::Index { .. }
             | Self::EntryCount { .. }
@@ -218,6 +218,9 @@ impl CliError {
             Self::RangeReceipt { .. } => "pass what `cairn prove --range` or several --index wrote",
             Self::Checkpoint { .. } => "pass a checkpoint, or a receipt as a file of its own",
             Self::Consistency { .. } => "pass what `cairn prove --consistency` wrote",
+            Self::Evidence { .. } => {
+                "pass the file that `cairn tail`, `cairn audit` or a witness wrote"
+            }
             Self::EmptyEntry { .. } => "pass the entry exactly as it was appended",
             Self::Index { .. } => "pass an index below the log's size: `cairn log show` prints it",
             Self::EntryCount { .. } => "pass --entry once for each proven index, or --entries DIR",
@@ -250,7 +253,7 @@ impl CliError {
             Self::AuditState { .. } => "move the file away to audit from the start",
             Self::AuditStateUnsaved { .. } => "check that the folder may be written and has room",
             Self::Fork { .. } => {
-                "keep these files: anyone can check them with the log's public key"
+                "keep this file: anyone can check it with `cairn verify-evidence` and the log's public key"
             }
             Self::Trusted { .. } => "check the folder that CAIRN_STATE or --state names",
             Self::NoStateFolder => "set CAIRN_STATE, or pass --state DIR",

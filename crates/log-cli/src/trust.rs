@@ -43,6 +43,14 @@ impl TrustArgs {
     pub(crate) fn load(&self) -> Result<Trust, CliError> {
         load(&self.vkeys, self.policy.as_deref())
     }
+
+    /// The keys of logs alone: what logs sign counts against them, whoever cosigned.
+    pub(crate) fn load_log_keys(&self) -> Result<Vec<VerifierKey>, CliError> {
+        Ok(match self.load()? {
+            Trust::Keys(keys) => keys,
+            Trust::Policy(policy) => policy.logs().iter().map(|log| log.key().clone()).collect(),
+        })
+    }
 }
 
 impl OptionalTrustArgs {

@@ -74,9 +74,17 @@ impl Ui {
     ) -> Result<(), CliError> {
         match refused {
             Some(reason) => self.result(format_args!("not verified: {reason}"), json),
-            None if self.quiet && !self.json => Ok(()),
-            None => self.result(held, json),
+            None => self.finding(held, json),
         }
+    }
+
+    /// What was found to be so; `--quiet` leaves it out, as the exit code says it.
+    pub(crate) fn finding(
+        &self,
+        held: impl Display,
+        json: &impl Serialize,
+    ) -> Result<(), CliError> {
+        if self.quiet && !self.json { Ok(()) } else { self.result(held, json) }
     }
 
     /// A sentence for a person, on stderr; `--quiet` leaves it out.

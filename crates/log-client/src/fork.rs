@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use checkpoint::{TlogProof, VerifiedCheckpoint};
+use checkpoint::{Contradiction, Evidence, VerifiedCheckpoint};
 use merkle::{CompactRange, Hash, LeafIndex, TreeSize};
 
 use crate::durable;
@@ -16,24 +16,7 @@ use crate::durable;
 pub struct Fork {
     smaller: VerifiedCheckpoint,
     larger: VerifiedCheckpoint,
-    proof: ForkProof,
-}
-
-/// Why the two cannot both be true.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ForkProof {
-    /// They state two roots for one size.
-    SameSize,
-    /// The smaller is of the empty tree, and does not state its root. It alone is the evidence.
-    EmptyRoot,
-    /// The tree of the larger, cut to the size of the smaller, has another root than the smaller states.
-    Prefix {
-        /// The leaf hash of the last entry of the smaller tree, as it stands in the larger one.
-        leaf: Hash,
-        /// Its inclusion proof in the larger tree. The hashes of it that lie to the left are, with the
-        /// leaf, those of the whole tree up to it.
-        inclusion: Vec<Hash>,
-    },
+    evidence: Evidence,
 }
 
 impl Fork {
@@ -42,51 +25,59 @@ impl Fork {
         one: &VerifiedCheckpoint,
         other: &VerifiedCheckpoint,
     ) -> Option<Self> {
-        let contradict = one.origin() == other.origin()
-            && one.size() == other.size()
-            && one.root() != other.root();
-        let proof = ForkProof::SameSize;
-        contradict.then(|| Self { smaller: one.clone(), larger: other.clone(), proof })
+        if one.size() != other.size() {
+            return None;
+        }
+        let evidence = Evidence::of_same_size(one.signed().clone(), other.signed().clone()).ok()?;
+        Self::of(one, other, evidence)
     }
 
     /// Whether this checkpoint contradicts itself.
     pub(crate) fn of_empty(checkpoint: &VerifiedCheckpoint) -> Option<Self> {
-        checkpoint.checkpoint().is_empty_with_wrong_root().then(|| Self {
-            smaller: checkpoint.clone(),
-            larger: checkpoint.clone(),
-            proof: ForkProof::EmptyRoot,
-        })
+        let evidence = Evidence::of_empty(checkpoint.signed().clone()).ok()?;
+        Self::of(checkpoint, checkpoint, evidence)
+    }
+
+    /// Whether this consistency proof, which does not hold, shows that the larger tree does not continue
+    /// the smaller one. A proof from a size that is a power of two never does.
+    pub(crate) fn of_consistency(
+        smaller: &VerifiedCheckpoint,
+        larger: &VerifiedCheckpoint,
+        proof: &[Hash],
+    ) -> Option<Self> {
+        let prefix = merkle::prefix_from_consistency(smaller.size(), larger.size(), proof)?;
+        Self::of_prefix(smaller, larger, prefix)
     }
 
     /// Whether this inclusion proof of the smaller tree's last leaf in the larger tree shows that the one
     /// does not continue the other.
+    pub(crate) fn of_inclusion(
+        smaller: &VerifiedCheckpoint,
+        larger: &VerifiedCheckpoint,
+        leaf: &Hash,
+        inclusion: &[Hash],
+    ) -> Option<Self> {
+        let (from, to) = (smaller.size(), larger.size());
+        Self::of_prefix(smaller, larger, merkle::prefix_from_inclusion(leaf, from, to, inclusion)?)
+    }
+
+    /// Whether this prefix proof shows that the larger tree does not continue the smaller one.
     pub(crate) fn of_prefix(
         smaller: &VerifiedCheckpoint,
         larger: &VerifiedCheckpoint,
-        leaf: Hash,
-        inclusion: Vec<Hash>,
+        prefix: Vec<Hash>,
     ) -> Option<Self> {
-        let proof = ForkProof::Prefix { leaf, inclusion };
-        let fork = Self { smaller: smaller.clone(), larger: larger.clone(), proof };
-        fork.holds().then_some(fork)
+        let (first, second) = (smaller.signed().clone(), larger.signed().clone());
+        Self::of(smaller, larger, Evidence::of_sizes(first, second, prefix).ok()?)
     }
 
-    /// Checks the evidence once more from its parts.
-    pub fn holds(&self) -> bool {
-        let (smaller, larger) = (&self.smaller, &self.larger);
-        if smaller.origin() != larger.origin() {
-            return false;
-        }
-        match &self.proof {
-            ForkProof::SameSize => {
-                smaller.size() == larger.size() && smaller.root() != larger.root()
-            }
-            ForkProof::EmptyRoot => smaller.checkpoint().is_empty_with_wrong_root(),
-            ForkProof::Prefix { leaf, inclusion } => {
-                prefix_of(leaf, smaller.size(), larger.size(), inclusion, larger.root())
-                    .is_some_and(|prefix| prefix.root() != *smaller.root())
-            }
-        }
+    fn of(
+        smaller: &VerifiedCheckpoint,
+        larger: &VerifiedCheckpoint,
+        evidence: Evidence,
+    ) -> Option<Self> {
+        let (smaller, larger) = (smaller.clone(), larger.clone());
+        evidence.contradicts().is_ok().then_some(Self { smaller, larger, evidence })
     }
 
     /// The checkpoint of the smaller tree; of two equal sizes the one that was trusted.
@@ -99,35 +90,26 @@ impl Fork {
         &self.larger
     }
 
-    /// What shows that they contradict each other.
-    pub fn proof(&self) -> &ForkProof {
-        &self.proof
+    /// What the log did.
+    pub fn contradiction(&self) -> Contradiction {
+        self.evidence.claim()
     }
 
-    /// Writes the evidence into a folder, made if absent: `fork-1.checkpoint` and `fork-2.checkpoint`, the
-    /// two notes as they came, and where it takes one `fork.tlog-proof`, the proof of the smaller tree's
-    /// last entry in the larger one, its extra data the leaf hash. Gives the files' paths.
-    pub fn write_files(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
+    /// What shows it to anyone: [`Evidence::format`] is the file, [`Evidence::verify`] checks it.
+    pub fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+
+    /// Writes the evidence into a folder, made if absent, as `fork-<m>-<n>-<hash>.evidence`: the two sizes,
+    /// and the first half of the hash of the content, so that no evidence overwrites other. Gives its path.
+    pub fn write_file(&self, dir: &Path) -> io::Result<PathBuf> {
         std::fs::create_dir_all(dir)?;
-        let mut files = vec![
-            (dir.join("fork-1.checkpoint"), self.smaller.as_bytes().to_vec()),
-            (dir.join("fork-2.checkpoint"), self.larger.as_bytes().to_vec()),
-        ];
-        if let Some(proof) = self.tlog_proof() {
-            files.push((dir.join("fork.tlog-proof"), proof.format()));
-        }
-        files
-            .into_iter()
-            .map(|(path, bytes)| durable::replace(&path, &bytes).map(|()| path))
-            .collect()
-    }
-
-    fn tlog_proof(&self) -> Option<TlogProof> {
-        let ForkProof::Prefix { leaf, inclusion } = &self.proof else { return None };
-        let last = last_index(self.smaller.size())?;
-        TlogProof::new(last, inclusion.clone(), self.larger.signed().clone())
-            .and_then(|proof| proof.with_extra(leaf.as_bytes().to_vec()))
-            .ok()
+        let bytes = self.evidence.format();
+        // A leaf hash serves as the hash here: SHA-256 behind a zero byte.
+        let hash = merkle::leaf_hash(&bytes).to_string();
+        let (from, to) = (self.smaller.size(), self.larger.size());
+        let path = dir.join(format!("fork-{from}-{to}-{}.evidence", &hash[..32]));
+        durable::replace(&path, &bytes).map(|()| path)
     }
 }
 
@@ -135,14 +117,14 @@ impl std::fmt::Display for Fork {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (smaller, larger) = (&self.smaller, &self.larger);
         let origin = smaller.origin().as_str();
-        match self.proof {
-            ForkProof::SameSize => {
+        match self.contradiction() {
+            Contradiction::TwoRoots => {
                 write!(f, "log {origin} signed two roots for size {}", smaller.size())
             }
-            ForkProof::EmptyRoot => {
+            Contradiction::EmptyRoot => {
                 write!(f, "log {origin} signed another root than the empty one for size 0")
             }
-            ForkProof::Prefix { .. } => write!(
+            Contradiction::NotContinued => write!(
                 f,
                 "log {origin} signed a tree of size {} that does not continue the one it signed of size {}",
                 larger.size(),
@@ -159,8 +141,6 @@ pub(crate) fn last_index(size: TreeSize) -> Option<LeafIndex> {
 
 /// The compact range of the first `prefix` leaves, from the inclusion proof of the last of them in the
 /// tree of `size` leaves with this root. `None` if the proof does not hold.
-///
-/// What stands to the left on the way from that leaf to the root is, with the leaf, all of the prefix.
 pub(crate) fn prefix_of(
     leaf: &Hash,
     prefix: TreeSize,
@@ -168,35 +148,11 @@ pub(crate) fn prefix_of(
     inclusion: &[Hash],
     root: &Hash,
 ) -> Option<CompactRange> {
-    let last = last_index(prefix)?;
-    merkle::verify_inclusion(leaf, last, size, inclusion, root).ok()?;
-    let left = left_siblings(last, size, inclusion);
-    // The last perfect subtree of the prefix ends with the leaf: its inner hashes come first.
-    let height = usize::try_from(prefix.get().trailing_zeros()).ok()?;
-    let (inner, peaks) = left.split_at_checked(height)?;
-    let lowest = inner.iter().fold(*leaf, |below, sibling| merkle::node_hash(sibling, &below));
-    let hashes = peaks.iter().rev().copied().chain([lowest]).collect();
+    let mut hashes = merkle::prefix_from_inclusion(leaf, prefix, size, inclusion)?;
+    merkle::prefix_root(prefix, size, root, &hashes).ok()?;
+    // The frontier comes first: one hash for each bit of the size.
+    hashes.truncate(usize::try_from(prefix.get().count_ones()).ok()?);
     CompactRange::from_parts(prefix, hashes).ok()
-}
-
-/// The hashes of an inclusion proof, known to hold, that stand to the left of the path (RFC 9162, Section
-/// 2.1.3.2 walks in the same way).
-fn left_siblings(index: LeafIndex, size: TreeSize, inclusion: &[Hash]) -> Vec<Hash> {
-    let (mut node, mut last) = (index.get(), size.get() - 1);
-    let mut left = Vec::new();
-    for hash in inclusion {
-        if node & 1 == 1 || node == last {
-            left.push(*hash);
-            // A last node without a sibling moves up until it has one.
-            while node & 1 == 0 && node != 0 {
-                node >>= 1;
-                last >>= 1;
-            }
-        }
-        node >>= 1;
-        last >>= 1;
-    }
-    left
 }
 
 #[cfg(test)]

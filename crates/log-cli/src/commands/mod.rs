@@ -11,6 +11,7 @@ pub(crate) mod tail;
 pub(crate) mod verify;
 pub(crate) mod verify_batch;
 pub(crate) mod verify_consistency;
+pub(crate) mod verify_evidence;
 
 use std::future::Future;
 
@@ -28,6 +29,7 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<Exit, CliError> {
         Command::Verify(args) => verify::run(&args, ui),
         Command::VerifyBatch(args) => verify_batch::run(&args, ui),
         Command::VerifyConsistency(args) => verify_consistency::run(&args, ui),
+        Command::VerifyEvidence(args) => verify_evidence::run(&args, ui),
         Command::Log(command) => online(log::run(command, ui)),
         Command::Append(args) => online(append::run(args, ui)),
         Command::Prove(args) => online(prove::run(args, ui)),

@@ -90,7 +90,12 @@ pub(crate) struct TestLog {
 impl TestLog {
     /// `count` entries, `entry 0` and so on; `seed` makes the key.
     pub(crate) fn new(count: u64, seed: u8) -> Self {
-        let entries = (0..count).map(|n| format!("entry {n}").into_bytes()).collect::<Vec<_>>();
+        Self::of_history("entry", count, seed)
+    }
+
+    /// As [`TestLog::new`], of other entries: `<history> 0` and so on.
+    pub(crate) fn of_history(history: &str, count: u64, seed: u8) -> Self {
+        let entries = (0..count).map(|n| format!("{history} {n}").into_bytes()).collect::<Vec<_>>();
         let leaves = entries.iter().map(|entry| merkle::leaf_hash(entry)).collect();
         let key = PrivateKey::ed25519(KeyName::new(ORIGIN).unwrap(), &[seed; 32]);
         Self { key, entries, leaves }
@@ -132,6 +137,11 @@ impl TestLog {
 
     pub(crate) fn consistency_hashes(&self, from: usize, to: usize) -> Vec<Hash> {
         let plan = merkle::plan_consistency(tree_size(from), tree_size(to)).unwrap();
+        plan.build(&self.fetch(plan.nodes())).unwrap()
+    }
+
+    pub(crate) fn prefix_hashes(&self, from: usize, to: usize) -> Vec<Hash> {
+        let plan = merkle::plan_prefix(tree_size(from), tree_size(to)).unwrap();
         plan.build(&self.fetch(plan.nodes())).unwrap()
     }
 

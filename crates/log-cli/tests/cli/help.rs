@@ -33,6 +33,7 @@ fn every_command_has_examples() {
         "verify",
         "verify-batch",
         "verify-consistency",
+        "verify-evidence",
         "tail",
         "audit",
         "bench",

@@ -4,6 +4,8 @@
 mod common;
 
 #[cfg(test)]
+mod evidence;
+#[cfg(test)]
 mod help;
 #[cfg(test)]
 mod keygen;

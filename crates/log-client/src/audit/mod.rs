@@ -28,7 +28,7 @@ use self::chunk::{Chunk, fetch};
 pub use self::state::{AuditState, StateError};
 use crate::{
     backoff::RetryPolicy,
-    fork::{Fork, last_index},
+    fork::Fork,
     tasks,
     tiles::{Resource, Source, SourceError},
     verify::{CheckpointVerifier as _, VerifyError},
@@ -254,29 +254,25 @@ impl<S: Source> Auditor<S> {
         error: AuditError,
     ) -> AuditError {
         let Some(seen) = seen.filter(|_| error.is_finding()) else { return error };
-        match self.prefix_proof(seen.size(), now).await {
-            Ok(Some((leaf, proof))) => match Fork::of_prefix(seen, now, leaf, proof) {
-                Some(fork) => AuditError::Fork(Box::new(fork)),
-                None => error,
-            },
-            Ok(None) | Err(_) => error,
+        let proof = self.prefix_proof(seen.size(), now.size()).await;
+        match proof.ok().flatten().and_then(|proof| Fork::of_prefix(seen, now, proof)) {
+            Some(fork) => AuditError::Fork(Box::new(fork)),
+            None => error,
         }
     }
 
-    /// The inclusion proof of the last leaf of a smaller tree, from the tiles as they are now.
+    /// What shows the root of a smaller tree, from the tiles as they are now.
     async fn prefix_proof(
         &self,
         prefix: TreeSize,
-        now: &VerifiedCheckpoint,
-    ) -> Result<Option<(Hash, Vec<Hash>)>, AuditError> {
-        let Some(last) = last_index(prefix) else { return Ok(None) };
-        let Ok(plan) = merkle::plan_inclusion(last, now.size()) else { return Ok(None) };
-        let leaf = self.node(merkle::NodeId::leaf(last), now.size()).await?;
+        now: TreeSize,
+    ) -> Result<Option<Vec<Hash>>, AuditError> {
+        let Ok(plan) = merkle::plan_prefix(prefix, now) else { return Ok(None) };
         let mut fetched = Vec::new();
         for node in plan.nodes() {
-            fetched.extend(self.node(*node, now.size()).await?);
+            fetched.extend(self.node(*node, now).await?);
         }
-        Ok(leaf.zip(plan.build(&fetched).ok()))
+        Ok(plan.build(&fetched).ok())
     }
 
     async fn node(&self, node: merkle::NodeId, size: TreeSize) -> Result<Option<Hash>, AuditError> {

@@ -397,7 +397,11 @@ async fn judge_or_evidence(
     };
     let (smaller, larger) =
         if offered.size() < trusted.size() { (offered, trusted) } else { (trusted, offered) };
-    match prefix_evidence(log, smaller, larger).await {
+    let shown = match Fork::of_consistency(smaller, larger, proof) {
+        Some(fork) => Some(fork),
+        None => prefix_evidence(log, smaller, larger).await,
+    };
+    match shown {
         Some(fork) => Err(ReadError::Fork(Box::new(fork))),
         None => Err(ReadError::Trusted(unproven)),
     }
@@ -413,7 +417,7 @@ async fn prefix_evidence(
     let inner = &log.inner;
     let proof = inner.client.inclusion_proof(&inner.log, last, Some(larger.size())).await;
     match proof {
-        Ok(proof) => Fork::of_prefix(smaller, larger, proof.leaf_hash, proof.hashes),
+        Ok(proof) => Fork::of_inclusion(smaller, larger, &proof.leaf_hash, &proof.hashes),
         Err(error) => {
             tracing::warn!(%error, "server does not show why its proof fails");
             None

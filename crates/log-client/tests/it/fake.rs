@@ -80,6 +80,11 @@ pub(crate) fn trust() -> Trust {
     Trust::Keys(vec![key().verifier_key().clone()])
 }
 
+/// What evidence of a fork shows to anyone who has the log's key.
+pub(crate) fn shown(fork: &log_client::fork::Fork) -> checkpoint::Contradiction {
+    fork.evidence().verify(&[key().verifier_key()]).unwrap().contradiction()
+}
+
 pub(crate) fn numbered(range: std::ops::Range<u64>) -> Vec<Bytes> {
     range.map(|number| Bytes::from(format!("entry {number}"))).collect()
 }

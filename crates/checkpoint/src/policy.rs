@@ -120,6 +120,12 @@ impl Witness {
     pub fn url(&self) -> Option<&[u8]> {
         self.url.as_deref()
     }
+
+    /// Whether both seem to be of one operator.
+    fn looks_like(&self, other: &Self) -> bool {
+        let same_url = self.url.is_some() && self.url == other.url;
+        same_url || self.key.name() == other.key.name()
+    }
 }
 
 /// A group of witnesses and groups.
@@ -208,6 +214,23 @@ impl Policy {
     /// The witnesses in the file's order.
     pub fn witnesses(&self) -> &[Witness] {
         &self.witnesses
+    }
+
+    /// Pairs of witnesses that look like one operator's and may count twice: they share the name of
+    /// their key, or their URL, and no group with a threshold of one holds both.
+    pub fn counted_twice(&self) -> Vec<(&Witness, &Witness)> {
+        let in_any_group = |one: usize, other: usize| {
+            let holds = |group: &&Group, index| group.members.contains(&Member::Witness(index));
+            let any = self.groups.iter().filter(|group| group.threshold == 1);
+            any.into_iter().any(|group| holds(&group, one) && holds(&group, other))
+        };
+        let pairs = (0..self.witnesses.len())
+            .flat_map(|one| (one + 1..self.witnesses.len()).map(move |other| (one, other)));
+        pairs
+            .filter(|(one, other)| !in_any_group(*one, *other))
+            .map(|(one, other)| (&self.witnesses[one], &self.witnesses[other]))
+            .filter(|(one, other)| one.looks_like(other))
+            .collect()
     }
 
     /// Whether the quorum is `none`.

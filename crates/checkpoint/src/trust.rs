@@ -28,6 +28,14 @@ pub enum TrustError {
 }
 
 impl Trust {
+    /// Whether a log's own signature is not enough: a policy whose quorum needs witnesses.
+    pub fn needs_witnesses(&self) -> bool {
+        match self {
+            Self::Keys(_) => false,
+            Self::Policy(policy) => !policy.needs_no_witness(),
+        }
+    }
+
     /// Verifies a checkpoint. Costs one signature verification for each signature of a known key.
     pub fn verify(&self, signed: &SignedCheckpoint) -> Result<VerifiedCheckpoint, TrustError> {
         match self {

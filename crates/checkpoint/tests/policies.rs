@@ -337,3 +337,30 @@ fn policies_have_limits() {
     let bytes = POLICY_BYTES_MAX + 1;
     assert_eq!(Policy::parse(sized(bytes).as_bytes()), Err(PolicyError::TooLarge { bytes }));
 }
+
+#[test]
+fn witnesses_that_may_count_twice_are_named() {
+    let twice = |policy: &str| -> Vec<String> {
+        let policy = parse(policy).unwrap();
+        let name = |witness: &checkpoint::policy::Witness| {
+            String::from_utf8(witness.name().to_vec()).unwrap()
+        };
+        let pairs = policy.counted_twice();
+        pairs.iter().map(|(one, other)| name(one) + " " + &name(other)).collect()
+    };
+    let (url, other) = ("https://w.example", "https://v.example");
+    let lines =
+        format!("log LOG\nwitness w-ed W1 {url}\nwitness w-pq W2 {url}\nwitness v W3 {other}\n");
+    assert_eq!(twice(&format!("{lines}group q 2 w-ed w-pq v\nquorum q\n")), ["w-ed w-pq"]);
+    assert_eq!(twice(&format!("{lines}quorum v\n")), ["w-ed w-pq"]);
+    let grouped = format!("{lines}group w any w-ed w-pq\ngroup q all w v\nquorum q\n");
+    assert!(twice(&grouped).is_empty());
+    assert!(twice("log LOG\nwitness w W1\nwitness v W2\ngroup q all w v\nquorum q\n").is_empty());
+    // The name of the key tells as much as a URL.
+    let [one, two] = [4, 5].map(|seed| {
+        let name = KeyName::new("w.example").unwrap();
+        PrivateKey::cosigner_ed25519(name, &[seed; 32]).verifier_key().to_string()
+    });
+    let named = format!("log LOG\nwitness a {one}\nwitness b {two}\ngroup q all a b\nquorum q\n");
+    assert_eq!(twice(&named), ["a b"]);
+}

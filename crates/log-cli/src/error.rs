@@ -86,6 +86,8 @@ pub(crate) enum CliError {
     #[error("{given} entries were given, and one receipt proves at most {RANGE_ENTRIES_MAX}")]
     TooManyEntries { given: u64 },
 
+    #[error("the policy needs witnesses, and signed receipts carry none")]
+    ReceiptBelowPolicy,
     #[error(transparent)]
     Input(#[from] InputError),
     #[error("cannot append")]
@@ -190,6 +192,7 @@ impl CliError {
             | Self::EntryCount { .. }
             | Self::TooManyEntries { .. }
             | Self::Input(_)
+            | Self::ReceiptBelowPolicy
             | Self::NoStateFolder
             | Self::AuditState { .. }
             | Self::OneEntryManyReceipts
@@ -225,6 +228,7 @@ impl CliError {
             Self::Index { .. } => "pass an index below the log's size: `cairn log show` prints it",
             Self::EntryCount { .. } => "pass --entry once for each proven index, or --entries DIR",
             Self::TooManyEntries { .. } => "ask for several receipts",
+            Self::ReceiptBelowPolicy => "pass --receipt witnessed",
             Self::Input(error) => error.hint(),
             Self::Appender { .. } => "try again",
             Self::AppendStopped { .. } => {

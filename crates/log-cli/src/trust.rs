@@ -10,6 +10,7 @@ use clap::Args;
 
 use crate::error::CliError;
 use crate::files;
+use crate::ui::Ui;
 
 /// Largest file of keys, or policy, that is read.
 const TRUST_FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -40,13 +41,13 @@ pub(crate) struct OptionalTrustArgs {
 }
 
 impl TrustArgs {
-    pub(crate) fn load(&self) -> Result<Trust, CliError> {
-        load(&self.vkeys, self.policy.as_deref())
+    pub(crate) fn load(&self, ui: &Ui) -> Result<Trust, CliError> {
+        load(&self.vkeys, self.policy.as_deref(), ui)
     }
 
     /// The keys of logs alone: what logs sign counts against them, whoever cosigned.
-    pub(crate) fn load_log_keys(&self) -> Result<Vec<VerifierKey>, CliError> {
-        Ok(match self.load()? {
+    pub(crate) fn load_log_keys(&self, ui: &Ui) -> Result<Vec<VerifierKey>, CliError> {
+        Ok(match self.load(ui)? {
             Trust::Keys(keys) => keys,
             Trust::Policy(policy) => policy.logs().iter().map(|log| log.key().clone()).collect(),
         })
@@ -55,11 +56,11 @@ impl TrustArgs {
 
 impl OptionalTrustArgs {
     /// `None` if the caller named nobody.
-    pub(crate) fn load(&self) -> Result<Option<Trust>, CliError> {
+    pub(crate) fn load(&self, ui: &Ui) -> Result<Option<Trust>, CliError> {
         if self.vkeys.is_empty() && self.policy.is_none() {
             return Ok(None);
         }
-        load(&self.vkeys, self.policy.as_deref()).map(Some)
+        load(&self.vkeys, self.policy.as_deref(), ui).map(Some)
     }
 }
 
@@ -80,11 +81,20 @@ pub(crate) fn vkey(text: &str) -> Result<VerifierKey, CliError> {
     VerifierKey::parse(text).map_err(|source| CliError::Vkey { vkey: text.to_owned(), source })
 }
 
-fn load(arguments: &[String], policy: Option<&Path>) -> Result<Trust, CliError> {
+fn load(arguments: &[String], policy: Option<&Path>, ui: &Ui) -> Result<Trust, CliError> {
     let Some(path) = policy else { return Ok(Trust::Keys(vkeys(arguments)?)) };
     let bytes = files::read(path, TRUST_FILE_BYTES_MAX)?;
-    let parsed = Policy::parse(&bytes);
-    Ok(Trust::Policy(parsed.map_err(|source| CliError::Policy { path: path.to_owned(), source })?))
+    let policy = Policy::parse(&bytes)
+        .map_err(|source| CliError::Policy { path: path.to_owned(), source })?;
+    for (one, other) in policy.counted_twice() {
+        let [one, other] = [one, other].map(|witness| witness.name().escape_ascii());
+        ui.note(format_args!(
+            "warning: {}: the witnesses {one} and {other} share a name or URL and may count twice \
+             for one operator; put them in a group: group NAME any {one} {other}",
+            path.display()
+        ));
+    }
+    Ok(Trust::Policy(policy))
 }
 
 fn vkey_file(path: &Path) -> Result<Vec<VerifierKey>, CliError> {

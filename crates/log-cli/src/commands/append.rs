@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use checkpoint::trust::Trust;
 use clap::{Args, ValueEnum};
 use log_client::appender::{AppendError, Delivery, Pending};
 use log_client::{Appender, AppenderOptions, LogInfo, NewEntry, ReceiptLevel, RetryPolicy, Wanted};
@@ -108,6 +109,9 @@ pub(crate) async fn run(args: AppendArgs, ui: &Ui) -> Result<Exit, CliError> {
         ReceiptLevel::Index => None,
         ReceiptLevel::Signed | ReceiptLevel::Witnessed => Some(trust_of(&args.trust, &log, ui)?),
     };
+    if level == ReceiptLevel::Signed && trust.as_ref().is_some_and(Trust::needs_witnesses) {
+        return Err(CliError::ReceiptBelowPolicy);
+    }
     let outcomes = Outcomes::new(ui, level, trust, args.out.clone())?;
     let appender = Appender::start(client, args.log.clone(), options(&args, &log))
         .map_err(|source| CliError::Appender { source })?;

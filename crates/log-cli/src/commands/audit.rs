@@ -86,7 +86,7 @@ pub(crate) async fn run(args: AuditArgs, ui: &Ui) -> Result<Exit, CliError> {
 
 async fn audit<S: Source>(source: S, args: &AuditArgs, ui: &Ui) -> Result<Audited, CliError> {
     let resume = resumed(args.resume.as_deref())?;
-    let auditor = Auditor::new(source, args.trust.load()?, AuditOptions::default());
+    let auditor = Auditor::new(source, args.trust.load(ui)?, AuditOptions::default());
     let mut shown = ui.progress("auditing", "entries", 0);
     let mut saving = Saving { file: args.resume.as_deref(), saved_at: 0, failed: None };
     let audited = auditor.run(resume.as_ref(), |progress| {

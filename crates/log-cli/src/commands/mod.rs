@@ -59,7 +59,7 @@ fn client(server: &Server) -> Result<Client, CliError> {
 
 /// Whom the caller named, or the keys the server names, which stderr then says.
 fn trust_of(args: &OptionalTrustArgs, log: &LogInfo, ui: &Ui) -> Result<Trust, CliError> {
-    if let Some(trust) = args.load()? {
+    if let Some(trust) = args.load(ui)? {
         return Ok(trust);
     }
     let keys = log.vkeys.iter().map(|vkey| trust::vkey(vkey)).collect::<Result<Vec<_>, _>>()?;
@@ -76,7 +76,7 @@ async fn trust_or_servers(
     log: &str,
     ui: &Ui,
 ) -> Result<Trust, CliError> {
-    match args.load()? {
+    match args.load(ui)? {
         Some(trust) => Ok(trust),
         None => trust_of(args, &client.log(log).await?, ui),
     }

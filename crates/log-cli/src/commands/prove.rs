@@ -22,7 +22,8 @@ use crate::ui::Ui;
 
 const AFTER_HELP: &str = "\
 Everything fetched is verified before it is written: under --vkey or --policy, else under the
-keys the server itself names. One index gives a receipt (c2sp.org/tlog-proof) for `cairn
+keys the server itself names. Where the policy needs witnesses, proofs are under the published
+checkpoint, which they have cosigned. One index gives a receipt (c2sp.org/tlog-proof) for `cairn
 verify`; several, or a range, give one receipt of many entries for `cairn verify-batch`;
 --consistency gives a consistency proof for `cairn verify-consistency`.
 
@@ -110,9 +111,21 @@ struct Asked {
 }
 
 impl Asked {
+    /// The checkpoint to prove under if the policy needs witnesses: they cosign what is published, not
+    /// every head that is signed.
+    async fn published(&self) -> Result<Option<SignedCheckpoint>, CliError> {
+        if !self.trust.needs_witnesses() {
+            return Ok(None);
+        }
+        let published = self.client.checkpoint(&self.log).await?;
+        signed(Some(published.checkpoint)).map(Some)
+    }
+
     async fn entry(&self, entry: EntryRef) -> Result<(Vec<u8>, Proved), CliError> {
-        let proof = self.client.inclusion_proof(&self.log, entry, None).await?;
-        let signed = signed(proof.checkpoint)?;
+        let published = self.published().await?;
+        let size = published.as_ref().map(SignedCheckpoint::size);
+        let proof = self.client.inclusion_proof(&self.log, entry, size).await?;
+        let signed = published.map_or_else(|| signed(proof.checkpoint), Ok)?;
         let receipt = TlogProof::new(proof.index, proof.hashes, signed.clone())
             .and_then(|receipt| receipt.verify(&proof.leaf_hash, &self.trust).map(|_| receipt))
             .map_err(|source| CliError::ProofRefused { source })?;
@@ -129,8 +142,10 @@ impl Asked {
         }
         let ranges = range_receipt::ranges(indexes.iter().copied());
         let leaves = indexes.into_iter().map(leaf_index).collect::<Result<Vec<_>, _>>()?;
-        let proof = self.client.batch_inclusion_proof(&self.log, &leaves, None).await?;
-        let signed = signed(proof.checkpoint)?;
+        let published = self.published().await?;
+        let size = published.as_ref().map(SignedCheckpoint::size);
+        let proof = self.client.batch_inclusion_proof(&self.log, &leaves, size).await?;
+        let signed = published.map_or_else(|| signed(proof.checkpoint), Ok)?;
         let checkpoint = Bytes::copy_from_slice(signed.as_bytes());
         let receipt = RangeReceipt { checkpoint, indexes: ranges, hashes: proof.hashes };
         let pairs = leaves.into_iter().zip(proof.leaf_hashes).collect::<Vec<_>>();
@@ -141,8 +156,10 @@ impl Asked {
     }
 
     async fn growth(&self, old: SignedCheckpoint) -> Result<(Vec<u8>, Proved), CliError> {
-        let proof = self.client.consistency_proof(&self.log, old.size(), None).await?;
-        let new = signed(proof.checkpoint)?;
+        let published = self.published().await?;
+        let size = published.as_ref().map(SignedCheckpoint::size);
+        let proof = self.client.consistency_proof(&self.log, old.size(), size).await?;
+        let new = published.map_or_else(|| signed(proof.checkpoint), Ok)?;
         let body = AddCheckpoint::new(old.size(), proof.hashes, new.clone())
             .map_err(|source| CliError::GrowthForm { source })?;
         verify_growth(&old, &body, &self.trust).map_err(|source| CliError::NotGrown { source })?;

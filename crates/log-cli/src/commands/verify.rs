@@ -74,7 +74,7 @@ pub(crate) fn run(args: &VerifyArgs, ui: &Ui) -> Result<Exit, CliError> {
     if args.entries.entry.is_some() && args.receipts.len() > 1 {
         return Err(CliError::OneEntryManyReceipts);
     }
-    let trust = VerifiedCheckpoints::new(args.trust.load()?, CHECKPOINTS_MAX);
+    let trust = VerifiedCheckpoints::new(args.trust.load(ui)?, CHECKPOINTS_MAX);
     let mut exit = Exit::Done;
     for path in &args.receipts {
         if !verify_one(path, &args.entries, &trust, ui)? {

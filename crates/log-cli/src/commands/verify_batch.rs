@@ -55,7 +55,7 @@ struct Verdict<'a> {
 }
 
 pub(crate) fn run(args: &VerifyBatchArgs, ui: &Ui) -> Result<Exit, CliError> {
-    let trust = args.trust.load()?;
+    let trust = args.trust.load(ui)?;
     let bytes = read(&args.receipt, FORMAT_BYTES_MAX)?;
     let receipt = range_receipt::parse(&bytes)
         .map_err(|source| CliError::RangeReceipt { path: args.receipt.clone(), source })?;

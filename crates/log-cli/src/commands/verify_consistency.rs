@@ -65,7 +65,7 @@ pub(crate) enum Refusal {
 }
 
 pub(crate) fn run(args: &VerifyConsistencyArgs, ui: &Ui) -> Result<Exit, CliError> {
-    let trust = args.trust.load()?;
+    let trust = args.trust.load(ui)?;
     let old = checkpoint_of(&args.old)?;
     let bytes = read(&args.proof, FORMAT_BYTES_MAX)?;
     let malformed = |source| CliError::Consistency { path: args.proof.clone(), source };

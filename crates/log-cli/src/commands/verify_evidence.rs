@@ -50,7 +50,7 @@ struct Verdict<'a> {
 }
 
 pub(crate) fn run(args: &VerifyEvidenceArgs, ui: &Ui) -> Result<Exit, CliError> {
-    let keys = args.trust.load_log_keys()?;
+    let keys = args.trust.load_log_keys(ui)?;
     let bytes_max = u64::try_from(EVIDENCE_BYTES_MAX).expect("it is a few hundred thousand");
     let bytes = read(&args.file, bytes_max)?;
     let evidence = Evidence::parse(&bytes)

@@ -120,12 +120,29 @@ impl TestLog {
         SignedCheckpoint::parse(&note).unwrap()
     }
 
+    /// The same checkpoint with cosignatures of these witnesses.
+    pub(crate) fn cosigned(&self, size: usize, witnesses: &[u8]) -> SignedCheckpoint {
+        let signed = self.checkpoint(size);
+        let lines = witnesses.iter().map(|seed| {
+            let time = Timestamp::new(1_700_000_001).unwrap();
+            let note = sign(signed.checkpoint(), &[&witness_key(*seed)], time).unwrap();
+            let note = SignedCheckpoint::parse(&note).unwrap();
+            note.signatures().map(|signature| signature.line.to_owned()).collect::<String>()
+        });
+        signed.with_signature_lines(lines.collect::<String>().as_bytes()).unwrap()
+    }
+
     /// The receipt of the entry at `index` in the tree of `size`.
     pub(crate) fn receipt(&self, index: usize, size: usize) -> Vec<u8> {
+        self.receipt_under(index, self.checkpoint(size))
+    }
+
+    /// The receipt of the entry at `index` under a checkpoint of this log.
+    pub(crate) fn receipt_under(&self, index: usize, checkpoint: SignedCheckpoint) -> Vec<u8> {
         let index = leaf_index(index);
-        let plan = merkle::plan_inclusion(index, tree_size(size)).unwrap();
+        let plan = merkle::plan_inclusion(index, checkpoint.size()).unwrap();
         let hashes = plan.build(&self.fetch(plan.nodes())).unwrap();
-        TlogProof::new(index, hashes, self.checkpoint(size)).unwrap().format()
+        TlogProof::new(index, hashes, checkpoint).unwrap().format()
     }
 
     /// The hashes of a batch inclusion proof.
@@ -160,6 +177,12 @@ impl TestLog {
         }
         row[0]
     }
+}
+
+/// The key of the witness `w<seed>`.
+pub(crate) fn witness_key(seed: u8) -> PrivateKey {
+    let name = KeyName::new(&format!("witness.example/w{seed}")).unwrap();
+    PrivateKey::cosigner_ed25519(name, &[seed; 32])
 }
 
 pub(crate) fn tree_size(size: usize) -> TreeSize {

@@ -10,6 +10,8 @@ mod help;
 #[cfg(test)]
 mod keygen;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod verify;
 #[cfg(test)]
 mod verify_many;

@@ -8,6 +8,7 @@
 //! opened, on [`VerifiedLog::update`], and while tailing.
 
 mod tail;
+mod witnessed;
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -217,12 +218,9 @@ impl VerifiedLog {
 
     /// The entry at an index, proven.
     pub async fn entry(&self, index: LeafIndex) -> Result<VerifiedEntry, ReadError> {
-        let end = index.size_through();
-        let mut entries =
-            self.inner.client.entries(&self.inner.log, index, Some(end), true).await?;
+        let mut entries = self.entries(index, Some(index.size_through())).await?;
         let missing = || ReadError::BeyondSize { index, size: self.trusted().size() };
-        let range = entries.next().await?.ok_or_else(missing)?;
-        let verified = self.verify_range(range).await?;
+        let verified = entries.next().await?.ok_or_else(missing)?;
         let data = verified.entries.into_iter().next().ok_or_else(missing)?;
         Ok(VerifiedEntry {
             index,
@@ -233,14 +231,18 @@ impl VerifiedLog {
         })
     }
 
-    /// The entries from `start` up to `end`, or to the newest signed head, proven range by range.
+    /// The entries from `start` up to `end`, or to the newest signed head, proven range by range. Under a
+    /// policy whose quorum needs witnesses: up to the newest head that they have cosigned.
     pub async fn entries(
         &self,
         start: LeafIndex,
         end: Option<TreeSize>,
     ) -> Result<VerifiedEntries, ReadError> {
+        if self.inner.verifier.trust().needs_witnesses() {
+            return self.witnessed_entries(start, end).await;
+        }
         let entries = self.inner.client.entries(&self.inner.log, start, end, true).await?;
-        Ok(VerifiedEntries { log: self.clone(), entries })
+        Ok(VerifiedEntries { log: self.clone(), entries, under: None })
     }
 
     /// Follows the log: every entry from `from` on (from the trusted size, if not given), and every
@@ -372,14 +374,17 @@ impl Known {
 pub struct VerifiedEntries {
     log: VerifiedLog,
     entries: Entries,
+    /// What they are proven under, if they come without receipts.
+    under: Option<Arc<VerifiedCheckpoint>>,
 }
 
 impl VerifiedEntries {
     /// The next entries, or `None` at the end of the range.
     pub async fn next(&mut self) -> Result<Option<VerifiedRange>, ReadError> {
-        match self.entries.next().await? {
-            Some(range) => self.log.verify_range(range).await.map(Some),
-            None => Ok(None),
+        let Some(range) = self.entries.next().await? else { return Ok(None) };
+        match &self.under {
+            Some(under) => self.log.prove_range(range, under).await.map(Some),
+            None => self.log.verify_range(range).await.map(Some),
         }
     }
 }

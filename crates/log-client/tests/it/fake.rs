@@ -65,6 +65,8 @@ pub(crate) struct State {
     /// After so many messages the append stream dies, with the message written or not.
     pub(crate) stream_dies: VecDeque<(usize, bool)>,
     pub(crate) streams_opened: usize,
+    /// How many leaves the published checkpoint covers that a witness cosigned, if it publishes such.
+    pub(crate) cosigned: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -83,6 +85,17 @@ pub(crate) fn trust() -> Trust {
 /// What evidence of a fork shows to anyone who has the log's key.
 pub(crate) fn shown(fork: &log_client::fork::Fork) -> checkpoint::Contradiction {
     fork.evidence().verify(&[key().verifier_key()]).unwrap().contradiction()
+}
+
+pub(crate) fn witness_key() -> PrivateKey {
+    PrivateKey::cosigner_ed25519(KeyName::new("witness.example/w1").unwrap(), &[9; 32])
+}
+
+/// Believes this log if the witness has cosigned.
+pub(crate) fn policy() -> Trust {
+    let [log, witness] = [key(), witness_key()].map(|key| key.verifier_key().to_string());
+    let policy = format!("log {log}\nwitness w1 {witness}\nquorum w1\n");
+    Trust::Policy(checkpoint::Policy::parse(policy.as_bytes()).unwrap())
 }
 
 pub(crate) fn numbered(range: std::ops::Range<u64>) -> Vec<Bytes> {
@@ -185,6 +198,15 @@ impl State {
         let leaves = self.leaves();
         let root = if self.lie == Lie::OtherRoot { Hash::EMPTY_ROOT } else { root(&leaves) };
         note_of(size(count(leaves.len())), root).into()
+    }
+
+    /// What readers and watchers are shown.
+    fn published(&self) -> Bytes {
+        let Some(covered) = self.cosigned else { return self.note() };
+        let leaves = leaves(&self.entries[..position(covered)]);
+        let head = Checkpoint::new(Origin::new(ORIGIN).unwrap(), size(covered), root(&leaves));
+        let time = Timestamp::new(1_700_000_000).unwrap();
+        checkpoint::sign(&head, &[&key(), &witness_key()], time).unwrap().into()
     }
 
     fn proof(&self, plan: &Plan) -> Vec<Bytes> {
@@ -368,7 +390,7 @@ impl LogService for Fake {
         &self,
         _: Request<proto::GetCheckpointRequest>,
     ) -> Result<Response<proto::GetCheckpointResponse>, Status> {
-        let checkpoint = self.state().note();
+        let checkpoint = self.state().published();
         Ok(Response::new(proto::GetCheckpointResponse { checkpoint, published_at: None }))
     }
 
@@ -442,9 +464,21 @@ impl LogService for Fake {
 
     async fn get_batch_inclusion_proof(
         &self,
-        _: Request<proto::GetBatchInclusionProofRequest>,
+        request: Request<proto::GetBatchInclusionProofRequest>,
     ) -> Result<Response<proto::GetBatchInclusionProofResponse>, Status> {
-        unused()
+        let proto::GetBatchInclusionProofRequest { leaf_indexes, tree_size, .. } =
+            request.into_inner();
+        let state = self.state();
+        let indexes: Vec<LeafIndex> = leaf_indexes.into_iter().map(index).collect();
+        let plan = merkle::plan_batch_inclusion(&indexes, size(tree_size)).unwrap();
+        let leaves = state.leaves();
+        let hash = |index: &LeafIndex| leaves[position(index.get())].as_bytes().to_vec().into();
+        Ok(Response::new(proto::GetBatchInclusionProofResponse {
+            tree_size,
+            leaf_hashes: indexes.iter().map(hash).collect(),
+            hashes: state.proof(&plan).concat().into(),
+            checkpoint: Bytes::new(),
+        }))
     }
 
     async fn get_entries(

@@ -8,7 +8,9 @@ use log_client::{
     verify::{self, CheckpointVerifier as _, VerifiedCheckpoints},
 };
 
-use crate::fake::{Fake, Lie, build, index, leaves, note, note_of, numbered, shown, size, trust};
+use crate::fake::{
+    Fake, Lie, build, index, leaves, note, note_of, numbered, policy, shown, size, trust,
+};
 
 async fn open(client: &Client, store: &TrustedStore) -> Result<VerifiedLog, ReadError> {
     VerifiedLog::open(client.clone(), "default", trust(), store.clone()).await
@@ -219,4 +221,41 @@ fn remembered_checkpoints_are_believed_byte_for_byte_and_forgotten_in_order() {
     bad[last] = if bad[last] == b'A' { b'B' } else { b'A' };
     remembered.verify_note(&bad).unwrap_err();
     assert_eq!(remembered.len(), 2);
+}
+
+#[tokio::test]
+async fn a_policy_believes_what_its_quorum_cosigned_and_nothing_beyond() {
+    let (folder, store) = store();
+    let (fake, client) = Fake::start(numbered(0..20)).await;
+    let open = || VerifiedLog::open(client.clone(), "default", policy(), store.clone());
+    let refused = open().await.unwrap_err();
+    assert!(matches!(refused, ReadError::Unverified { call: "GetCheckpoint", .. }), "{refused}");
+
+    fake.state().cosigned = Some(13);
+    let log = open().await.unwrap();
+    assert_eq!(log.trusted().size(), size(13));
+    let entry = log.entry(index(12)).await.unwrap();
+    verify::receipt(&entry.tlog_proof().unwrap(), b"entry 12", &policy()).unwrap();
+    let beyond = log.entry(index(13)).await.unwrap_err();
+    assert!(matches!(beyond, ReadError::BeyondSize { .. }), "{beyond}");
+    let mut ranges = log.entries(index(5), None).await.unwrap();
+    let mut read = Vec::new();
+    while let Some(range) = ranges.next().await.unwrap() {
+        assert_eq!(range.checkpoint.size(), size(13));
+        read.extend(range.entries);
+    }
+    assert_eq!(read, numbered(5..13));
+
+    // The witness cosigns more, and the same call sees it; a lie is refused as ever.
+    fake.state().cosigned = Some(17);
+    assert_eq!(log.entry(index(16)).await.unwrap().data, "entry 16");
+    fake.state().lie = Lie::WrongEntry;
+    let lied = log.entry(index(3)).await.unwrap_err();
+    assert!(matches!(lied, ReadError::Unverified { .. }), "{lied}");
+    // What a key alone believes, the policy does not: it stays where the quorum was.
+    fake.state().lie = Lie::None;
+    fake.state().cosigned = None;
+    log.update().await.unwrap_err();
+    assert_eq!(open().await.unwrap_err().to_string(), refused.to_string());
+    drop(folder);
 }

@@ -302,7 +302,9 @@ impl IntoStatus for CreateError {
             Self::BadOrigin { .. } => {
                 Refusal::new(Code::InvalidArgument, ErrorReason::BadOrigin).field("origin")
             }
-            Self::NameTaken { .. } => Refusal::new(Code::AlreadyExists, ErrorReason::LogExists),
+            Self::NameTaken { .. } => {
+                Refusal::new(Code::AlreadyExists, ErrorReason::LogExists).field("log")
+            }
             Self::OriginTaken { .. } => {
                 Refusal::new(Code::AlreadyExists, ErrorReason::OriginExists).field("origin")
             }
@@ -339,8 +341,13 @@ impl IntoStatus for ReadError {
         let message = self.to_string();
         match self {
             Self::BeyondSize { field, asked, size } => beyond_size(field, asked, size.get()),
-            Self::BadIndexes | Self::BackwardSizes { .. } => {
-                Refusal::new(Code::InvalidArgument, ErrorReason::BadRange).says(message)
+            Self::BadIndexes => Refusal::new(Code::InvalidArgument, ErrorReason::BadRange)
+                .field("leaf_indexes")
+                .says(message),
+            Self::BackwardSizes { .. } => {
+                Refusal::new(Code::InvalidArgument, ErrorReason::BadRange)
+                    .field("from_size")
+                    .says(message)
             }
             Self::Corrupt { .. } | Self::Storage(StorageError::Corrupt(_)) => {
                 tracing::error!(error = %message, "stored data do not match the tree");

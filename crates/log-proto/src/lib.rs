@@ -9,5 +9,13 @@ pub mod log_v1 {
     include!("gen/cairn.log.v1.rs");
 }
 
-/// Every message and service above as an encoded `FileDescriptorSet`, for gRPC reflection.
+/// `cairn.gossip.v1`: what witnesses tell one another.
+pub mod gossip_v1 {
+    include!("gen/cairn.gossip.v1.rs");
+}
+
+/// Every message and service of `gossip_v1`, as [`FILE_DESCRIPTOR_SET`].
+pub const GOSSIP_DESCRIPTOR_SET: &[u8] = include_bytes!("gen/gossip_descriptors.bin");
+
+/// Every message and service of `log_v1` as an encoded `FileDescriptorSet`, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("gen/descriptors.bin");

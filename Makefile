@@ -5,7 +5,7 @@
 help:
 	@echo "make demo    build, start a server, append real events, verify them offline"
 	@echo "make test    run every test"
-	@echo "make build   release binaries: cairn-server and cairn, in bin/"
+	@echo "make build   release binaries: cairn-server, cairn-witness and cairn, in bin/"
 
 demo:
 	@scripts/demo

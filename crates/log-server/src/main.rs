@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use log_server::config::{self, Command, Config};
 use log_server::server::{DEFAULT_LOG, Server};
 use node::config::Refusal;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use node::process::{StopSignals, worker_threads};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -50,24 +50,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// With few cores one is left to the commit and journal threads.
-fn worker_threads(setting: usize) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    match (setting, cores) {
-        (0, 1) => 1,
-        (0, 2..=4) => cores - 1,
-        (0, _) => cores,
-        (threads, _) => threads,
-    }
-}
-
 async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = StopSignals::new()?;
     let mut server = Server::start(config).await?;
     output::started(&server, config);
     tokio::select! {
-        () = stopped(&mut interrupt, &mut terminate) => {}
+        () = signals.next() => {}
         fatal = server.fatal() => {
             output::say(&format!("the process must end: {fatal:?}; restart it to recover"));
             return Ok(ExitCode::from(u8::try_from(fatal.exit_code()).unwrap_or(u8::MAX)));
@@ -77,19 +65,12 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     let registry = server.registry().clone();
     tokio::select! {
         () = server.stop() => output::say("stopped"),
-        () = stopped(&mut interrupt, &mut terminate) => {
+        () = signals.next() => {
             registry.shutdown().await;
             output::say("stopped at once");
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn stopped(interrupt: &mut Signal, terminate: &mut Signal) {
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
 }
 
 /// The only code of this binary that prints: results on stdout, everything else on stderr.

@@ -12,13 +12,8 @@ use http::{Request, Response};
 use log_proto::log_v1::log_service_server::LogServiceServer;
 use node::body::Body;
 use node::clock::{Clock, SystemClock};
-use node::middleware::Protocol;
-use node::middleware::deadline::DeadlineLayer;
-use node::middleware::limits::{Limits, LimitsLayer};
-use node::middleware::load_shed::LoadShedLayer;
-use node::middleware::observe::ObserveLayer;
-use node::middleware::panic_guard::PanicGuardLayer;
-use node::middleware::request_id::RequestIdLayer;
+use node::middleware::limits::Limits;
+use node::middleware::{Chain, Protocol};
 use node::port::{Port, PortOptions};
 use node::tasks;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +21,6 @@ use tonic::server::NamedService;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
-use tower::ServiceBuilder;
 
 use crate::backup::ControlServer;
 use crate::config::Config;
@@ -135,7 +129,7 @@ impl Server {
         let log = LogServiceServer::new(service).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let handler = Handler { log, health: health_server, reflection, http };
         let prefix = getrandom::u32().map_err(StartError::Random)?;
-        let stack = stack(config, &metrics, prefix, handler);
+        let stack = chain(config, &metrics, prefix).around(handler);
 
         let port = open_port(config, &stopping).await?;
         let address = port.address();
@@ -305,44 +299,20 @@ fn serving(registry: &Registry) -> ServingStatus {
     }
 }
 
-/// What a request passes, outermost first, and its handler at the end.
-fn stack<H, B>(
-    config: &Config,
-    metrics: &Arc<Metrics>,
-    request_id_prefix: u32,
-    handler: H,
-) -> impl tower::Service<
-    Request<B>,
-    Response = Response<Body>,
-    Error = Infallible,
-    Future: Send + 'static,
-> + Clone
-+ Send
-+ 'static
-where
-    H: tower::Service<Request<B>, Response = Response<Body>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    H::Future: Send + 'static,
-    B: 'static,
-{
+fn chain(config: &Config, metrics: &Arc<Metrics>, request_id_prefix: u32) -> Chain {
     let limits = Limits {
         header_bytes_max: config.header_bytes_max,
         http_body_bytes_max: u64::try_from(crate::log::ENTRY_BYTES_MAX).unwrap_or(u64::MAX),
     };
-    ServiceBuilder::new()
-        .layer(PanicGuardLayer::new(Arc::clone(metrics.requests()), status::of_layer))
-        .layer(RequestIdLayer::new(request_id_prefix))
-        .layer(ObserveLayer::new(Arc::clone(metrics.requests())))
-        .layer(LimitsLayer::new(limits, status::of_layer))
-        .layer(LoadShedLayer::new(config.requests_max, status::of_layer))
-        .layer(DeadlineLayer::new(
-            config.http_timeout,
-            config.http_timeout + config.service.receipt_wait_max,
-            status::of_layer,
-        ))
-        .service(handler)
+    Chain {
+        requests: Arc::clone(metrics.requests()),
+        request_id_prefix,
+        limits,
+        requests_max: config.requests_max,
+        http_timeout: config.http_timeout,
+        grpc_timeout: config.http_timeout + config.service.receipt_wait_max,
+        to_status: status::of_layer,
+    }
 }
 
 /// Sends a request to the service its path names. gRPC paths never reach the HTTP routes.

@@ -9,6 +9,7 @@
 //! | [`metrics`] | requests counted by route and code |
 //! | [`keys`] | private key files, made and read |
 //! | [`durable`] | files that appear whole and synced, or not at all |
+//! | [`process`] | threads, and the signals that end it |
 //! | [`clock`], [`tasks`] | time that tests can set; tasks and threads with names |
 //!
 //! No storage engine, no log and no witness is known here.
@@ -26,6 +27,8 @@ pub mod metrics;
 pub mod keys;
 
 pub mod durable;
+
+pub mod process;
 
 pub mod clock;
 pub mod tasks;

@@ -12,6 +12,8 @@ pub enum Kind {
     Address,
     /// A path; empty for the default.
     Path,
+    /// Any text; empty for the default.
+    Text,
     /// `true` or `false`.
     Flag,
     /// A number within bounds, both included.
@@ -29,7 +31,7 @@ impl Kind {
             Self::Number { min, max } if !is_number(value, min, max) => {
                 Err(format!("a number from {min} to {max}"))
             }
-            Self::Address | Self::Path | Self::Flag | Self::Number { .. } => Ok(()),
+            Self::Address | Self::Path | Self::Text | Self::Flag | Self::Number { .. } => Ok(()),
         }
     }
 }
@@ -74,6 +76,11 @@ impl Setting {
         Self { key, kind: Kind::Path, default: "", help }
     }
 
+    /// Any text; empty by default.
+    pub const fn text(key: &'static str, help: &'static str) -> Self {
+        Self { key, kind: Kind::Text, default: "", help }
+    }
+
     /// Its flag, without the dashes in front.
     pub fn flag_name(&self) -> String {
         self.key.replace('_', "-")
@@ -90,6 +97,7 @@ impl Setting {
                 .value_parser([PossibleValue::new("true"), PossibleValue::new("false")]),
             Kind::Address => arg.value_name("ADDR"),
             Kind::Path => arg.value_name("DIR"),
+            Kind::Text => arg.value_name("TEXT"),
             Kind::Number { .. } => arg.value_name("N"),
         }
     }
@@ -98,11 +106,11 @@ impl Setting {
     fn example(&self) -> String {
         let limits = match self.kind {
             Kind::Number { min, max } => format!(" From {min} to {max}."),
-            Kind::Address | Kind::Path | Kind::Flag => String::new(),
+            Kind::Address | Kind::Path | Kind::Text | Kind::Flag => String::new(),
         };
         let value = match self.kind {
             Kind::Number { .. } | Kind::Flag => self.default.to_owned(),
-            Kind::Address | Kind::Path => format!("{:?}", self.default),
+            Kind::Address | Kind::Path | Kind::Text => format!("{:?}", self.default),
         };
         format!("# {}{limits}\n#= {} = {value}\n", self.help, self.key)
     }

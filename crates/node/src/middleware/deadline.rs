@@ -156,7 +156,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::to_status;
+    use super::super::to_status;
     use super::*;
     use http::StatusCode;
 

@@ -1,6 +1,6 @@
 //! What every request passes before its handler, one file for each layer.
 //!
-//! The order is written once, where a server is put together: panic guard, request id and span, metrics, body and
+//! The order is written once, in [`Chain::around`]: panic guard, request id and span, metrics, body and
 //! header limits, global load-shed, deadline, handler. Each layer knows both protocols of the port and
 //! refuses in the caller's own: a gRPC status with `google.rpc` details, or an HTTP status. None of them
 //! allocates for a request that passes, apart from the timer of a call that names a deadline.
@@ -20,12 +20,83 @@ pub mod load_shed;
 
 pub mod deadline;
 
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use tonic::Status;
+use tower::ServiceBuilder;
 
 use crate::body::{Body, plain};
+use crate::metrics::Requests;
+use deadline::DeadlineLayer;
+use limits::{Limits, LimitsLayer};
+use load_shed::LoadShedLayer;
+use observe::ObserveLayer;
+use panic_guard::PanicGuardLayer;
+use request_id::RequestIdLayer;
+
+/// What a server without an API of its own says.
+pub fn to_status(refusal: &Refusal) -> Status {
+    let code = match refusal {
+        Refusal::Panicked => tonic::Code::Internal,
+        Refusal::HeadersTooLarge { .. } | Refusal::Overloaded { .. } => {
+            tonic::Code::ResourceExhausted
+        }
+        Refusal::NoSuchPath => tonic::Code::Unimplemented,
+        Refusal::BodyTooLarge { .. } | Refusal::BadTimeout => tonic::Code::InvalidArgument,
+        Refusal::DeadlinePassed => tonic::Code::DeadlineExceeded,
+    };
+    Status::new(code, refusal.to_string())
+}
+
+/// The settings of all layers.
+#[derive(Debug)]
+pub struct Chain {
+    /// Where requests are counted.
+    pub requests: Arc<Requests>,
+    /// Tells the request ids of this process from those of its restarts.
+    pub request_id_prefix: u32,
+    pub limits: Limits,
+    /// Requests worked on at a time.
+    pub requests_max: usize,
+    pub http_timeout: Duration,
+    pub grpc_timeout: Duration,
+    pub to_status: ToStatus,
+}
+
+impl Chain {
+    /// What a request passes, outermost first, and its handler at the end.
+    pub fn around<H, B>(
+        self,
+        handler: H,
+    ) -> impl tower::Service<
+        Request<B>,
+        Response = Response<Body>,
+        Error = Infallible,
+        Future: Send + 'static,
+    > + Clone
+    + Send
+    + 'static
+    where
+        H: tower::Service<Request<B>, Response = Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        H::Future: Send + 'static,
+        B: 'static,
+    {
+        ServiceBuilder::new()
+            .layer(PanicGuardLayer::new(Arc::clone(&self.requests), self.to_status))
+            .layer(RequestIdLayer::new(self.request_id_prefix))
+            .layer(ObserveLayer::new(self.requests))
+            .layer(LimitsLayer::new(self.limits, self.to_status))
+            .layer(LoadShedLayer::new(self.requests_max, self.to_status))
+            .layer(DeadlineLayer::new(self.http_timeout, self.grpc_timeout, self.to_status))
+            .service(handler)
+    }
+}
 
 /// Why a layer refused a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,21 +161,8 @@ impl Protocol {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-    use tonic::Code;
-
-    /// What a server without an API of its own says.
-    pub(crate) fn to_status(refusal: &Refusal) -> Status {
-        let code = match refusal {
-            Refusal::Panicked => Code::Internal,
-            Refusal::HeadersTooLarge { .. } | Refusal::Overloaded { .. } => Code::ResourceExhausted,
-            Refusal::NoSuchPath => Code::Unimplemented,
-            Refusal::BodyTooLarge { .. } | Refusal::BadTimeout => Code::InvalidArgument,
-            Refusal::DeadlinePassed => Code::DeadlineExceeded,
-        };
-        Status::new(code, refusal.to_string())
-    }
 
     #[test]
     fn refusals_say_what_is_wrong() {

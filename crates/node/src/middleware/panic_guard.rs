@@ -97,7 +97,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::to_status;
+    use super::super::to_status;
     use super::*;
     use crate::metrics::tests::{ROUTES, scrape};
     use http::StatusCode;

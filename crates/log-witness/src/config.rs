@@ -1,0 +1,119 @@
+//! The witness's settings: what each row of [`TABLE`] means.
+
+mod command;
+mod table;
+
+pub use command::{Command, parse};
+pub use table::{SETTINGS, TABLE};
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use node::config::{ConfigError, Values};
+
+/// The settings of one process, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    pub logs_dir: PathBuf,
+    /// The name to make keys under at a first start.
+    pub name: Option<String>,
+    pub logs_poll: Duration,
+    pub worker_threads: usize,
+    pub signer_threads: usize,
+    pub connections_max: usize,
+    pub requests_max: usize,
+    pub http_timeout: Duration,
+    pub header_bytes_max: usize,
+    pub shutdown_timeout: Duration,
+    pub cache_bytes: usize,
+}
+
+impl Config {
+    /// The settings as a whole, with what one says about another checked.
+    pub fn new(
+        values: &Values,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let data_dir = values.data_dir("cairn-witness", variable)?;
+        Ok(Self {
+            listen: values.listen("the connection is not encrypted")?,
+            logs_dir: values.path("logs_dir").unwrap_or_else(|| data_dir.join("logs")),
+            data_dir,
+            name: Some(values.text("name").to_owned()).filter(|name| !name.is_empty()),
+            logs_poll: values.millis("logs_poll_ms"),
+            worker_threads: values.count("worker_threads"),
+            signer_threads: values.count("signer_threads"),
+            connections_max: values.count("connections_max"),
+            requests_max: values.count("requests_max"),
+            http_timeout: values.millis("http_timeout_ms"),
+            header_bytes_max: values.count("header_bytes_max"),
+            shutdown_timeout: values.millis("shutdown_timeout_ms"),
+            cache_bytes: values.count("cache_bytes"),
+        })
+    }
+
+    /// The store.
+    pub fn store_path(&self) -> PathBuf {
+        self.data_dir.join("db/witness.redb")
+    }
+
+    /// The private keys; their public halves are beside them.
+    pub fn keys_path(&self) -> PathBuf {
+        self.data_dir.join("keys/witness")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../../deploy/cairn-witness.toml");
+
+    fn home(name: &str) -> Option<String> {
+        (name == "HOME").then(|| "/home/a".to_owned())
+    }
+
+    #[test]
+    fn the_defaults_are_a_configuration() {
+        let config = Config::new(&Values::new(&TABLE), home).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:6963");
+        assert_eq!(config.data_dir, Path::new("/home/a/.local/share/cairn-witness"));
+        assert_eq!(config.logs_dir, config.data_dir.join("logs"));
+        assert_eq!(config.name, None);
+        for setting in SETTINGS {
+            assert!(setting.kind.check(setting.default).is_ok(), "{}", setting.key);
+        }
+    }
+
+    #[test]
+    fn the_example_is_what_the_table_says_and_a_configuration() {
+        let settings = EXAMPLE.find("# The address").map(|at| &EXAMPLE[at..]);
+        let expected = TABLE.example_settings();
+        assert!(settings == Some(&*expected), "deploy/cairn-witness.toml needs:\n{expected}");
+        let every = EXAMPLE.replace("#= ", "");
+        for text in [EXAMPLE, &every] {
+            let mut values = Values::new(&TABLE);
+            values.read_text(Path::new("deploy/cairn-witness.toml"), text).unwrap();
+            Config::new(&values, home).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_open_address_needs_consent() {
+        let of = |text| {
+            let mut values = Values::new(&TABLE);
+            values.read_text(Path::new("a.toml"), text).unwrap();
+            Config::new(&values, home)
+        };
+        assert!(of("listen = \"0.0.0.0:0\"\ninsecure_listen = true").is_ok());
+        insta::assert_snapshot!(
+            of("listen = \"0.0.0.0:1\"").unwrap_err(),
+            @"listen is 0.0.0.0:1, which other machines can reach, and the connection is not encrypted: use a loopback address, or accept it with --insecure-listen"
+        );
+    }
+}

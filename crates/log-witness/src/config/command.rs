@@ -1,0 +1,110 @@
+//! The command line: subcommands, and a flag for each setting.
+
+use std::ffi::OsString;
+
+use checkpoint::Origin;
+use clap::{Arg, ArgAction};
+use node::config::{Refusal, Values};
+
+use super::{Config, TABLE};
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub enum Command {
+    Serve(Box<Config>),
+    Fsck { config: Box<Config> },
+    Trust { config: Box<Config>, origin: Origin },
+}
+
+/// Reads the arguments, the file they name and the environment.
+pub fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Command, Refusal> {
+    let matches = command_line().try_get_matches_from(arguments)?;
+    let (name, matches) = match matches.subcommand() {
+        Some((name, below)) => (name, below),
+        None => ("serve", &matches),
+    };
+    let values = Values::read(&TABLE, matches, &variable)?;
+    let config = Box::new(Config::new(&values, &variable)?);
+    Ok(match name {
+        "fsck" => Command::Fsck { config },
+        "trust" => {
+            let origin = matches.get_one::<Origin>("origin").cloned();
+            Command::Trust { config, origin: origin.expect("clap requires it") }
+        }
+        _ => Command::Serve(config),
+    })
+}
+
+fn command_line() -> clap::Command {
+    let offline = |name: &'static str, about: &'static str| {
+        let flags = TABLE.flags(|key| matches!(key, "data_dir" | "logs_dir" | "cache_bytes"));
+        clap::Command::new(name).about(about).args(flags)
+    };
+    let origin = Arg::new("origin").value_name("ORIGIN").required(true).action(ArgAction::Set);
+    let origin = origin.help("The log's origin").value_parser(clap::value_parser!(Origin));
+    clap::Command::new("cairn-witness")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A witness: cosigns the heads of logs that it has seen grow (c2sp.org/tlog-witness)")
+        .args_conflicts_with_subcommands(true)
+        .args(TABLE.flags(|_| true))
+        .subcommand(
+            clap::Command::new("serve")
+                .about("Witnesses the logs (the default)")
+                .args(TABLE.flags(|_| true)),
+        )
+        .subcommand(offline(
+            "fsck",
+            "Reads and verifies everything stored: 0 clean, 1 damaged, 2 could not run",
+        ))
+        .subcommand(
+            offline(
+                "trust",
+                "Trusts a log again despite the evidence, and by whatever keys its file has now",
+            )
+            .arg(origin),
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<Command, Refusal> {
+        let arguments = std::iter::once("cairn-witness").chain(arguments.iter().copied());
+        let home = |name: &str| (name == "HOME").then(|| "/home/a".to_owned());
+        parse(arguments.map(OsString::from), home)
+    }
+
+    #[test]
+    fn serving_is_the_default() {
+        let arguments = ["--listen", "127.0.0.1:0", "--logs-dir", "/l", "--name", "example.com/w"];
+        let Ok(Command::Serve(config)) = parsed(&arguments) else {
+            panic!("flags of serve are taken without its name");
+        };
+        assert_eq!(config.listen.port(), 0);
+        assert_eq!(config.logs_dir, std::path::Path::new("/l"));
+        assert_eq!(config.name.as_deref(), Some("example.com/w"));
+        assert!(matches!(parsed(&["serve"]), Ok(Command::Serve(_))));
+        assert!(matches!(parsed(&["fsck", "--data-dir", "/d"]), Ok(Command::Fsck { .. })));
+        let trust = parsed(&["trust", "example.com/log"]);
+        assert!(
+            matches!(trust, Ok(Command::Trust { origin, .. }) if origin.as_str() == "example.com/log")
+        );
+    }
+
+    #[test]
+    fn what_is_unknown_or_missing_is_refused() {
+        for arguments in [
+            &["--no-such"][..],
+            &["fsck", "--listen", "127.0.0.1:0"],
+            &["trust"],
+            &["trust", ""],
+            &["--logs-poll-ms", "0"],
+        ] {
+            assert!(parsed(arguments).is_err(), "{arguments:?}");
+        }
+    }
+}

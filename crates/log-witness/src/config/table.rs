@@ -1,0 +1,84 @@
+//! The table of settings.
+
+use node::config::{Setting, Table};
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+const HOUR_MS: u64 = 3_600_000;
+
+/// The settings, and where they are read from.
+pub const TABLE: Table = Table {
+    settings: SETTINGS,
+    environment: "CAIRN_WITNESS_",
+    example: "deploy/cairn-witness.toml",
+};
+
+/// Every setting there is.
+pub const SETTINGS: &[Setting] = &[
+    Setting::address(
+        "listen",
+        "127.0.0.1:6963",
+        "The address and port to listen on; port 0 takes any free one.",
+    ),
+    Setting::flag(
+        "insecure_listen",
+        "Accept a listen address that other machines can reach without encryption.",
+    ),
+    Setting::path(
+        "data_dir",
+        "Where db/ and keys/ are. Empty: $XDG_DATA_HOME/cairn-witness, or ~/.local/share/cairn-witness.",
+    ),
+    Setting::path(
+        "logs_dir",
+        "Where the logs' keys are: files NAME.vkey, one log each. Empty: logs/ in data_dir.",
+    ),
+    Setting::text(
+        "name",
+        "The name to make keys under at a first start. Empty: HOSTNAME/witness/HASH.",
+    ),
+    Setting::number(
+        "logs_poll_ms",
+        (10, HOUR_MS),
+        "1000",
+        "How often logs_dir is looked at; less often where a look takes long.",
+    ),
+    Setting::number(
+        "worker_threads",
+        (0, 1_024),
+        "0",
+        "Threads that serve requests. 0: one for each core, but one fewer from 2 to 4 cores.",
+    ),
+    Setting::number(
+        "signer_threads",
+        (0, 1_024),
+        "0",
+        "Threads that decide and sign; a log belongs to one of them. 0: one for each core.",
+    ),
+    Setting::number("connections_max", (1, 1_000_000), "4096", "Connections open at a time."),
+    Setting::number(
+        "requests_max",
+        (1, 1_000_000),
+        "1024",
+        "Requests worked on at a time, over all connections.",
+    ),
+    Setting::number(
+        "http_timeout_ms",
+        (1, HOUR_MS),
+        "30000",
+        "How long a request may take, its body included.",
+    ),
+    Setting::number("header_bytes_max", (KIB, MIB), "16384", "Bytes of a request's headers."),
+    Setting::number(
+        "shutdown_timeout_ms",
+        (0, HOUR_MS),
+        "10000",
+        "How long requests in flight may take to end after a signal to stop.",
+    ),
+    Setting::number(
+        "cache_bytes",
+        (64 * KIB, 64 * GIB),
+        "8388608",
+        "Memory of the store for what it reads and writes.",
+    ),
+];

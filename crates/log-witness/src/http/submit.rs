@@ -1,0 +1,77 @@
+//! What logs send.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use node::body::{Body, Unread, full, plain};
+
+use crate::witness::{Refusal, Witness};
+
+/// The largest body that is read, in bytes.
+pub const BODY_BYTES_MAX: usize = 128 * 1024;
+/// What a refused caller is told to wait, in seconds.
+const RETRY_AFTER_S: &str = "1";
+
+pub(super) async fn add_checkpoint<B>(witness: &Witness, body: B) -> Response<Body>
+where
+    B: http_body::Body<Data = Bytes> + Send,
+{
+    match node::body::read(body, BODY_BYTES_MAX).await {
+        Ok(body) => answer(witness.add_checkpoint(&body).await),
+        Err(unread) => not_read(unread),
+    }
+}
+
+pub(super) async fn sign_subtree<B>(witness: &Witness, body: B) -> Response<Body>
+where
+    B: http_body::Body<Data = Bytes> + Send,
+{
+    match node::body::read(body, BODY_BYTES_MAX).await {
+        Ok(body) => answer(witness.sign_subtree(&body).await),
+        Err(unread) => not_read(unread),
+    }
+}
+
+fn answer(lines: Result<String, Refusal>) -> Response<Body> {
+    match lines {
+        Ok(lines) => {
+            let mut response = Response::new(full(lines));
+            let headers = response.headers_mut();
+            let text = HeaderValue::from_static("text/plain; charset=utf-8");
+            headers.insert(header::CONTENT_TYPE, text);
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response
+        }
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+fn refused(refusal: &Refusal) -> Response<Body> {
+    if let Refusal::OtherOldSize { held } = refusal {
+        return other_old_size(held.get());
+    }
+    let status = refusal.status();
+    let mut response = plain(status, &refusal.to_string());
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        let after = HeaderValue::from_static(RETRY_AFTER_S);
+        response.headers_mut().insert(header::RETRY_AFTER, after);
+    }
+    response
+}
+
+/// The body is the size alone: tools read it.
+fn other_old_size(held: u64) -> Response<Body> {
+    let mut response = plain(StatusCode::CONFLICT, &held.to_string());
+    let size = HeaderValue::from_static("text/x.tlog.size");
+    response.headers_mut().insert(header::CONTENT_TYPE, size);
+    response
+}
+
+fn not_read(unread: Unread) -> Response<Body> {
+    match unread {
+        Unread::CutShort => plain(StatusCode::BAD_REQUEST, "the body ends before its end"),
+        Unread::TooLarge { .. } => {
+            let line = format!("the body exceeds {BODY_BYTES_MAX} bytes");
+            plain(StatusCode::PAYLOAD_TOO_LARGE, &line)
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The witness: it cosigns the newest tree head of each log it knows, if that head continues the one it
+//! cosigned before (c2sp.org/tlog-witness), and never forgets which that was.
+//!
+//! A request walks one way, and the folders say so: [`http`] → [`witness`] → [`store`].
+
+pub mod config;
+pub mod server;
+
+pub mod http;
+
+pub mod witness;
+
+pub mod roster;
+
+pub mod store;
+
+pub mod fsck;
+pub mod trust;
+
+pub mod metrics;

@@ -1,0 +1,214 @@
+//! What the witness counts, in Prometheus' text form at `/metrics`.
+//!
+//! Every label has a bounded set of values: routes, codes and reasons are fixed lists, and logs are those
+//! that the operator configured.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use node::clock::Clock;
+use node::metrics::{Requests, Routes};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::roster::Roster;
+use crate::witness::Public;
+
+/// Where requests are counted.
+pub const ROUTES: Routes = Routes {
+    names: &[
+        "other",
+        "add_checkpoint",
+        "sign_subtree",
+        "checkpoint",
+        "evidence",
+        "healthz",
+        "readyz",
+        "metrics",
+    ],
+    of: route,
+};
+
+fn route(path: &str) -> usize {
+    match path {
+        "/add-checkpoint" => 1,
+        "/sign-subtree" => 2,
+        "/healthz" => 5,
+        "/readyz" => 6,
+        "/metrics" => 7,
+        _ if path.ends_with("/checkpoint") => 3,
+        _ if path.ends_with("/evidence") => 4,
+        _ => 0,
+    }
+}
+
+type RefusalLabels = [(&'static str, String); 2];
+
+/// The counters of one process. Shared, and cheap to call from any thread.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Behind a lock that only scrapes and registrations take.
+    registry: Mutex<Registry>,
+    requests: Arc<Requests>,
+    refusals: Family<RefusalLabels, Counter>,
+    commit_seconds: Histogram,
+    commit_rows: Histogram,
+    bad_log_files: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// A fresh set, all at zero.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("cairn_witness");
+        let requests = Arc::new(Requests::new(&ROUTES));
+        requests.register(&mut registry);
+        let refusals = Family::default();
+        let commit_seconds = Histogram::new(exponential_buckets(0.000_1, 2.0, 16));
+        let commit_rows = Histogram::new(exponential_buckets(1.0, 4.0, 7));
+        let bad_log_files = Gauge::default();
+        let text = "Refused submissions by log, empty where it is not known, and reason";
+        registry.register("refusals", text, refusals.clone());
+        let text = "Time of one synced write";
+        registry.register_with_unit("commit", text, Unit::Seconds, commit_seconds.clone());
+        registry.register("commit_rows", "Rows in one synced write", commit_rows.clone());
+        let text = "Files of logs that the last look at the folder refused";
+        registry.register("bad_log_files", text, bad_log_files.clone());
+        let registry = Mutex::new(registry);
+        Self { registry, requests, refusals, commit_seconds, commit_rows, bad_log_files }
+    }
+
+    /// Where the middleware counts requests.
+    pub fn requests(&self) -> &Arc<Requests> {
+        &self.requests
+    }
+
+    /// One submission was refused. `log` is empty where it is not known.
+    pub fn refused(&self, log: &str, reason: &'static str) {
+        let labels = [("log", log.to_owned()), ("reason", reason.to_owned())];
+        self.refusals.get_or_create(&labels).inc();
+    }
+
+    /// One synced write.
+    pub fn committed(&self, took: Duration, rows: usize) {
+        self.commit_seconds.observe(took.as_secs_f64());
+        self.commit_rows.observe(f64::from(u32::try_from(rows).unwrap_or(u32::MAX)));
+    }
+
+    /// What the last look at the folder of logs refused.
+    pub fn bad_log_files(&self, files: usize) {
+        self.bad_log_files.set(i64::try_from(files).unwrap_or(i64::MAX));
+    }
+
+    /// Adds gauges that are read at each scrape.
+    pub fn collect_logs(&self, logs: LogGauges) {
+        let mut registry = self.registry.lock().expect("no holder of the registry panics");
+        registry.register_collector(Box::new(logs));
+    }
+
+    /// The text of a scrape.
+    pub fn encode(&self) -> String {
+        let registry = self.registry.lock().expect("no holder of the registry panics");
+        let mut text = String::with_capacity(16 * 1024);
+        if prometheus_client::encoding::text::encode(&mut text, &registry).is_err() {
+            text.clear();
+            text.push_str("# encoding failed\n");
+        }
+        text
+    }
+}
+
+/// The state of each log at a scrape.
+#[derive(Debug)]
+pub struct LogGauges {
+    pub public: Arc<Public>,
+    pub roster: Arc<Roster>,
+    pub clock: Arc<dyn Clock>,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and 2^53 leaves are enough")]
+fn gauge_value(value: u64) -> f64 {
+    value as f64
+}
+
+impl Collector for LogGauges {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let heads = self.public.heads();
+        let now_s = self.clock.unix_ms() / 1_000;
+        let mut family = |name: &str, help: &str, value: &dyn Fn(&crate::witness::Held) -> u64| {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (origin, held) in &heads {
+                let labels = [("log", origin.as_str())];
+                let gauge = ConstGauge::new(gauge_value(value(held)));
+                gauge.encode(metric.encode_family(&labels)?)?;
+            }
+            Ok::<(), std::fmt::Error>(())
+        };
+        family("log_size", "Leaves of the last cosigned checkpoint", &|held| held.size.get())?;
+        family("log_age_seconds", "Time since the last cosignature", &|held| {
+            now_s.saturating_sub(held.time.seconds())
+        })?;
+        family(
+            "log_clock_ahead_seconds",
+            "By how much the last cosignature is ahead of the clock",
+            &|held| held.time.seconds().saturating_sub(now_s),
+        )?;
+        let mut total = |name: &str, help: &str, value: usize| {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(gauge_value(u64::try_from(value).unwrap_or(u64::MAX))).encode(metric)
+        };
+        total("logs", "Logs that are witnessed", self.roster.len())?;
+        let text = "Logs with evidence against them that are not trusted";
+        total("logs_distrusted", text, self.public.distrusted())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_have_names_and_unknown_paths_share_one() {
+        for (path, route) in [
+            ("/add-checkpoint", "add_checkpoint"),
+            ("/sign-subtree", "sign_subtree"),
+            ("/00/checkpoint", "checkpoint"),
+            ("/00/evidence", "evidence"),
+            ("/healthz", "healthz"),
+            ("/readyz", "readyz"),
+            ("/metrics", "metrics"),
+            ("/", "other"),
+        ] {
+            assert_eq!(ROUTES.names[super::route(path)], route, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_scrape_shows_what_was_counted() {
+        let metrics = Metrics::new();
+        metrics.refused("a\"b", "proof");
+        metrics.refused("", "malformed");
+        metrics.committed(Duration::from_millis(1), 3);
+        metrics.bad_log_files(2);
+        let text = metrics.encode();
+        for line in [
+            r#"cairn_witness_refusals_total{log="a\"b",reason="proof"} 1"#,
+            r#"cairn_witness_refusals_total{log="",reason="malformed"} 1"#,
+            "cairn_witness_commit_seconds_count 1",
+            "cairn_witness_bad_log_files 2",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! The node put together: store, keys, witness, logs, and one port.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use checkpoint::{Origin, VerifierKey};
+use http::{Request, Response};
+use node::body::Body;
+use node::clock::{Clock, SystemClock};
+use node::durable::{self, FileError};
+use node::middleware::limits::Limits;
+use node::middleware::{Chain, to_status};
+use node::port::{Port, PortOptions};
+use node::tasks;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::http::{BODY_BYTES_MAX, Http};
+use crate::metrics::{LogGauges, Metrics};
+use crate::roster::{Roster, Watcher};
+use crate::store::{Store, StoreError};
+use crate::witness::{Cosigner, CosignerError, Options, Refusal, Witness};
+
+/// What the mark beside the keys says: that they have signed, and that a store goes with them.
+const IN_USE: &str = "These keys have cosigned. They must never be used without their store, db/: a \
+witness that forgets what it cosigned can be made to cosign its opposite.\n";
+/// The part of the time that looking at the folder of logs may take.
+const LOOK_SHARE: u32 = 50;
+
+/// Why the witness does not start. Nothing was answered.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Cosigner(#[from] CosignerError),
+    #[error(transparent)]
+    Witness(#[from] crate::witness::StartError),
+    #[error(
+        "{store}: the store is missing, and these keys have cosigned: bring the store back, or give the keys up and let new ones be made (remove {keys} and what is beside it)", store = store.display(), keys = keys.display()
+    )]
+    StoreMissing { store: PathBuf, keys: PathBuf },
+    #[error("the keys of the logs cannot be stored: {0}")]
+    Pins(#[from] Refusal),
+    #[error("{listen}: {source}")]
+    Listen { listen: SocketAddr, source: std::io::Error },
+    #[error("no random bytes: {0}")]
+    Random(getrandom::Error),
+}
+
+/// A witness that serves.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    first_start: bool,
+    witness: Witness,
+    metrics: Arc<Metrics>,
+    stopping: CancellationToken,
+    accepting: tokio::task::JoinHandle<Option<()>>,
+}
+
+impl Server {
+    /// Opens the store and the keys, checks them, and opens the port. Makes what is missing at a first
+    /// start.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        Self::start_with(config, Arc::new(SystemClock::new())).await
+    }
+
+    /// As [`Self::start`], with a clock that is there already.
+    pub async fn start_with(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let opened = tokio::task::block_in_place(|| open(config))?;
+        let metrics = Arc::new(Metrics::new());
+        let roster = Arc::new(Roster::default());
+        let witness = tokio::task::block_in_place(|| {
+            Witness::start(Options {
+                store: opened.store,
+                cosigner: opened.cosigner,
+                roster: Arc::clone(&roster),
+                clock: Arc::clone(&clock),
+                metrics: Arc::clone(&metrics),
+                lanes: signer_threads(config.signer_threads),
+            })
+        })?;
+        metrics.collect_logs(LogGauges {
+            public: Arc::clone(witness.public()),
+            roster,
+            clock: Arc::clone(&clock),
+        });
+        let stopping = CancellationToken::new();
+        let mut logs = Logs { watcher: Some(opened.watcher), witness: witness.clone() };
+        logs.look(&metrics).await?;
+        follow_logs(config.logs_poll, logs, &metrics, Arc::clone(&clock), &stopping);
+
+        let port = open_port(config, &stopping).await?;
+        let address = port.address();
+        let prefix = getrandom::u32().map_err(StartError::Random)?;
+        let http = Http { witness: witness.clone(), metrics: Arc::clone(&metrics), clock };
+        let stack = chain(config, &metrics, prefix).around(Handler { http });
+        let accepting = tasks::spawn("accept", port.serve(stack));
+        let first_start = opened.first_start;
+        Ok(Self { address, first_start, witness, metrics, stopping, accepting })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// There was no store, and one was made.
+    pub fn is_first_start(&self) -> bool {
+        self.first_start
+    }
+
+    /// The witness.
+    pub fn witness(&self) -> &Witness {
+        &self.witness
+    }
+
+    /// The keys that cosign.
+    pub fn verifier_keys(&self) -> &[VerifierKey] {
+        self.witness.verifier_keys()
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Completes when the process must end, because nothing can be written any more.
+    pub async fn failed(&self) {
+        self.witness.failed().await;
+    }
+
+    /// Stops: no new connection, requests in flight end, what was accepted is written. Dropping this future
+    /// stops at once; nothing that was answered is lost either way.
+    pub async fn stop(&mut self) {
+        self.stopping.cancel();
+        // A panic of the task was logged where it happened.
+        drop((&mut self.accepting).await);
+        let witness = self.witness.clone();
+        drop(tokio::task::spawn_blocking(move || witness.stop()).await);
+    }
+}
+
+fn signer_threads(setting: usize) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if setting == 0 { cores() } else { setting }
+}
+
+/// What is there before anything is signed.
+struct Opened {
+    store: Arc<Store>,
+    cosigner: Cosigner,
+    watcher: Watcher,
+    first_start: bool,
+}
+
+/// The order matters: store, then keys, then the mark that they belong together. A start cut short goes on
+/// the next time; a mark without a store always means loss.
+fn open(config: &Config) -> Result<Opened, StartError> {
+    let (store_path, keys) = (config.store_path(), config.keys_path());
+    let mark = keys.with_extension("in-use");
+    let first_start = !store_path.exists();
+    if first_start && mark.exists() {
+        return Err(StartError::StoreMissing { store: store_path, keys });
+    }
+    let store = Arc::new(Store::open(&store_path, config.cache_bytes)?);
+    let hostname = gethostname::gethostname().to_string_lossy().into_owned();
+    let cosigner = Cosigner::open(&keys, config.name.as_deref(), &hostname)?;
+    if !mark.exists() {
+        durable::create_new(&mark, IN_USE.as_bytes(), 0o644)?;
+    }
+    durable::create_dir_all(&config.logs_dir, 0o755)?;
+    let watcher = Watcher::new(config.logs_dir.clone(), pins(&store)?);
+    Ok(Opened { store, cosigner, watcher, first_start })
+}
+
+fn pins(store: &Store) -> Result<HashMap<Origin, Arc<str>>, StoreError> {
+    let (mut pins, mut damage) = (HashMap::new(), None);
+    store.each_keys(|origin, vkeys| match vkeys {
+        Ok(vkeys) => drop(pins.insert(origin, Arc::from(vkeys))),
+        Err(found) => damage = Some(found),
+    })?;
+    damage.map_or(Ok(pins), Err)
+}
+
+/// The folder of logs, and what is done with what is found in it.
+struct Logs {
+    /// Away only while it looks, on a thread that may wait for the disk.
+    watcher: Option<Watcher>,
+    witness: Witness,
+}
+
+impl Logs {
+    async fn look(&mut self, metrics: &Metrics) -> Result<(), Refusal> {
+        let Some(mut watcher) = self.watcher.take() else { return Ok(()) };
+        let looked = tokio::task::spawn_blocking(move || {
+            let change = watcher.look();
+            (watcher, change)
+        });
+        let Ok((mut watcher, change)) = looked.await else { return Ok(()) };
+        if let Some(change) = change {
+            change.problems.iter().for_each(|problem| tracing::error!("{problem}"));
+            let rotated = change.rotated.iter();
+            rotated
+                .for_each(|origin| tracing::warn!(%origin, "the log has other keys than before"));
+            metrics.bad_log_files(change.problems.len());
+            // Durable before they are used: from then on nobody replaces them silently.
+            if !change.pins.is_empty() {
+                self.witness.pin_keys(change.pins.clone()).await?;
+            }
+            watcher.apply(change, self.witness.roster());
+            tracing::info!(logs = self.witness.roster().len(), "the folder of logs was read");
+        }
+        self.watcher = Some(watcher);
+        Ok(())
+    }
+}
+
+fn follow_logs(
+    poll: Duration,
+    mut logs: Logs,
+    metrics: &Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    stopping: &CancellationToken,
+) {
+    let (metrics, stopping) = (Arc::clone(metrics), stopping.clone());
+    let mut pause = poll;
+    let follow = async move {
+        loop {
+            clock.sleep(pause).await;
+            let started = clock.monotonic();
+            if logs.look(&metrics).await.is_err() {
+                // The store failed, and the process ends.
+                return;
+            }
+            pause = poll.max(clock.monotonic().saturating_sub(started) * LOOK_SHARE);
+        }
+    };
+    // It ends when the witness stops.
+    drop(tasks::spawn("logs", async move {
+        stopping.run_until_cancelled(follow).await;
+    }));
+}
+
+async fn open_port(config: &Config, stopping: &CancellationToken) -> Result<Port, StartError> {
+    let options = PortOptions {
+        listen: config.listen,
+        connections_max: config.connections_max,
+        header_bytes_max: config.header_bytes_max,
+        shutdown_timeout: config.shutdown_timeout,
+    };
+    let listen = config.listen;
+    Port::open(options, stopping).await.map_err(|source| StartError::Listen { listen, source })
+}
+
+fn chain(config: &Config, metrics: &Arc<Metrics>, request_id_prefix: u32) -> Chain {
+    let limits = Limits {
+        header_bytes_max: config.header_bytes_max,
+        http_body_bytes_max: u64::try_from(BODY_BYTES_MAX).unwrap_or(u64::MAX),
+    };
+    Chain {
+        requests: Arc::clone(metrics.requests()),
+        request_id_prefix,
+        limits,
+        requests_max: config.requests_max,
+        http_timeout: config.http_timeout,
+        grpc_timeout: config.http_timeout,
+        to_status,
+    }
+}
+
+/// Where requests end. Services over gRPC will find their paths here.
+#[derive(Clone)]
+struct Handler {
+    http: Http,
+}
+
+impl<B> tower::Service<Request<B>> for Handler
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future =
+        std::pin::Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let http = self.http.clone();
+        Box::pin(async move { Ok(http.answer(request).await) })
+    }
+}

@@ -1,0 +1,125 @@
+//! What is durable, for everybody who reads: the newest heads, and which logs have evidence against them.
+//! Written by the committer alone, after each sync.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use checkpoint::Origin;
+use sha2::{Digest as _, Sha256};
+
+use super::decide::{self, Held};
+use crate::store::Write;
+
+/// SHA-256 of an origin: its name in the paths of the monitoring routes.
+pub type OriginHash = [u8; 32];
+
+/// The hash that names an origin.
+pub fn origin_hash(origin: &Origin) -> OriginHash {
+    Sha256::digest(origin.as_str().as_bytes()).into()
+}
+
+/// The path below which a log is found.
+pub fn origin_path(origin: &Origin) -> String {
+    let mut path = String::with_capacity(65);
+    path.push('/');
+    for byte in origin_hash(origin) {
+        write!(path, "{byte:02x}").expect("writing to a string cannot fail");
+    }
+    path
+}
+
+/// The durable state, as far as it is kept in memory.
+#[derive(Debug, Default)]
+pub struct Public {
+    state: RwLock<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    heads: HashMap<Origin, Held>,
+    by_hash: HashMap<OriginHash, Origin>,
+    distrusted: HashSet<Origin>,
+}
+
+impl Public {
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last checkpoint cosigned for a log.
+    pub fn head(&self, origin: &Origin) -> Option<Held> {
+        self.read().heads.get(origin).copied()
+    }
+
+    /// All of them.
+    pub fn heads(&self) -> Vec<(Origin, Held)> {
+        self.read().heads.iter().map(|(origin, held)| (origin.clone(), *held)).collect()
+    }
+
+    /// The log of that name in a path, if anything is stored of it.
+    pub fn origin(&self, hash: &OriginHash) -> Option<Origin> {
+        self.read().by_hash.get(hash).cloned()
+    }
+
+    /// How many logs are not trusted because of evidence.
+    pub fn distrusted(&self) -> usize {
+        self.read().distrusted.len()
+    }
+
+    /// Whether there is evidence against a log, and nobody has said that it is trusted nevertheless.
+    pub fn is_distrusted(&self, origin: &Origin) -> bool {
+        self.read().distrusted.contains(origin)
+    }
+
+    /// Whether a log was cosigned further in the future of `now_s` than is signed again.
+    pub fn clock_is_behind(&self, now_s: u64) -> bool {
+        let behind = |held: &Held| decide::time(now_s, held.time).is_err();
+        self.read().heads.values().any(behind)
+    }
+
+    pub(super) fn load_head(&self, origin: Origin, held: Held) {
+        self.write().set_head(origin, held);
+    }
+
+    pub(super) fn load_trust(&self, origin: &Origin, trusted: bool) {
+        self.write().set_trust(origin, trusted);
+    }
+
+    /// Takes over what has just become durable.
+    pub(super) fn committed(&self, heads: Vec<(Origin, Held)>, writes: &[Write]) {
+        let mut state = self.write();
+        for (origin, held) in heads {
+            state.set_head(origin, held);
+        }
+        for write in writes {
+            if let Write::Trust { origin, row } = write {
+                state.set_trust(origin, row.trusted);
+            }
+        }
+    }
+}
+
+impl State {
+    fn set_head(&mut self, origin: Origin, held: Held) {
+        if let Some(head) = self.heads.get_mut(&origin) {
+            *head = held;
+        } else {
+            self.by_hash.insert(origin_hash(&origin), origin.clone());
+            self.heads.insert(origin, held);
+        }
+    }
+
+    fn set_trust(&mut self, origin: &Origin, trusted: bool) {
+        self.by_hash.insert(origin_hash(origin), origin.clone());
+        if trusted {
+            self.distrusted.remove(origin);
+        } else {
+            self.distrusted.insert(origin.clone());
+        }
+    }
+}

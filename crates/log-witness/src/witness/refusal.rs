@@ -1,0 +1,96 @@
+//! Every way a request is refused, with its status (c2sp.org/tlog-witness). The order of the variants is
+//! the order of the checks.
+
+use checkpoint::CheckpointError;
+use checkpoint::note::NoteError;
+use checkpoint::witness::BodyError;
+use http::StatusCode;
+use merkle::{ProofError, TreeSize};
+
+/// Why a submission, or a request for a subtree, was refused. Nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("malformed request: {0}")]
+    Malformed(#[from] BodyError),
+    #[error("this witness does not know the log")]
+    UnknownLog,
+    #[error("the log's keys are not trusted any more: its misbehaviour is on record at {evidence}")]
+    Distrusted {
+        /// The path that serves the evidence.
+        evidence: String,
+    },
+    #[error("{0}")]
+    Signature(CheckpointError),
+    #[error("no valid cosignature of this witness: {0}")]
+    NotCosigned(NoteError),
+    #[error("the old size {old} exceeds the checkpoint's size {size}")]
+    OldBeyondSize { old: TreeSize, size: TreeSize },
+    #[error("the latest checkpoint this witness cosigned has size {held}")]
+    OtherOldSize { held: TreeSize },
+    #[error("a checkpoint of size 0 has the root hash of the empty tree, and no other")]
+    EmptyRoot,
+    #[error("a consistency proof from size 0 is empty")]
+    ProofFromZero,
+    #[error("the root hash is another one than that of the checkpoint cosigned at this size")]
+    OtherRoot,
+    #[error("the proof does not hold: {0}")]
+    Proof(ProofError),
+    #[error("this witness has no key that signs subtrees")]
+    NoSubtreeKey,
+    #[error(
+        "this witness's clock is {behind_s} seconds behind its last cosignature: it signs nothing until that is cured"
+    )]
+    ClockBehind { behind_s: u64 },
+    #[error("this witness has as many submissions waiting as it takes: try again")]
+    Busy,
+    #[error("this witness is stopping, or cannot write: try again")]
+    Unavailable,
+}
+
+impl Refusal {
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Malformed(_) | Self::OldBeyondSize { .. } => StatusCode::BAD_REQUEST,
+            Self::UnknownLog | Self::NoSubtreeKey => StatusCode::NOT_FOUND,
+            Self::Distrusted { .. } | Self::Signature(_) | Self::NotCosigned(_) => {
+                StatusCode::FORBIDDEN
+            }
+            Self::OtherOldSize { .. } => StatusCode::CONFLICT,
+            Self::EmptyRoot | Self::ProofFromZero | Self::OtherRoot | Self::Proof(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            Self::ClockBehind { .. } | Self::Busy | Self::Unavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        }
+    }
+
+    /// Its name in the metrics: one of [`REASONS`].
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::UnknownLog => "unknown_log",
+            Self::Distrusted { .. } => "distrusted",
+            Self::Signature(_) => "signature",
+            Self::NotCosigned(_) => "not_cosigned",
+            Self::OldBeyondSize { .. } => "old_beyond_size",
+            Self::OtherOldSize { .. } => "other_old_size",
+            Self::EmptyRoot => "empty_root",
+            Self::ProofFromZero => "proof_from_zero",
+            Self::OtherRoot => "other_root",
+            Self::Proof(_) => "proof",
+            Self::NoSubtreeKey => "no_subtree_key",
+            Self::ClockBehind { .. } => "clock_behind",
+            Self::Busy => "busy",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// Whether the refused note may be half of an evidence: it is signed, and this witness could not put
+    /// it in line with what it has cosigned.
+    pub(super) fn may_be_evidence(&self) -> bool {
+        matches!(self.status(), StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY)
+    }
+}

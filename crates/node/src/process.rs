@@ -1,0 +1,41 @@
+//! The process around a server: its threads, and the signals that end it.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Threads that serve requests. `setting` 0 means one for each core, but with few cores one is left to the
+/// threads that write.
+pub fn worker_threads(setting: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    match (setting, cores) {
+        (0, 1) => 1,
+        (0, 2..=4) => cores - 1,
+        (0, _) => cores,
+        (threads, _) => threads,
+    }
+}
+
+/// SIGINT and SIGTERM. From its making on they end nothing by themselves.
+#[derive(Debug)]
+pub struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    /// Takes the signals over.
+    ///
+    /// # Errors
+    /// The system refuses it.
+    pub fn new() -> std::io::Result<Self> {
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self { interrupt, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

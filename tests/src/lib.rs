@@ -149,9 +149,22 @@ impl Home {
     /// Starts a server with more arguments, on a free port unless they name one; the error holds what it
     /// said on stderr.
     pub fn start_with<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Server> {
+        self.start_command(Command::new(binary("cairn-server")), args)
+    }
+
+    /// Starts a server through another program, which ends with the command line it is to run: one that
+    /// takes rights or resources away first.
+    pub fn start_under<S: AsRef<OsStr>>(&self, wrapper: &[&str], args: &[S]) -> Result<Server> {
+        let [program, rest @ ..] = wrapper else { return self.start_with(args) };
+        let mut command = Command::new(program);
+        command.args(rest).arg(binary("cairn-server"));
+        self.start_command(command, args)
+    }
+
+    fn start_command<S: AsRef<OsStr>>(&self, mut command: Command, args: &[S]) -> Result<Server> {
         let stderr = self.path("server.stderr");
         let listens = args.iter().any(|arg| arg.as_ref() == "--listen");
-        let mut child = Command::new(binary("cairn-server"))
+        let mut child = command
             .arg("--data-dir")
             .arg(self.data())
             .args(if listens { &[] } else { &["--listen", "127.0.0.1:0"][..] })
@@ -218,6 +231,11 @@ impl Server {
     pub fn kill(mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+
+    /// Waits for a process that ends by itself: its exit status, `None` if a signal ended it.
+    pub fn end(mut self) -> Result<Option<i32>> {
+        Ok(self.child.wait()?.code())
     }
 
     /// SIGTERM, and waits for a clean end.

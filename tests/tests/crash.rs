@@ -111,6 +111,22 @@ async fn entries(server: &Server) -> Vec<bytes::Bytes> {
     entries
 }
 
+/// `fsck` finds nothing, and has re-hashed every entry and every index row: how many there are.
+fn check_store(home: &Home) -> u64 {
+    let data = home.data();
+    let data = data.to_str().expect("temporary paths are UTF-8");
+    let report = stdout_of(&cairn_server(["fsck", "--data-dir", data, "--json"]));
+    let report: Value = serde_json::from_str(&report).expect("a report is JSON");
+    assert_eq!(report["clean"], true, "{report}");
+    let log = &report["logs"][0];
+    assert_eq!(log["entries"], log["size"], "{report}");
+    assert_eq!(log["dedup_rows"], log["size"], "every entry has a key: {report}");
+    assert_eq!(log["leaf_rows"], log["indexed_to"], "{report}");
+    let tiles = log["size"].as_u64().map(|size| (1..8).map(|level| size >> (8 * level)).sum());
+    assert_eq!(log["tiles"].as_u64(), tiles, "{report}");
+    log["size"].as_u64().expect("a size is a number")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_to_kill_9() {
     let cycles = if long_profile() { 200 } else { 5 };
@@ -131,10 +147,7 @@ async fn nothing_acknowledged_is_lost_to_kill_9() {
             writer.await.expect("a writer finds no broken promise");
         }
         if cycle % 10 == 0 {
-            let report =
-                cairn_server(["fsck", "--data-dir", home.data().to_str().unwrap(), "--json"]);
-            let report: Value = serde_json::from_str(&stdout_of(&report)).unwrap();
-            assert_eq!(report["clean"], true, "{report}");
+            check_store(&home);
         }
     }
     let server = home.start();
@@ -142,4 +155,6 @@ async fn nothing_acknowledged_is_lost_to_kill_9() {
     let promises = promises.lock().unwrap();
     assert!(!promises.entries.is_empty() && !promises.heads.is_empty(), "the writers wrote");
     promises.check(&found);
+    server.stop().unwrap();
+    assert_eq!(check_store(&home), found.len() as u64);
 }

@@ -350,8 +350,11 @@ impl Client {
         let request = proto::FreezeLogRequest { log: log.to_owned() };
         let answer = self.service().freeze_log(self.request(request)).await;
         checked("FreezeLog", answer, |message| {
-            let published =
-                proto::GetCheckpointResponse { checkpoint: message.checkpoint, published_at: None };
+            let published = proto::GetCheckpointResponse {
+                checkpoint: message.checkpoint,
+                published_at: None,
+                witnessed: None,
+            };
             Ok((convert::log(message.log)?, convert::published(published)?))
         })
     }

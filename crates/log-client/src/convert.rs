@@ -208,10 +208,11 @@ pub(crate) fn receipt(message: proto::GetReceiptResponse) -> Answer<ReceiptAnswe
 }
 
 pub(crate) fn published(message: proto::GetCheckpointResponse) -> Answer<Published> {
-    let proto::GetCheckpointResponse { checkpoint, published_at } = message;
+    let proto::GetCheckpointResponse { checkpoint, published_at, witnessed } = message;
     Ok(Published {
         checkpoint: optional(checkpoint).ok_or(AnswerError::Missing { field: "checkpoint" })?,
         published_ms: published_at.and_then(unix_ms),
+        witnessed,
     })
 }
 

@@ -283,7 +283,10 @@ fn advice_of(code: Code, reason: ErrorReason) -> StatusKind {
         (Code::ResourceExhausted, _)
         | (
             Code::Unavailable,
-            ErrorReason::ShuttingDown | ErrorReason::JournalUnavailable | ErrorReason::ClockBehind,
+            ErrorReason::ShuttingDown
+            | ErrorReason::JournalUnavailable
+            | ErrorReason::ClockBehind
+            | ErrorReason::WitnessesPending,
         ) => StatusKind::Busy,
         (Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown, _) => {
             StatusKind::OutcomeUnknown
@@ -331,6 +334,12 @@ fn reason_hint(reason: ErrorReason, advice: Advice) -> &'static str {
         }
         ErrorReason::SequenceGap => "open the stream again and go on after its last sequence",
         ErrorReason::ReadOnly => "the server serves a restored or damaged store: only reads work",
+        ErrorReason::RolledBack => {
+            "the operator has to bring newer data back, or retire this log: append to another one"
+        }
+        ErrorReason::WitnessesPending => {
+            "send again later; the log waits for its witnesses to say what they hold"
+        }
         ErrorReason::LogRetired => "the operator retired this log: append to another one",
         ErrorReason::ProducerFenced => {
             "another process opened this producer id: let one of them go"

@@ -151,6 +151,8 @@ pub struct Published {
     pub checkpoint: Bytes,
     /// When it was published, in Unix milliseconds by the server's clock; not signed.
     pub published_ms: Option<u64>,
+    /// Whether the server says that its witness policy holds; not signed, and unsaid in lists.
+    pub witnessed: Option<bool>,
 }
 
 /// One page of a list.

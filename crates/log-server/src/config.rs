@@ -2,9 +2,11 @@
 
 mod command;
 mod table;
+mod witness;
 
 pub use command::{Command, parse};
 pub use table::{SETTINGS, TABLE};
+pub use witness::{WitnessConfig, WitnessFlags};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -36,6 +38,7 @@ pub struct Config {
     pub service: ServiceOptions,
     pub limits: Limits,
     pub storage: RocksOptions,
+    pub witness: WitnessConfig,
 }
 
 impl Config {
@@ -49,9 +52,23 @@ impl Config {
         self.data_dir.join("keys")
     }
 
+    /// Checkpoints of witnesses that contradict the store.
+    pub fn evidence_dir(&self) -> PathBuf {
+        self.data_dir.join("evidence")
+    }
+
     /// The settings as a whole, with what one says about another checked.
     pub fn new(
         values: &Values,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        Self::with_flags(values, &WitnessFlags::default(), variable)
+    }
+
+    /// As [`Self::new`], with the flags that may stand more than once.
+    pub fn with_flags(
+        values: &Values,
+        witness: &WitnessFlags,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         let listen = values.listen("callers have no identities yet")?;
@@ -74,6 +91,7 @@ impl Config {
             service: service(values),
             limits: limits(values),
             storage: storage(values),
+            witness: WitnessConfig::new(values, witness)?,
         })
     }
 }

@@ -4,6 +4,8 @@
 //! and log names are bounded by `logs_max`. Counting a request costs one array access and one atomic
 //! addition; nothing is looked up by text on that path.
 
+pub mod witness;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -192,6 +194,17 @@ impl Metrics {
     pub fn invariant_violated(&self, id: &'static str) {
         self.invariant_violations.get_or_create(&[("id", id)]).inc();
         tracing::error!(invariant = id, "an invariant does not hold");
+    }
+
+    /// Forgets what is read at each scrape: it holds the logs, and they hold this.
+    pub fn close(&self) {
+        *self.registry.lock().expect("no holder of the registry panics") = Registry::default();
+    }
+
+    /// Adds what is read at each scrape.
+    pub fn collect(&self, source: impl prometheus_client::collector::Collector) {
+        let mut registry = self.registry.lock().expect("no holder of the registry panics");
+        registry.register_collector(Box::new(source));
     }
 
     /// Adds gauges that are read at each scrape.

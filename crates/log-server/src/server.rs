@@ -21,18 +21,21 @@ use tonic::server::NamedService;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
+use witness_client::WitnessClient;
 
 use crate::backup::ControlServer;
-use crate::config::Config;
+use crate::config::{Config, WitnessConfig};
 use crate::http::Http;
 use crate::http::encoding::Encoder;
 use crate::http::ops::{Ops, RegistryGauges, readiness};
 use crate::log::read::Reads;
+use crate::log::witness::{LogPolicy, WitnessOptions};
 use crate::log::{
     CreateError, CreateLog, Fatal, Registry, RegistryOptions, StartError as RegistryError,
     leaf_index,
 };
 use crate::metrics::Metrics;
+use crate::metrics::witness::WitnessCollector;
 use crate::service::{MESSAGE_BYTES_MAX, Service, status};
 use crate::storage::rocksdb::RocksEngine;
 use crate::storage::{Engine, StorageError};
@@ -59,6 +62,8 @@ pub enum StartError {
     Reflection(#[from] tonic_reflection::server::Error),
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
+    #[error(transparent)]
+    Witnesses(#[from] witness_client::ClientError),
 }
 
 /// A server that serves.
@@ -96,18 +101,24 @@ impl Server {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
-        let (options, fatal) = registry_options(config, &engine, &clock, &metrics);
+        let reads = Arc::new(Reads::new(Arc::clone(&engine), config.tile_cache_bytes));
+        let (mut options, fatal) = registry_options(config, &engine, &clock, &metrics);
+        options.witness = witness_options(config, &reads)?;
         let registry = tokio::task::block_in_place(|| Registry::open(options))?;
+        if let Err(refusal) = registry.ask_witnesses().await {
+            registry.shutdown().await;
+            return Err(refusal.into());
+        }
         let first_start = registry.is_empty() && !config.read_only;
         if first_start {
             create_default(&registry).await?;
         }
-        let reads = Arc::new(Reads::new(engine, config.tile_cache_bytes));
         metrics.collect_logs(Arc::new(RegistryGauges {
             registry: registry.clone(),
             reads: Arc::clone(&reads),
             clock: Arc::clone(&clock),
         }));
+        metrics.collect(WitnessCollector::new(registry.clone()));
         let stopping = CancellationToken::new();
         follow_leaves(config, &registry, &reads, clock, &stopping);
         let service = Service::new(
@@ -191,6 +202,7 @@ impl Server {
         drop((&mut self.accepting).await);
         self.registry.shutdown().await;
         drop(self.control.take());
+        self.metrics.close();
     }
 }
 
@@ -211,12 +223,35 @@ fn registry_options(
         hostname: gethostname::gethostname().to_string_lossy().into_owned(),
         read_only: config.read_only,
         adopt_journal: config.adopt_journal,
+        witness: None,
         observer: Arc::<Metrics>::clone(metrics),
         on_fatal: Arc::new(move |fatal| {
             on_fatal.send_replace(Some(fatal));
         }),
     };
     (options, fatal)
+}
+
+/// Who witnesses the logs; `None` where nobody does.
+fn witness_options(
+    config: &Config,
+    reads: &Arc<Reads>,
+) -> Result<Option<WitnessOptions>, witness_client::ClientError> {
+    let WitnessConfig { policies, settings, timeout, accept_unwitnessed_start, distrusted } =
+        &config.witness;
+    if policies.is_empty() {
+        return Ok(None);
+    }
+    let https = policies.values().flat_map(LogPolicy::peers).any(|peer| peer.url.is_https());
+    Ok(Some(WitnessOptions {
+        policies: policies.clone(),
+        client: WitnessClient::new(*timeout, https)?,
+        reads: Arc::clone(reads),
+        settings: *settings,
+        evidence_dir: config.evidence_dir(),
+        accept_unwitnessed_start: *accept_unwitnessed_start,
+        distrusted: distrusted.clone(),
+    }))
 }
 
 fn open_engine(config: &Config) -> Result<RocksEngine, StorageError> {
@@ -268,20 +303,16 @@ fn follow_leaves(
 
 /// Sets the health names now, and keeps them up to date until the server stops.
 async fn report_health(health: &HealthReporter, registry: Registry, stopping: &CancellationToken) {
-    let log = <LogServiceServer<Service> as NamedService>::NAME;
-    health.set_service_status(WITNESSED_HEALTH, ServingStatus::NotServing).await;
-    health.set_service_status(log, serving(&registry)).await;
-    health.set_service_status("", serving(&registry)).await;
+    let mut before = statuses(&registry);
+    set_statuses(health, before).await;
     let (health, stopping) = (health.clone(), stopping.clone());
     let stopped = stopping.clone();
     let watch = async move {
-        let mut before = serving(&registry);
         while !stopped.is_cancelled() {
             tokio::time::sleep(HEALTH_INTERVAL).await;
-            let now = serving(&registry);
+            let now = statuses(&registry);
             if now != before {
-                health.set_service_status(log, now).await;
-                health.set_service_status("", now).await;
+                set_statuses(&health, now).await;
                 before = now;
             }
         }
@@ -290,6 +321,23 @@ async fn report_health(health: &HealthReporter, registry: Registry, stopping: &C
     drop(tasks::spawn("health", async move {
         stopping.run_until_cancelled(watch).await;
     }));
+}
+
+/// Of the server, and of witnessed receipts alone.
+fn statuses(registry: &Registry) -> (ServingStatus, ServingStatus) {
+    let witnessed =
+        if registry.is_witnessing() { ServingStatus::Serving } else { ServingStatus::NotServing };
+    (serving(registry), witnessed)
+}
+
+async fn set_statuses(
+    health: &HealthReporter,
+    (server, witnessed): (ServingStatus, ServingStatus),
+) {
+    health.set_service_status(WITNESSED_HEALTH, witnessed).await;
+    let log = <LogServiceServer<Service> as NamedService>::NAME;
+    health.set_service_status(log, server).await;
+    health.set_service_status("", server).await;
 }
 
 fn serving(registry: &Registry) -> ServingStatus {

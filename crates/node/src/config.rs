@@ -8,7 +8,7 @@
 
 mod table;
 
-pub use table::{Kind, Setting, Table};
+pub use table::{Kind, Setting, Table, Tables};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -35,6 +35,8 @@ pub enum ConfigError {
     InsecureListen { listen: SocketAddr, why: &'static str },
     #[error("data_dir is not set, and neither XDG_DATA_HOME nor HOME is: use --data-dir DIR")]
     NoDataDir,
+    #[error("{path}: {source}", path = path.display())]
+    Contents { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("--{flag} is needed")]
     MissingFlag { flag: &'static str },
 }
@@ -180,6 +182,15 @@ impl Values {
         Some(self.text(key)).filter(|path| !path.is_empty()).map(PathBuf::from)
     }
 
+    /// A setting that is tables by name.
+    pub fn tables(&self, key: &'static str) -> Tables {
+        match self.table.named(key).map(|setting| setting.kind) {
+            Some(Kind::Tables { keys }) => table::tables(self.text(key), keys)
+                .expect("tables are checked when they are set, defaults by a test"),
+            _ => Tables::new(),
+        }
+    }
+
     /// The address to listen on. One that other machines can reach needs consent; `why` says for what.
     pub fn listen(&self, why: &'static str) -> Result<SocketAddr, ConfigError> {
         let listen: SocketAddr =
@@ -226,6 +237,7 @@ mod tests {
             Setting::flag("insecure_listen", "Anywhere."),
             Setting::path("data_dir", "What."),
             Setting::number("a_max", (1, 5), "2", "How many."),
+            Setting::tables("parts", &["file", "mode"], "Which."),
         ],
         environment: "A_",
         example: "a.toml",
@@ -263,7 +275,8 @@ mod tests {
     fn the_example_shows_every_setting() {
         let example = TABLE.example_settings();
         assert!(example.starts_with("# Where.\n#= listen = \"127.0.0.1:1\"\n\n# Anywhere.\n"));
-        assert!(example.ends_with("# How many. From 1 to 5.\n#= a_max = 2\n"));
+        assert!(example.contains("# How many. From 1 to 5.\n#= a_max = 2\n"));
+        assert!(example.ends_with("# Which.\n#= parts = {}\n"));
     }
 
     #[test]
@@ -278,6 +291,21 @@ mod tests {
             none.data_dir("a", |_| None).unwrap_err(),
             @"data_dir is not set, and neither XDG_DATA_HOME nor HOME is: use --data-dir DIR"
         );
+    }
+
+    #[test]
+    fn tables_have_names_and_known_keys() {
+        assert!(Values::new(&TABLE).tables("parts").is_empty());
+        let parts = of("[parts.a]\nfile = \"x\"\n[parts.b-c]\n").unwrap().tables("parts");
+        assert_eq!(parts.keys().collect::<Vec<_>>(), ["a", "b-c"]);
+        assert_eq!(parts["a"]["file"], "x");
+        insta::assert_snapshot!(
+            error("[parts.a]\nfiles = \"x\""),
+            @r#"parts is "{ a = { files = \"x\" } }" in the configuration file, it must be tables of file and mode"#
+        );
+        assert!(of("[parts.a]\nfile = 1").is_err());
+        assert!(of("parts = 1").is_err());
+        assert!(of("[parts]\nfile = \"x\"").is_err());
     }
 
     #[test]

@@ -48,6 +48,11 @@ impl WitnessUrl {
         &self.0
     }
 
+    /// Whether it is asked over HTTPS.
+    pub fn is_https(&self) -> bool {
+        self.0.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
+    }
+
     /// The address of something below the prefix.
     pub(crate) fn join(&self, path: &str) -> String {
         format!("{}/{path}", self.0)
@@ -79,6 +84,9 @@ mod tests {
         ] {
             assert_eq!(WitnessUrl::parse(given.as_bytes()).unwrap().as_str(), kept);
         }
+        let https = |url: &str| WitnessUrl::parse(url.as_bytes()).unwrap().is_https();
+        assert!(https("https://w.example") && https("HTTPS://w.example"));
+        assert!(!https("http://w.example"));
         for given in [
             "",
             "witness.example",

@@ -391,7 +391,11 @@ impl LogService for Fake {
         _: Request<proto::GetCheckpointRequest>,
     ) -> Result<Response<proto::GetCheckpointResponse>, Status> {
         let checkpoint = self.state().published();
-        Ok(Response::new(proto::GetCheckpointResponse { checkpoint, published_at: None }))
+        Ok(Response::new(proto::GetCheckpointResponse {
+            checkpoint,
+            published_at: None,
+            witnessed: None,
+        }))
     }
 
     async fn list_checkpoints(

@@ -142,7 +142,8 @@ pub mod append_stream_request {
         /// stream with the same id fences the first, which ends with ABORTED.
         #[prost(bytes = "bytes", tag = "2")]
         pub producer_id: ::prost::bytes::Bytes,
-        /// RECEIPT_SIGNED and above: `Receipt` answers follow `Committed`, each as soon as it is reached.
+        /// RECEIPT_SIGNED and above: `Receipt` answers follow `Committed`, each as soon as it is reached, and
+        /// never of a lower level: without a quorum of witnesses they wait.
         #[prost(enumeration = "super::Receipt", tag = "3")]
         pub receipt: i32,
     }
@@ -237,6 +238,10 @@ pub struct GetCheckpointResponse {
     /// When it was published, by the server's clock. Not signed: for display only.
     #[prost(message, optional, tag = "2")]
     pub published_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// GetCheckpoint only: whether its cosignatures satisfy the log's witness policy. The checkpoint itself
+    /// says so too, to whoever has a policy.
+    #[prost(bool, optional, tag = "3")]
+    pub witnessed: ::core::option::Option<bool>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListCheckpointsRequest {
@@ -523,7 +528,10 @@ pub enum Receipt {
     Index = 1,
     /// A head that covers the entry is signed and journaled; the answer proves inclusion in it.
     Signed = 2,
-    /// A published checkpoint that covers the entry has the cosignatures its witness policy asks for.
+    /// A checkpoint that covers the entry has the cosignatures that the log's witness policy asks for; the
+    /// receipt is against that checkpoint. FAILED_PRECONDITION, NO_WITNESS_POLICY at once where the log has
+    /// no policy. While its witnesses form no quorum the wait ends as any other; a log that is set to
+    /// publish unwitnessed then (`on_quorum_loss`) answers RECEIPT_SIGNED without the rest of the wait.
     Witnessed = 3,
 }
 impl Receipt {
@@ -600,6 +608,11 @@ pub enum ErrorReason {
     Corrupt = 33,
     /// INTERNAL
     Internal = 34,
+    /// UNAVAILABLE, with RetryInfo: after its start the log waits until enough of its witnesses have said
+    /// that they hold nothing newer.
+    WitnessesPending = 35,
+    /// FAILED_PRECONDITION: a witness holds a newer head of this log, so its data was rolled back.
+    RolledBack = 36,
 }
 impl ErrorReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -643,6 +656,8 @@ impl ErrorReason {
             Self::Deadline => "ERROR_REASON_DEADLINE",
             Self::Corrupt => "ERROR_REASON_CORRUPT",
             Self::Internal => "ERROR_REASON_INTERNAL",
+            Self::WitnessesPending => "ERROR_REASON_WITNESSES_PENDING",
+            Self::RolledBack => "ERROR_REASON_ROLLED_BACK",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -683,6 +698,8 @@ impl ErrorReason {
             "ERROR_REASON_DEADLINE" => Some(Self::Deadline),
             "ERROR_REASON_CORRUPT" => Some(Self::Corrupt),
             "ERROR_REASON_INTERNAL" => Some(Self::Internal),
+            "ERROR_REASON_WITNESSES_PENDING" => Some(Self::WitnessesPending),
+            "ERROR_REASON_ROLLED_BACK" => Some(Self::RolledBack),
             _ => None,
         }
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction};
 use node::config::{ConfigError, Refusal, Values};
 
-use super::{Config, TABLE};
+use super::{Config, TABLE, WitnessFlags};
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -31,7 +31,8 @@ pub fn parse(
         None => ("serve", &matches),
     };
     let values = Values::read(&TABLE, matches, &variable)?;
-    let config = Box::new(Config::new(&values, &variable)?);
+    let flags = WitnessFlags::of(matches);
+    let config = Box::new(Config::with_flags(&values, &flags, &variable)?);
     let path = |name: &str| matches.get_one::<String>(name).map(PathBuf::from);
     let needed = |name: &'static str| path(name).ok_or(ConfigError::MissingFlag { flag: name });
     Ok(match name {
@@ -58,11 +59,13 @@ fn command_line() -> clap::Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("A transparency log: append over gRPC, prove every entry, verify offline")
         .args_conflicts_with_subcommands(true)
-        .args(TABLE.flags(|_| true));
+        .args(TABLE.flags(|_| true))
+        .args(WitnessFlags::args());
     let offline = |name: &'static str, about: &'static str| {
         clap::Command::new(name).about(about).args(TABLE.flags(|key| SHARED.contains(&key)))
     };
-    base.subcommand(clap::Command::new("serve").about(serve).args(TABLE.flags(|_| true)))
+    let serve = clap::Command::new("serve").about(serve).args(TABLE.flags(|_| true));
+    base.subcommand(serve.args(WitnessFlags::args()))
         .subcommand(
             offline(
                 "fsck",

@@ -2,6 +2,8 @@
 
 use node::config::{Setting, Table};
 
+use super::witness::LOG_KEYS;
+
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
@@ -163,5 +165,51 @@ pub const SETTINGS: &[Setting] = &[
         (MIB, 4 * GIB),
         "33554432",
         "Memory of a table being written; up to four for entries and four for look-up rows.",
+    ),
+    Setting::number(
+        "witness_timeout_ms",
+        (1, HOUR_MS),
+        "5000",
+        "How long one call to a witness may take.",
+    ),
+    Setting::number(
+        "witness_grace_ms",
+        (0, HOUR_MS),
+        "20",
+        "How long late cosignatures are waited for once there is a quorum.",
+    ),
+    Setting::number(
+        "witness_interval_min_ms",
+        (1, HOUR_MS),
+        "100",
+        "The least time between two heads sent to witnesses while nobody waits for a witnessed receipt.",
+    ),
+    Setting::number(
+        "witness_pause_max_ms",
+        (1, HOUR_MS),
+        "15000",
+        "The longest pause after a witness failed; pauses begin at 100 ms and double.",
+    ),
+    Setting::number(
+        "witness_quarantine_ms",
+        (1, HOUR_MS),
+        "60000",
+        "How long a witness that contradicts the log or itself is left alone.",
+    ),
+    Setting::number(
+        "quorum_timeout_ms",
+        (1, HOUR_MS),
+        "10000",
+        "How long witnesses may take to form a quorum before it counts as lost.",
+    ),
+    Setting::flag(
+        "accept_unwitnessed_start",
+        "Take entries though too few witnesses say what they hold; a rollback may go unnoticed.",
+    ),
+    Setting::tables(
+        "logs",
+        LOG_KEYS,
+        "Settings of one log, under [logs.NAME]: policy = \"FILE\", who witnesses it (c2sp.org/tlog-policy, \
+         with addresses); on_quorum_loss = \"wait\", or \"publish_unwitnessed\" to go on without witnesses.",
     ),
 ];

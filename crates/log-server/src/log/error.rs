@@ -50,7 +50,11 @@ pub enum AppendError {
     Retired,
     #[error("server is read-only")]
     ReadOnly,
+    #[error("a witness holds a newer head of this log: it was rolled back, and takes no entries")]
+    RolledBack,
     // Try again.
+    #[error("too few witnesses have said what they hold of this log: no entries are taken yet")]
+    WitnessesPending { retry_after: Duration },
     #[error("queue is full, try again in {} ms", retry_after.as_millis())]
     QueueFull { retry_after: Duration },
     #[error("disk is low: {free_bytes} bytes free, {min_free_bytes} needed")]
@@ -87,6 +91,11 @@ pub enum SignError {
 pub enum WitnessError {
     #[error("log has no witness policy")]
     NoWitnessPolicy,
+    /// Only where the policy's operator chose to go on without.
+    #[error("the log's witnesses form no quorum")]
+    QuorumLost,
+    #[error("server is shutting down")]
+    ShuttingDown,
 }
 
 /// Why a log could not be created.
@@ -167,6 +176,32 @@ pub enum StartError {
     KeysWithoutStore { keys_dir: PathBuf },
     #[error("the journal in {} holds signed heads but the store is empty: restore the store", heads_dir.display())]
     JournalWithoutStore { heads_dir: PathBuf },
+    #[error(
+        "log {log}: the witness {witness} holds a checkpoint of size {} signed by this log, the store \
+         ends at size {}; the checkpoint is in {evidence}: restore newer data, or retire the log, or \
+         serve it with --read-only",
+        signed.get(), store.get()
+    )]
+    WitnessAhead {
+        log: String,
+        witness: String,
+        signed: TreeSize,
+        store: TreeSize,
+        evidence: String,
+    },
+    #[error(
+        "log {log}: the witness {witness} holds a checkpoint signed by this log whose root the store \
+         does not have; the checkpoint is in {evidence}: restore the data that was signed, or retire \
+         the log, or serve it with --read-only"
+    )]
+    WitnessFork { log: String, witness: String, evidence: String },
+    #[error(
+        "log {log}: the witness {witness} claims to hold size {}, the store ends at size {}, and it \
+         shows no checkpoint: restore newer data, or retire the log, or serve it with --read-only, or \
+         do not believe this witness with --distrust-witness {witness}",
+        claimed.get(), store.get()
+    )]
+    WitnessClaims { log: String, witness: String, claimed: TreeSize, store: TreeSize },
     #[error("log {log}: {what}; run `cairn-server fsck`")]
     Damaged { log: String, what: Damage },
     #[error("log {log} has no archived checkpoint, so nothing of it can be served read-only")]

@@ -38,6 +38,7 @@ mod sequencer;
 pub mod journal;
 mod publish;
 mod signing;
+pub mod witness;
 
 mod keyring;
 mod producers;
@@ -69,7 +70,6 @@ pub use types::{
 };
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use checkpoint::{Origin, VerifierKey};
 use merkle::TreeSize;
@@ -77,6 +77,7 @@ use tokio::sync::watch;
 
 use crate::storage::{Engine, LogId, LogName, LogRecord, LogState, ProducerId};
 use state::LogShared;
+use witness::WitnessingStatus;
 
 /// A handle to one log. Cloning it is cheap.
 #[derive(Clone, Debug)]
@@ -161,14 +162,32 @@ impl Log {
         self.shared.published.subscribe()
     }
 
-    /// Waits for a published checkpoint of at least `size` that satisfies the log's witness policy.
-    #[expect(clippy::unused_async, reason = "waits, once a log can have a witness policy")]
+    /// Waits for a checkpoint of at least `size` that satisfies the log's witness policy: the log's own
+    /// signatures, then the cosignatures. Waits without end while the witnesses form no quorum, unless the
+    /// log is set to go on without: then it fails at once.
     pub async fn witnessed_covering(
         &self,
-        _size: TreeSize,
-        _wait: Duration,
-    ) -> Result<Arc<Published>, WitnessError> {
-        Err(WitnessError::NoWitnessPolicy)
+        size: TreeSize,
+    ) -> Result<Arc<SignedHead>, WitnessError> {
+        let witnessing = self.shared.witnessing.as_ref().ok_or(WitnessError::NoWitnessPolicy)?;
+        witnessing.covering(size).await
+    }
+
+    /// Waits until the witnesses form a quorum again, where they do not; returns at once without a policy.
+    pub async fn quorum_found(&self) {
+        if let Some(witnessing) = &self.shared.witnessing {
+            witnessing.quorum_found().await;
+        }
+    }
+
+    /// Whether witnessed heads can be waited for.
+    pub fn has_witness_policy(&self) -> bool {
+        self.shared.witnessing.is_some()
+    }
+
+    /// How witnessing stands; `None` without a policy.
+    pub fn witnessing(&self) -> Option<WitnessingStatus> {
+        self.shared.witnessing.as_ref().map(witness::Witnessing::status)
     }
 
     /// Refuses further appends, commits what is queued, publishes and archives the final checkpoint,

@@ -6,6 +6,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
+use merkle::TreeSize;
 use tokio::sync::{Notify, oneshot};
 
 use super::committer::state_row;
@@ -15,7 +17,7 @@ use super::queue::Ticket;
 use super::signing::sign_newest;
 use super::state::LogShared;
 use super::types::{Published, TreeView};
-use crate::storage::{ArchivedCheckpoint, LogState, Row};
+use crate::storage::{ArchivedCheckpoint, LogState, Row, StoredHead};
 
 /// How long the publisher waits after it could not sign: the reasons do not pass quickly.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -102,11 +104,13 @@ impl Publisher {
     pub(super) async fn run(mut self) {
         loop {
             self.log.publisher.wake.notified().await;
+            self.wake_witnesses();
             for (wish, answer) in self.log.publisher.take() {
                 let result = self.fulfil(wish).await;
                 // A send fails only if the caller has gone, and then nobody needs the answer.
                 drop(answer.send(result));
                 if wish == Wish::Stop {
+                    self.log.witnessing.as_ref().inspect(|witnessing| witnessing.stop());
                     return;
                 }
             }
@@ -139,7 +143,16 @@ impl Publisher {
             return false;
         }
         let published = self.log.published.borrow();
-        published.note.is_empty() || published.head.size < self.log.tree.load().head.size
+        let committed = self.log.tree.load().head.size;
+        match &self.log.witnessing {
+            Some(witnessing) => witnessing.is_ahead(&published, committed),
+            None => published.note.is_empty() || published.head.size < committed,
+        }
+    }
+
+    /// What wakes this task wakes the one that asks the witnesses too.
+    fn wake_witnesses(&self) {
+        self.log.witnessing.as_ref().inspect(|witnessing| witnessing.wake());
     }
 
     fn until_due(&self) -> Duration {
@@ -158,6 +171,7 @@ impl Publisher {
             tokio::select! {
                 () = &mut sleep => return self.log.publisher.has_wishes(),
                 () = self.log.publisher.wake.notified() => {
+                    self.wake_witnesses();
                     if self.log.publisher.has_wishes() {
                         self.log.publisher.wake();
                         return true;
@@ -167,9 +181,42 @@ impl Publisher {
         }
     }
 
-    /// Publishes the newest head. ML-DSA-44 takes most of the time, and only published checkpoints
-    /// have it.
+    /// Publishes the newest head that may be.
     async fn publish(&mut self) -> Result<(), SignError> {
+        let log = &self.log;
+        let Some((note, head, witnessed)) = self.next().await? else { return Ok(()) };
+        let covered = head.size <= log.tree.load().head.size;
+        check(&*log.process.observer, covered, Invariant::NotAheadOfCommitted);
+        let published_ms = log.process.clock.unix_ms();
+        let published = Published { note, head, published_ms, witnessed };
+        log.published.send_replace(Arc::new(published));
+        log.process.observer.published(&log.record.name);
+        self.published_at = Some(log.process.clock.monotonic());
+        self.archived = false;
+        Ok(())
+    }
+
+    /// The note and head to publish, and whether it is witnessed: with a policy the newest witnessed one,
+    /// or the newest one where the policy lets it go without; otherwise the newest.
+    async fn next(&self) -> Result<Option<(Bytes, StoredHead, bool)>, SignError> {
+        let Some(witnessing) = &self.log.witnessing else {
+            return self.sign_all().await.map(|(note, head)| Some((note, head, false)));
+        };
+        if let Some(head) = witnessing.newer(&self.log.published.borrow()) {
+            return Ok(Some((head.note.clone(), head.view.head, true)));
+        }
+        let (note, head) = self.sign_all().await?;
+        if !witnessing.allows_unwitnessed(head.size) {
+            return Ok(None);
+        }
+        if head.size > TreeSize::ZERO {
+            witnessing.published_unwitnessed();
+        }
+        Ok(Some((note, head, false)))
+    }
+
+    /// The newest head, signed. ML-DSA-44 takes most of the time, and only published checkpoints have it.
+    async fn sign_all(&self) -> Result<(Bytes, StoredHead), SignError> {
         let log = &self.log;
         let signed = sign_newest(log).await?;
         let keys = log.keys.as_ref().ok_or(SignError::ReadOnly)?;
@@ -177,16 +224,7 @@ impl Publisher {
             tracing::error!(log = %log.record.name, %error, "a key could not sign");
             SignError::KeyFailed
         })?;
-        let covered = signed.size() <= log.tree.load().head.size;
-        check(&*log.process.observer, covered, Invariant::NotAheadOfCommitted);
-        let head = signed.view.head;
-        let published_ms = log.process.clock.unix_ms();
-        let published = Published { note, head, published_ms, witnessed: false };
-        log.published.send_replace(Arc::new(published));
-        log.process.observer.published(&log.record.name);
-        self.published_at = Some(log.process.clock.monotonic());
-        self.archived = false;
-        Ok(())
+        Ok((note, signed.view.head))
     }
 
     fn archive_is_due(&self) -> bool {
@@ -203,7 +241,7 @@ impl Publisher {
 
     /// Commits the published checkpoint to the archive, if it is not there, together with `rows`.
     async fn archive(&mut self, mut rows: Vec<Row>) -> Result<(), AppendError> {
-        if !self.archived {
+        if !self.archived && !self.log.published.borrow().note.is_empty() {
             rows.insert(0, archive_row(&self.log.published.borrow()));
         }
         if !rows.is_empty() {
@@ -228,12 +266,33 @@ impl Publisher {
                 commit_rows(&self.log, Vec::new()).await?;
             }
         }
+        if wish == Wish::Freeze {
+            self.witness_final_head().await;
+        }
         if self.is_behind() {
             self.publish().await?;
         }
         let freezing = (wish == Wish::Freeze).then(|| state_row(&self.log, LogState::Frozen));
         self.archive(freezing.into_iter().collect()).await?;
         Ok(Arc::clone(&self.log.published.borrow()))
+    }
+
+    /// Gives the witnesses their time for the last head; not at the cost of another wish. Without them the
+    /// log is frozen all the same, and its last checkpoint is published once they are back.
+    async fn witness_final_head(&self) {
+        let Some(witnessing) = &self.log.witnessing else { return };
+        let size = self.log.tree.load().head.size;
+        if size == TreeSize::ZERO {
+            return;
+        }
+        self.wake_witnesses();
+        let timeout = witnessing.options.settings.quorum_timeout;
+        tokio::select! {
+            witnessed = witnessing.covering(size) => drop(witnessed),
+            stopping = self.pause(timeout) => {
+                tracing::warn!(log = %self.log.record.name, stopping, "frozen without witnesses");
+            }
+        }
     }
 
     /// Refuses appends and waits until everything accepted is committed. A crash from here on leaves a

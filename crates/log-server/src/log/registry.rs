@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use super::recover::{empty_tree, unsigned};
 use super::signing::sign_newest;
 use super::state::{LogParts, LogShared, OnFatal, Process};
 use super::types::{CreateLog, Limits};
+use super::witness::{self, WitnessOptions};
 use crate::storage::{Engine, LogId, LogName, LogRecord, LogState, Row};
 
 /// How much of a refused name or origin its error repeats.
@@ -46,6 +47,8 @@ pub struct RegistryOptions {
     pub read_only: bool,
     /// Start without the journal that should be there. A rollback since can then go unnoticed.
     pub adopt_journal: bool,
+    /// Who witnesses which log; `None` where no log has a policy.
+    pub witness: Option<WitnessOptions>,
     pub observer: Arc<dyn Observer>,
     /// Called once if the process must end; must not block.
     pub on_fatal: OnFatal,
@@ -104,6 +107,25 @@ impl Registry {
     /// A log that is damaged, behind the journal or without its keys refuses the start.
     pub fn open(options: RegistryOptions) -> Result<Self, StartError> {
         super::start::open(options).map(|inner| Self { inner })
+    }
+
+    /// Asks the witnesses of all logs what they hold. Until then, and while too few of them answer, logs
+    /// with a policy take no entries; nothing is refused of what only reads. Waits some seconds at most.
+    ///
+    /// # Errors
+    /// A witness holds a newer head of a log than the store: signing on would fork it.
+    pub async fn ask_witnesses(&self) -> Result<(), StartError> {
+        witness::ask_all(&self.inner).await
+    }
+
+    /// Whether some log has a witness policy, and no log with one lacks its quorum.
+    pub fn is_witnessing(&self) -> bool {
+        if self.inner.process.witness.is_none() {
+            return false;
+        }
+        let logs = self.inner.all();
+        let mut logs = logs.iter().filter_map(|log| log.witnessing.as_ref()).peekable();
+        logs.peek().is_some() && logs.all(witness::Witnessing::is_fresh)
     }
 
     /// A log by its name.
@@ -292,6 +314,7 @@ impl Inner {
             tree,
             published,
             exists: false,
+            witnessed: None,
         };
         Ok(Arc::new(LogShared::new(Arc::clone(&self.process), parts)))
     }
@@ -316,6 +339,11 @@ impl Inner {
         let task = tasks::spawn_on(&self.process.runtime, "publisher", publisher.run());
         // It ends with its log, on `Wish::Stop` or with the runtime.
         drop(task);
+        if shared.witnessing.is_some() {
+            let rounds = witness::run(Arc::clone(shared));
+            // It ends when the publisher does.
+            drop(tasks::spawn_on(&self.process.runtime, "witness rounds", rounds));
+        }
         shared.publisher.wake();
     }
 
@@ -324,10 +352,23 @@ impl Inner {
         self.process.committer.abort();
         self.process.signing.finish();
         self.close_queues();
+        for log in self.all() {
+            log.witnessing.as_ref().inspect(|witnessing| witnessing.stop());
+        }
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(watch) = &workers.disk_watch {
             watch.abort();
         }
+    }
+
+    pub(super) fn logs(&self) -> RwLockReadGuard<'_, BTreeMap<LogName, Log>> {
+        self.logs.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All logs, by name.
+    pub(super) fn all(&self) -> Vec<Arc<LogShared>> {
+        let logs = self.logs();
+        logs.values().map(|log| Arc::clone(&log.shared)).collect()
     }
 
     pub(super) fn close_queues(&self) {

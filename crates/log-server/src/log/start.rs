@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
 use std::time::Duration;
 
+use checkpoint::SignedCheckpoint;
 use merkle::{Hash, TreeSize};
 use node::tasks;
 
@@ -122,6 +123,7 @@ fn new_process(options: &RegistryOptions) -> (Arc<Process>, Owner) {
         clock: Arc::clone(&options.clock),
         limits: options.limits.clone(),
         read_only: options.read_only,
+        witness: options.witness.clone().map(Arc::new),
         observer: Arc::clone(&options.observer),
         on_fatal: Arc::new(move |fatal| {
             if let Some(inner) = to_close.get().and_then(Weak::upgrade) {
@@ -178,9 +180,10 @@ impl Opening<'_> {
         if record.state != LogState::Retired && !self.options.read_only {
             self.check(&reader, &view, journaled)?;
         }
-        let archived = reader.archived(&view)?;
-        let published = archived.clone().unwrap_or_else(|| unsigned(&view).1);
+        let mut archived = reader.archived(&view)?;
         let (keys, signed) = self.keys_and_head(&reader, &record, &view, archived.as_ref())?;
+        let witnessed = self.witnessed(&reader, keys.as_ref(), archived.as_mut())?;
+        let published = archived.clone().unwrap_or_else(|| unsigned(&view).1);
         let parts = LogParts {
             time_floor_ms: journaled.map_or(0, |head| head.time_ms).max(view.head.time_ms),
             record,
@@ -189,9 +192,31 @@ impl Opening<'_> {
             tree: view,
             published,
             exists: true,
+            witnessed,
         };
         let shared = Arc::new(LogShared::new(Arc::clone(self.process), parts));
         Ok(Opened { shared, archived: archived.is_some() })
+    }
+
+    /// The archived checkpoint as a witnessed head, if it satisfies the log's policy; it then says so.
+    fn witnessed(
+        &self,
+        reader: &Reader<'_>,
+        keys: Option<&LogKeys>,
+        archived: Option<&mut Published>,
+    ) -> Result<Option<Arc<SignedHead>>, StartError> {
+        let policies = self.options.witness.as_ref().map(|witness| &witness.policies);
+        let policy = policies.and_then(|policies| policies.get(&reader.record.name));
+        let (Some(policy), Some(keys), Some(archived)) = (policy, keys, archived) else {
+            return Ok(None);
+        };
+        let signed = SignedCheckpoint::parse(&archived.note).ok();
+        let holds = |signed: SignedCheckpoint| {
+            policy.policy().verify_of_log(&signed, &keys.verifier_keys()).is_ok()
+        };
+        archived.witnessed = archived.head.size > TreeSize::ZERO && signed.is_some_and(holds);
+        let head = archived.witnessed.then(|| reader.archived_head(archived)).transpose()?;
+        Ok(head.map(Arc::new))
     }
 
     fn check(

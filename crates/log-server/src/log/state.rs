@@ -20,6 +20,7 @@ use super::publish::PublisherInbox;
 use super::queue::{Pushed, Queue, Ticket};
 use super::signing::SigningInbox;
 use super::types::{Limits, Published, SignedHead, TreeView};
+use super::witness::{Gate, WitnessOptions, Witnessing};
 use crate::storage::{Engine, LogRecord, LogState};
 
 /// What a caller is told to wait while the disk is low: an operator must act first.
@@ -34,6 +35,7 @@ pub(super) struct Process {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) limits: Limits,
     pub(super) read_only: bool,
+    pub(super) witness: Option<Arc<WitnessOptions>>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) runtime: Handle,
     pub(super) committer: CommitterInbox,
@@ -61,18 +63,20 @@ pub(super) struct ProcessParts {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) limits: Limits,
     pub(super) read_only: bool,
+    pub(super) witness: Option<Arc<WitnessOptions>>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) on_fatal: OnFatal,
 }
 
 impl Process {
     pub(super) fn new(parts: ProcessParts) -> Self {
-        let ProcessParts { engine, clock, limits, read_only, observer, on_fatal } = parts;
+        let ProcessParts { engine, clock, limits, read_only, witness, observer, on_fatal } = parts;
         Self {
             engine,
             clock,
             limits,
             read_only,
+            witness,
             observer,
             runtime: Handle::current(),
             committer: CommitterInbox::new(),
@@ -130,6 +134,8 @@ pub(super) struct LogShared {
     /// Written by the log's publisher.
     pub(super) published: watch::Sender<Arc<Published>>,
     pub(super) publisher: PublisherInbox,
+    /// `None` where the log has no witness policy, and in a read-only process.
+    pub(super) witnessing: Option<Witnessing>,
     pub(super) producers: Producers,
     pub(super) process: Arc<Process>,
     /// The log has a head row. Written by the committer.
@@ -148,11 +154,15 @@ pub(super) struct LogParts {
     pub(super) tree: Arc<TreeView>,
     pub(super) published: Published,
     pub(super) exists: bool,
+    /// The newest head known to satisfy the witness policy.
+    pub(super) witnessed: Option<Arc<SignedHead>>,
 }
 
 impl LogShared {
     pub(super) fn new(process: Arc<Process>, parts: LogParts) -> Self {
-        let LogParts { record, time_floor_ms, keys, signed, tree, published, exists } = parts;
+        let LogParts { record, time_floor_ms, keys, signed, tree, published, exists, witnessed } =
+            parts;
+        let witnessing = witnessing(&process, &record, exists, witnessed);
         Self {
             time_floor_ms,
             keys,
@@ -161,6 +171,7 @@ impl LogShared {
             signed: ArcSwap::from_pointee(signed),
             published: watch::Sender::new(Arc::new(published)),
             publisher: PublisherInbox::new(),
+            witnessing,
             producers: Producers::new(),
             process,
             exists: AtomicBool::new(exists),
@@ -196,7 +207,10 @@ impl LogShared {
             return Err(AppendError::ReadOnly);
         }
         match self.state() {
-            LogState::Active => self.process.disk(),
+            LogState::Active => {
+                self.witnessing.as_ref().map_or(Ok(()), Witnessing::may_append)?;
+                self.process.disk()
+            }
             LogState::Draining | LogState::Frozen => Err(AppendError::Frozen),
             LogState::Retired => Err(AppendError::Retired),
         }
@@ -218,6 +232,20 @@ impl LogShared {
         self.process.committer.bell.ring();
         Ok(())
     }
+}
+
+/// A log that was there before this process takes entries once its witnesses were asked.
+fn witnessing(
+    process: &Process,
+    record: &LogRecord,
+    existed: bool,
+    witnessed: Option<Arc<SignedHead>>,
+) -> Option<Witnessing> {
+    let asks = !process.read_only && record.state != LogState::Retired;
+    let options = process.witness.as_ref().filter(|_| asks)?;
+    let policy = options.policies.get(&record.name)?.clone();
+    let gate = if existed { Gate::waiting() } else { Gate::open() };
+    Some(Witnessing::new(Arc::clone(options), policy, witnessed, gate))
 }
 
 fn state_code(state: LogState) -> u8 {

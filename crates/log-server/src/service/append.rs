@@ -1,7 +1,6 @@
 //! Appending one entry or many, and fetching a receipt later.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use log_proto::log_v1 as pb;
 use merkle::{Hash, LeafIndex};
@@ -11,7 +10,7 @@ use super::Service;
 use super::convert::{self, Level};
 use super::receipt::{self, Until};
 use super::status::{self, IntoStatus};
-use crate::log::{CALL_ENTRIES_MAX, Committed, EntryOutcome, Log, SignedHead, Submission};
+use crate::log::{CALL_ENTRIES_MAX, Committed, EntryOutcome, Log, Submission};
 
 pub(super) async fn append(
     service: &Service,
@@ -22,15 +21,15 @@ pub(super) async fn append(
     let pb::AppendRequest { log, entry, receipt, receipt_wait: _ } = request.into_inner();
     let level = Level::parse(receipt)?;
     let log = service.log(&log)?;
-    receipt::check(&log, level).await?;
+    receipt::check(&log, level)?;
     let entry = convert::entry(entry.unwrap_or_default());
     let submission = Submission::single(entry.data, entry.dedup);
     let committed = log.append(submission).await.map_err(IntoStatus::into_status)?;
     service.shared.metrics.appended();
     let (index, leaf, duplicate) = single(&committed)?;
-    let head = receipt::signed(&log, committed.tree_size, level, until).await?;
-    let tlog_proof = match &head {
-        Some(head) => service.tlog_proof(&log, head, index).await?,
+    let reached = receipt::reach(&log, committed.tree_size, level, until).await?;
+    let tlog_proof = match &reached {
+        Some((head, _)) => service.tlog_proof(&log, head, index).await?,
         None => bytes::Bytes::new(),
     };
     Ok(pb::AppendResponse {
@@ -38,7 +37,7 @@ pub(super) async fn append(
         leaf_hash: convert::hash_bytes(&leaf),
         tree_size: committed.tree_size.get(),
         duplicate,
-        receipt_reached: reached(head.as_ref()).message(),
+        receipt_reached: receipt::level_of(&reached).message(),
         tlog_proof,
     })
 }
@@ -54,10 +53,6 @@ pub(crate) fn single(committed: &Committed) -> Result<(LeafIndex, Hash, bool), S
     }
 }
 
-fn reached(head: Option<&Arc<SignedHead>>) -> Level {
-    head.map_or(Level::Index, |_| Level::Signed)
-}
-
 pub(super) async fn append_batch(
     service: &Service,
     request: Request<pb::AppendBatchRequest>,
@@ -67,7 +62,7 @@ pub(super) async fn append_batch(
     let pb::AppendBatchRequest { log, entries, receipt, receipt_wait: _ } = request.into_inner();
     let level = Level::parse(receipt)?;
     let log = service.log(&log)?;
-    receipt::check(&log, level).await?;
+    receipt::check(&log, level)?;
     let entries = entries.into_iter().map(convert::entry).collect();
     let submission = Submission { entries, producer: None };
     let committed = log.append(submission).await.map_err(IntoStatus::into_status)?;
@@ -109,13 +104,13 @@ async fn batch_receipt(
     if leaves.is_empty() {
         return Ok((None, Level::Index));
     }
-    let head = receipt::signed(log, committed.tree_size, level, until).await?;
-    let Some(head) = head else {
+    let reached = receipt::reach(log, committed.tree_size, level, until).await?;
+    let Some((head, level)) = reached else {
         return Ok((None, Level::Index));
     };
     let leaves = leaves.into_iter().collect();
     let receipt = service.range_receipt(log, &head, leaves).await?;
-    Ok((Some(receipt), Level::Signed))
+    Ok((Some(receipt), level))
 }
 
 fn appended_leaf(outcome: &EntryOutcome) -> Option<(LeafIndex, Hash)> {
@@ -143,11 +138,12 @@ pub(super) async fn get_receipt(
     if range.end > committed {
         return Err(status::beyond_size("range.end", range.end.get(), committed.get()));
     }
-    receipt::check(&log, level).await?;
-    let head = receipt::signed(&log, range.end, level, until).await?;
-    let range_receipt = match &head {
-        Some(head) => Some(service.stored_range_receipt(&log, head, &range).await?),
+    receipt::check(&log, level)?;
+    let reached = receipt::reach(&log, range.end, level, until).await?;
+    let range_receipt = match &reached {
+        Some((head, _)) => Some(service.stored_range_receipt(&log, head, &range).await?),
         None => None,
     };
-    Ok(pb::GetReceiptResponse { receipt_reached: reached(head.as_ref()).message(), range_receipt })
+    let receipt_reached = receipt::level_of(&reached).message();
+    Ok(pb::GetReceiptResponse { receipt_reached, range_receipt })
 }

@@ -64,7 +64,7 @@ async fn serve(
     let level = Level::parse(receipt)?;
     let log = service.log(&log)?;
     let producer_id = convert::producer_id(&producer_id)?;
-    receipt::check(&log, level).await?;
+    receipt::check(&log, level)?;
     let lease = log.open_producer(producer_id).await.map_err(IntoStatus::into_status)?;
     let opened = answers::Opened {
         last_sequence: lease.last_sequence(),
@@ -132,13 +132,13 @@ impl Stream<'_> {
     ) -> Stop {
         let mut receiving = true;
         // The receipt in the making, if one is.
-        let (service, log) = (self.service, self.log);
+        let (service, log, level) = (self.service, self.log, self.level);
         let mut receipt: Option<Pin<Box<dyn Future<Output = _> + Send + '_>>> = None;
         loop {
             if receipt.is_none()
                 && let Some(range) = self.next_unproven()
             {
-                receipt = Some(Box::pin(prove(service, log, range)));
+                receipt = Some(Box::pin(prove(service, log, level, range)));
             }
             if !receiving && self.calls.is_empty() && receipt.is_none() {
                 return Ok(Ended);
@@ -247,9 +247,10 @@ fn follows(run: &answers::Committed, sequence: u64, index: LeafIndex) -> bool {
 async fn prove(
     service: &Service,
     log: &Log,
+    level: Level,
     range: Range<TreeSize>,
 ) -> Result<pb::RangeReceipt, Status> {
-    let head = log.sign_covering(range.end).await.map_err(IntoStatus::into_status)?;
+    let head = receipt::reach_on_stream(log, range.end, level).await?;
     service.stored_range_receipt(log, &head, &range).await
 }
 

@@ -167,12 +167,17 @@ pub(super) fn published(published: &Published) -> pb::GetCheckpointResponse {
     pb::GetCheckpointResponse {
         checkpoint: published.note.clone(),
         published_at: Some(timestamp(published.published_ms)),
+        witnessed: Some(published.witnessed),
     }
 }
 
 pub(super) fn archived(archived: ArchivedCheckpoint) -> pb::GetCheckpointResponse {
     let ArchivedCheckpoint { size: _, published_ms, note } = archived;
-    pb::GetCheckpointResponse { checkpoint: note, published_at: Some(timestamp(published_ms)) }
+    pb::GetCheckpointResponse {
+        checkpoint: note,
+        published_at: Some(timestamp(published_ms)),
+        witnessed: None,
+    }
 }
 
 pub(super) fn log(log: &Log) -> pb::Log {

@@ -16,7 +16,7 @@ use super::convert::{self, Level};
 use super::status::{self, IntoStatus};
 use super::{Service, ServiceOptions};
 use crate::log::read::{Reads, Snapshot};
-use crate::log::{Log, SignedHead};
+use crate::log::{Log, SignedHead, WitnessError};
 
 /// Taken off a call's deadline, so that an answer with less still arrives in time.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(50);
@@ -49,32 +49,84 @@ impl Until {
 }
 
 /// Refuses at once what this log can never reach.
-pub(super) async fn check(log: &Log, level: Level) -> Result<(), Status> {
-    if level == Level::Witnessed {
-        let probe = log.witnessed_covering(TreeSize::ZERO, Duration::ZERO).await;
-        drop(probe.map_err(IntoStatus::into_status)?);
+pub(super) fn check(log: &Log, level: Level) -> Result<(), Status> {
+    if level == Level::Witnessed && !log.has_witness_policy() {
+        return Err(WitnessError::NoWitnessPolicy.into_status());
     }
     Ok(())
 }
 
-/// Waits until a signed head covers `size`, or until the call's time is up: then `None`, and the answer
-/// carries the level below.
-pub(super) async fn signed(
+/// The head that a receipt is made against, and the level it is of.
+pub(super) type Reached = Option<(Arc<SignedHead>, Level)>;
+
+/// The level that an answer carries.
+pub(super) fn level_of(reached: &Reached) -> Level {
+    reached.as_ref().map_or(Level::Index, |(_, level)| *level)
+}
+
+/// Waits until `level` is reached for `size`, or until the call's time is up: then the answer carries the
+/// level below, and `None` is an index alone.
+pub(super) async fn reach(
     log: &Log,
     size: TreeSize,
     level: Level,
     until: Until,
-) -> Result<Option<Arc<SignedHead>>, Status> {
-    if level == Level::Index {
-        return Ok(None);
+) -> Result<Reached, Status> {
+    match level {
+        Level::Index => Ok(None),
+        Level::Signed => {
+            let head = signed(log, size, until.instant()).await?;
+            Ok(head.map(|head| (head, Level::Signed)))
+        }
+        Level::Witnessed => witnessed(log, size, until.instant()).await,
     }
+}
+
+async fn signed(
+    log: &Log,
+    size: TreeSize,
+    until: Instant,
+) -> Result<Option<Arc<SignedHead>>, Status> {
     let head = log.signed();
     if head.size() >= size {
         return Ok(Some(head));
     }
-    match timeout_at(until.instant(), log.sign_covering(size)).await {
+    match timeout_at(until, log.sign_covering(size)).await {
         Ok(head) => head.map(Some).map_err(IntoStatus::into_status),
         Err(_) => Ok(None),
+    }
+}
+
+async fn witnessed(log: &Log, size: TreeSize, until: Instant) -> Result<Reached, Status> {
+    // Signed meanwhile: the round under way may be about an earlier head.
+    let witnessed = timeout_at(until, log.witnessed_covering(size));
+    let (head, witnessed) = tokio::join!(signed(log, size, until), witnessed);
+    match witnessed {
+        Ok(Ok(head)) => return Ok(Some((head, Level::Witnessed))),
+        Ok(Err(error @ (WitnessError::NoWitnessPolicy | WitnessError::ShuttingDown))) => {
+            return Err(error.into_status());
+        }
+        // Out of time, or nobody to wait for.
+        Ok(Err(WitnessError::QuorumLost)) | Err(_) => {}
+    }
+    Ok(head?.map(|head| (head, Level::Signed)))
+}
+
+/// The head that a stream's receipt is made against: it waits as long as the stream lasts.
+pub(super) async fn reach_on_stream(
+    log: &Log,
+    size: TreeSize,
+    level: Level,
+) -> Result<Arc<SignedHead>, Status> {
+    if level < Level::Witnessed {
+        return log.sign_covering(size).await.map_err(IntoStatus::into_status);
+    }
+    loop {
+        match log.witnessed_covering(size).await {
+            Ok(head) => return Ok(head),
+            Err(WitnessError::QuorumLost) => log.quorum_found().await,
+            Err(error) => return Err(error.into_status()),
+        }
     }
 }
 

@@ -232,6 +232,10 @@ impl IntoStatus for AppendError {
             Self::Frozen => refused(ErrorReason::LogFrozen),
             Self::Retired => refused(ErrorReason::LogRetired),
             Self::ReadOnly => refused(ErrorReason::ReadOnly),
+            Self::RolledBack => refused(ErrorReason::RolledBack),
+            Self::WitnessesPending { retry_after } => {
+                Refusal::new(Code::Unavailable, ErrorReason::WitnessesPending).retry(retry_after)
+            }
             Self::QueueFull { retry_after } => {
                 Refusal::new(Code::ResourceExhausted, ErrorReason::QueueFull).retry(retry_after)
             }
@@ -288,6 +292,9 @@ impl IntoStatus for WitnessError {
                     .field("receipt")
                     .says("log has no witness policy: set `policy` under [logs.NAME]")
             }
+            // Callers get the level below instead.
+            Self::QuorumLost => internal(),
+            Self::ShuttingDown => shutting_down(),
         }
     }
 }

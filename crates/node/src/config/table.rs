@@ -1,5 +1,6 @@
 //! Settings as rows of a table.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use clap::Arg;
@@ -18,7 +19,13 @@ pub enum Kind {
     Flag,
     /// A number within bounds, both included.
     Number { min: u64, max: u64 },
+    /// Tables by name, each with some of these keys, all of them texts: `[KEY.NAME]` in the file. Has no
+    /// flag; the environment takes an inline table.
+    Tables { keys: &'static [&'static str] },
 }
+
+/// Tables by name, and their values by key.
+pub type Tables = BTreeMap<String, BTreeMap<String, String>>;
 
 impl Kind {
     /// Says what is expected where `value` is not.
@@ -31,9 +38,31 @@ impl Kind {
             Self::Number { min, max } if !is_number(value, min, max) => {
                 Err(format!("a number from {min} to {max}"))
             }
-            Self::Address | Self::Path | Self::Text | Self::Flag | Self::Number { .. } => Ok(()),
+            Self::Tables { keys } if tables(value, keys).is_none() => {
+                Err(format!("tables of {}", keys.join(" and ")))
+            }
+            Self::Address
+            | Self::Path
+            | Self::Text
+            | Self::Flag
+            | Self::Number { .. }
+            | Self::Tables { .. } => Ok(()),
         }
     }
+}
+
+/// What an inline table holds, if it is of the form that [`Kind::Tables`] says.
+pub(super) fn tables(value: &str, keys: &[&str]) -> Option<Tables> {
+    let root: toml::Table = toml::from_str(&format!("tables = {value}")).ok()?;
+    let entry = |(key, value): (&String, &toml::Value)| {
+        let known = keys.contains(&key.as_str());
+        Some((key.clone(), value.as_str()?.to_owned())).filter(|_| known)
+    };
+    let table = |(name, value): (&String, &toml::Value)| {
+        let entries = value.as_table()?.iter().map(entry).collect::<Option<_>>()?;
+        Some((name.clone(), entries))
+    };
+    root.get("tables")?.as_table()?.iter().map(table).collect()
 }
 
 fn is_number(value: &str, min: u64, max: u64) -> bool {
@@ -81,6 +110,15 @@ impl Setting {
         Self { key, kind: Kind::Text, default: "", help }
     }
 
+    /// Tables by name; none by default.
+    pub const fn tables(
+        key: &'static str,
+        keys: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self { key, kind: Kind::Tables { keys }, default: "{}", help }
+    }
+
     /// Its flag, without the dashes in front.
     pub fn flag_name(&self) -> String {
         self.key.replace('_', "-")
@@ -97,7 +135,7 @@ impl Setting {
                 .value_parser([PossibleValue::new("true"), PossibleValue::new("false")]),
             Kind::Address => arg.value_name("ADDR"),
             Kind::Path => arg.value_name("DIR"),
-            Kind::Text => arg.value_name("TEXT"),
+            Kind::Text | Kind::Tables { .. } => arg.value_name("TEXT"),
             Kind::Number { .. } => arg.value_name("N"),
         }
     }
@@ -106,10 +144,12 @@ impl Setting {
     fn example(&self) -> String {
         let limits = match self.kind {
             Kind::Number { min, max } => format!(" From {min} to {max}."),
-            Kind::Address | Kind::Path | Kind::Text | Kind::Flag => String::new(),
+            Kind::Address | Kind::Path | Kind::Text | Kind::Flag | Kind::Tables { .. } => {
+                String::new()
+            }
         };
         let value = match self.kind {
-            Kind::Number { .. } | Kind::Flag => self.default.to_owned(),
+            Kind::Number { .. } | Kind::Flag | Kind::Tables { .. } => self.default.to_owned(),
             Kind::Address | Kind::Path | Kind::Text => format!("{:?}", self.default),
         };
         format!("# {}{limits}\n#= {} = {value}\n", self.help, self.key)
@@ -134,7 +174,9 @@ impl Table {
 
     /// The flags of the settings that `takes` names by key, and `--config`.
     pub fn flags(&self, takes: impl Fn(&str) -> bool) -> Vec<Arg> {
-        let settings = self.settings.iter().filter(|setting| takes(setting.key));
+        let has_flag = |setting: &&Setting| !matches!(setting.kind, Kind::Tables { .. });
+        let settings = self.settings.iter().filter(has_flag);
+        let settings = settings.filter(|setting| takes(setting.key));
         let help = format!("Settings in TOML; see {}", self.example);
         let config = Arg::new("config").long("config").value_name("FILE").help(help);
         settings.map(|setting| setting.to_arg()).chain([config]).collect()

@@ -41,6 +41,12 @@ impl Snapshot {
         self.prove_consistency(from, to, (&from_root, &to_root), access)
     }
 
+    /// The root of the tree at a size up to this one, proved consistent with this one's.
+    pub fn root(&self, size: TreeSize, access: Access) -> Result<Hash, ReadError> {
+        self.check_size("tree_size", size)?;
+        self.root_at(size, access)
+    }
+
     /// One proof of many leaves, their indexes ascending and each once.
     pub fn batch_inclusion(
         &self,

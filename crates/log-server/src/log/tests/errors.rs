@@ -32,6 +32,8 @@ fn append_errors() {
         &AppendError::Frozen,
         &AppendError::Retired,
         &AppendError::ReadOnly,
+        &AppendError::RolledBack,
+        &AppendError::WitnessesPending { retry_after },
         &AppendError::QueueFull { retry_after },
         &AppendError::DiskLow { free_bytes: 1, min_free_bytes: 2, retry_after },
         &AppendError::ShuttingDown,
@@ -52,6 +54,8 @@ fn append_errors() {
     log is frozen
     log is retired: its operator declared data lost
     server is read-only
+    a witness holds a newer head of this log: it was rolled back, and takes no entries
+    too few witnesses have said what they hold of this log: no entries are taken yet
     queue is full, try again in 50 ms
     disk is low: 1 bytes free, 2 needed
     server is shutting down
@@ -72,6 +76,7 @@ fn signing_and_creating_errors() {
         &SignError::ReadOnly,
         &SignError::ShuttingDown,
         &WitnessError::NoWitnessPolicy,
+        &WitnessError::QuorumLost,
         &CreateError::BadName { name: "A".to_owned() },
         &CreateError::BadOrigin { origin: "a b".to_owned() },
         &CreateError::NameTaken { name: "a".to_owned() },
@@ -90,6 +95,7 @@ fn signing_and_creating_errors() {
     server is read-only and signs nothing
     server is shutting down
     log has no witness policy
+    the log's witnesses form no quorum
     bad log name "A": 1 to 64 characters of a-z, 0-9 and '-', not starting with '-'
     bad origin "a b": 1 to 255 bytes, no white space, no control character, no '+'
     log a exists
@@ -122,6 +128,24 @@ fn start_errors() {
         &StartError::Damaged { log: log(), what: Damage::HeadMissing },
         &StartError::Damaged { log: log(), what: Damage::Archive { size: 2 } },
         &StartError::NothingSigned { log: log() },
+        &StartError::WitnessAhead {
+            log: log(),
+            witness: "w".to_owned(),
+            signed: size(9),
+            store: size(7),
+            evidence: "evidence/w".to_owned(),
+        },
+        &StartError::WitnessFork {
+            log: log(),
+            witness: "w".to_owned(),
+            evidence: "evidence/w".to_owned(),
+        },
+        &StartError::WitnessClaims {
+            log: log(),
+            witness: "w".to_owned(),
+            claimed: size(9),
+            store: size(7),
+        },
         &StartError::LimitTooLow { name: "batch_entries_max", found: 1, min: 2 },
     ]), @r#"
     log default: the journal holds a head of size 9 signed by this server, the store ends at size 7: restore newer data, or retire the log, or serve it with --read-only
@@ -138,6 +162,9 @@ fn start_errors() {
     log default: head row is missing; run `cairn-server fsck`
     log default: archived checkpoint of size 2 does not match the tree; run `cairn-server fsck`
     log default has no archived checkpoint, so nothing of it can be served read-only
+    log default: the witness w holds a checkpoint of size 9 signed by this log, the store ends at size 7; the checkpoint is in evidence/w: restore newer data, or retire the log, or serve it with --read-only
+    log default: the witness w holds a checkpoint signed by this log whose root the store does not have; the checkpoint is in evidence/w: restore the data that was signed, or retire the log, or serve it with --read-only
+    log default: the witness w claims to hold size 9, the store ends at size 7, and it shows no checkpoint: restore newer data, or retire the log, or serve it with --read-only, or do not believe this witness with --distrust-witness w
     batch_entries_max is 1, it must be at least 2, as a call is never split
     "#);
 }

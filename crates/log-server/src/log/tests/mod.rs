@@ -66,6 +66,7 @@ impl Rig {
             hostname: "host.example".to_owned(),
             read_only: self.read_only,
             adopt_journal: self.adopt_journal,
+            witness: None,
             observer: Arc::new(Unobserved),
             on_fatal: Arc::new(move |fatal| fatals.lock().unwrap().push(fatal)),
         })

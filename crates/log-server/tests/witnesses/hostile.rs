@@ -1,0 +1,105 @@
+//! Witnesses that lie, fail and stall: none makes the log trust, loop or wait.
+
+use super::*;
+
+const HOSTILE: [(Mode, &str); 16] = [
+    (Mode::BadCosignature, "bad_answer"),
+    (Mode::WrongName, "bad_answer"),
+    (Mode::Timeless, "bad_answer"),
+    (Mode::Huge, "ahead"),
+    (Mode::ConflictLoop, ""),
+    (Mode::ConflictEcho, "contradiction"),
+    (Mode::ConflictSizeless, "sizeless_conflict"),
+    (Mode::Unprocessable, "proof_refused"),
+    (Mode::Busy, "busy"),
+    (Mode::ServerError, "refused"),
+    (Mode::NotFound, "unknown_log"),
+    (Mode::Forbidden, "unknown_log"),
+    (Mode::TooLong, "unreachable"),
+    (Mode::Empty, "bad_answer"),
+    (Mode::Garbage, "bad_answer"),
+    (Mode::ClosesMidBody, "unreachable"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_witness_changes_nothing_for_the_others() {
+    let witnesses = three().await;
+    let policy = policy(&witnesses, 2);
+    let site = Site::new(&policy).set("witness_timeout_ms", "200");
+    let mut running = site.start().await;
+    let trust = running.trust(&policy).await;
+    let silent = [(Mode::Silent, "unreachable"), (Mode::Down, "unreachable")];
+    for (mode, _) in HOSTILE.into_iter().chain(silent) {
+        witnesses[2].set(mode);
+        let data = format!("{mode:?}");
+        let receipt = running.witnessed(&data).await;
+        verify(&receipt, &data, &trust);
+        assert!(!String::from_utf8_lossy(&receipt).contains("w3.example"), "{mode:?}");
+        running.append(&data, pb::Receipt::Signed, LONG).await.unwrap();
+    }
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_witness_never_counts_is_reported_and_may_come_back() {
+    for (mode, trouble) in HOSTILE {
+        let witness = [Witness::start("w1").await];
+        let policy = policy(&witness, 1);
+        let site = Site::new(&policy).set("witness_pause_max_ms", "100");
+        let mut running = site.start().await;
+        let trust = running.trust(&policy).await;
+        for number in 0..3 {
+            running.witnessed(&format!("{number}")).await;
+        }
+        let before = witness[0].with(|state| {
+            state.mode = mode;
+            state.submissions
+        });
+        assert_eq!(running.reached("a").await, pb::Receipt::Signed, "{mode:?}");
+        // Pauses are between 50 and 100 ms, with at most four requests after each.
+        let asked = witness[0].with(|state| state.submissions) - before;
+        assert!(asked <= 60, "{mode:?}: {asked} submissions in 300 ms");
+        if !trouble.is_empty() {
+            let labels = format!(r#"log="default",witness="w1-ed",result="{trouble}""#);
+            let metric = format!("cairn_witness_submissions_total{{{labels}}}");
+            assert!(running.metric(&metric) >= 1, "{mode:?}");
+        }
+        witness[0].set(Mode::Honest);
+        let data = format!("after {mode:?}");
+        verify(&running.witnessed(&data).await, &data, &trust);
+        running.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_witness_that_lost_data_is_reported_and_served_again() {
+    let witness = [Witness::start("w1").await];
+    let policy = policy(&witness, 1);
+    let site = Site::new(&policy);
+    let mut running = site.start().await;
+    for number in 0..3 {
+        running.witnessed(&format!("{number}")).await;
+    }
+    witness[0].with(|state| state.size = merkle::TreeSize::ZERO);
+    let trust = running.trust(&policy).await;
+    verify(&running.witnessed("after").await, "after", &trust);
+    let shrunk =
+        r#"cairn_witness_submissions_total{log="default",witness="w1-ed",result="shrunk"}"#;
+    assert_eq!(running.metric(shrunk), 1);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_witness_is_given_the_grace_and_no_more() {
+    let witnesses = three().await;
+    let policy = policy(&witnesses, 2);
+    let site = Site::new(&policy).set("witness_grace_ms", "1").set("witness_timeout_ms", "3600000");
+    let mut running = site.start().await;
+    let trust = running.trust(&policy).await;
+    witnesses[0].set(Mode::Silent);
+    for number in 0..10 {
+        let data = format!("{number}");
+        verify(&running.witnessed(&data).await, &data, &trust);
+    }
+    running.stop().await;
+}

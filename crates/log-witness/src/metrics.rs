@@ -83,7 +83,7 @@ impl Metrics {
         let text = "Time of one synced write";
         registry.register_with_unit("commit", text, Unit::Seconds, commit_seconds.clone());
         registry.register("commit_rows", "Rows in one synced write", commit_rows.clone());
-        let text = "Files of logs that the last look at the folder refused";
+        let text = "Files of logs that are not used as they are";
         registry.register("bad_log_files", text, bad_log_files.clone());
         let registry = Mutex::new(registry);
         Self { registry, requests, refusals, commit_seconds, commit_rows, bad_log_files }
@@ -106,7 +106,7 @@ impl Metrics {
         self.commit_rows.observe(f64::from(u32::try_from(rows).unwrap_or(u32::MAX)));
     }
 
-    /// What the last look at the folder of logs refused.
+    /// How many files of logs are not used as they are.
     pub fn bad_log_files(&self, files: usize) {
         self.bad_log_files.set(i64::try_from(files).unwrap_or(i64::MAX));
     }

@@ -123,6 +123,8 @@ pub struct Watcher {
 #[derive(Debug)]
 struct File {
     mark: Mark,
+    /// It cannot be used, and what it was before still is.
+    refused: bool,
     content: Option<(Origin, Arc<str>)>,
 }
 
@@ -139,8 +141,10 @@ struct Mark {
 pub struct Change {
     /// Keys that must be durable before they are used.
     pub pins: Vec<(Origin, String)>,
-    /// Files that are not used, each said once.
+    /// What is wrong with files that are new, and with files beside others.
     pub problems: Vec<FileProblem>,
+    /// How many files are not used.
+    pub refused: usize,
     /// Logs whose keys are others than before, though not all of them.
     pub rotated: Vec<Origin>,
     logs: HashMap<Origin, Arc<str>>,
@@ -177,8 +181,10 @@ impl Watcher {
             let content = read(&path).map_err(|problem| change.problems.push(problem)).ok();
             // A file that cannot be read is one that has not changed: its log stays known.
             let before = self.files.remove(&path).and_then(|file| file.content);
-            self.files.insert(path, File { mark, content: content.or(before) });
+            let refused = content.is_none();
+            self.files.insert(path, File { mark, refused, content: content.or(before) });
         }
+        change.refused = self.files.values().filter(|file| file.refused).count();
         self.assemble(&mut change);
         Some(change)
     }
@@ -200,6 +206,7 @@ impl Watcher {
             if let Some(first) = owners.get(origin) {
                 let (path, second) = ((*first).clone(), path.clone());
                 let origin = origin.clone();
+                change.refused += 1;
                 change.problems.push(FileProblem::TwoFiles { path, second, origin });
                 continue;
             }
@@ -209,6 +216,7 @@ impl Watcher {
                 Some(known) if known == text => known,
                 Some(known) if !share_a_line(known, text) => {
                     let (path, origin) = (path.clone(), origin.clone());
+                    change.refused += 1;
                     change.problems.push(FileProblem::Replaced { path, origin });
                     known
                 }

@@ -32,6 +32,8 @@ const IN_USE: &str = "These keys have cosigned. They must never be used without 
 witness that forgets what it cosigned can be made to cosign its opposite.\n";
 /// The part of the time that looking at the folder of logs may take.
 const LOOK_SHARE: u32 = 50;
+/// The longest pause between two looks, in pauses that were set.
+const LOOK_PAUSES_MAX: u32 = 30;
 
 /// Why the witness does not start. Nothing was answered.
 #[derive(Debug, thiserror::Error)]
@@ -212,7 +214,7 @@ impl Logs {
             let rotated = change.rotated.iter();
             rotated
                 .for_each(|origin| tracing::warn!(%origin, "the log has other keys than before"));
-            metrics.bad_log_files(change.problems.len());
+            metrics.bad_log_files(change.refused);
             // Durable before they are used: from then on nobody replaces them silently.
             if !change.pins.is_empty() {
                 self.witness.pin_keys(change.pins.clone()).await?;
@@ -242,7 +244,8 @@ fn follow_logs(
                 // The store failed, and the process ends.
                 return;
             }
-            pause = poll.max(clock.monotonic().saturating_sub(started) * LOOK_SHARE);
+            let took = clock.monotonic().saturating_sub(started);
+            pause = (took * LOOK_SHARE).clamp(poll, poll * LOOK_PAUSES_MAX);
         }
     };
     // It ends when the witness stops.

@@ -10,7 +10,7 @@ use merkle::{ProofError, TreeSize};
 /// Why a submission, or a request for a subtree, was refused. Nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("malformed request: {0}")]
+    #[error("malformed request: {0}{cause}", cause = cause(.0))]
     Malformed(#[from] BodyError),
     #[error("this witness does not know the log")]
     UnknownLog,
@@ -45,6 +45,11 @@ pub enum Refusal {
     Busy,
     #[error("this witness is stopping, or cannot write: try again")]
     Unavailable,
+}
+
+/// What is wrong with the checkpoint in a body.
+fn cause(error: &BodyError) -> String {
+    std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default()
 }
 
 impl Refusal {

@@ -1,0 +1,86 @@
+//! Logs come and go while the witness runs, and none changes its keys unnoticed.
+
+use checkpoint::{KeyName, PrivateKey};
+
+use crate::common::{Node, TestLog, write_log, write_vkeys};
+
+fn other_key(log: &TestLog) -> PrivateKey {
+    let name = KeyName::new(log.origin().as_str()).unwrap();
+    PrivateKey::ed25519(name, &[42; 32])
+}
+
+async fn bad_files(node: &Node) -> String {
+    let metrics = node.get("/metrics").await.body;
+    let line = metrics.lines().find(|line| line.starts_with("cairn_witness_bad_log_files "));
+    line.unwrap().rsplit(' ').next().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_is_known_once_its_file_is_there_and_forgotten_with_it() {
+    let log = TestLog::new("example.com/log");
+    let node = Node::start(&[]).await;
+    assert_eq!(node.add(log.body(0, 5)).await.status, 404);
+    let path = write_vkeys(node.dir.path(), "a", &log.keys);
+    node.look_until(async || node.add(log.body(0, 5)).await.status == 200).await;
+    std::fs::remove_file(path).unwrap();
+    node.look_until(async || node.add(log.body(5, 5)).await.status == 404).await;
+    assert_eq!(node.held(&log).await.status, 200, "what was cosigned stays served");
+    write_vkeys(node.dir.path(), "b", &log.keys);
+    node.look_until(async || node.add(log.body(5, 5)).await.status == 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_added_beside_known_ones_and_never_replaced() {
+    let log = TestLog::new("example.com/log");
+    let node = Node::start(&[&log]).await;
+    node.cosigned(&log, 0, 5).await;
+    let replaced = TestLog::new("example.com/log").with_keys(vec![other_key(&log)]);
+    write_vkeys(node.dir.path(), "log0", &replaced.keys);
+    node.look_until(async || bad_files(&node).await == "1").await;
+    assert_eq!(node.add(replaced.body(5, 8)).await.status, 403);
+    node.cosigned(&log, 5, 8).await;
+    // Nor by a restart.
+    let node = node.restart().await;
+    assert_eq!(node.add(replaced.body(8, 9)).await.status, 403);
+    node.cosigned(&log, 8, 9).await;
+    // Beside the known one it is taken, and from then on known itself.
+    let both = [log.keys[0].verifier_key(), replaced.keys[0].verifier_key()];
+    write_log(node.dir.path(), "log0", format!("{}\n{}\n", both[0], both[1]).as_bytes());
+    node.look_until(async || node.add(replaced.body(9, 9)).await.status == 200).await;
+    node.cosigned(&log, 9, 10).await;
+    write_vkeys(node.dir.path(), "log0", &replaced.keys);
+    node.look_until(async || node.add(log.body(10, 10)).await.status == 403).await;
+    node.cosigned(&replaced, 10, 11).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_files_are_refused_one_by_one() {
+    let (log, other) = (TestLog::new("example.com/log"), TestLog::new("example.com/other"));
+    let node = Node::start(&[&log]).await;
+    let witness = KeyName::new("example.com/w").unwrap();
+    let witness = PrivateKey::cosigner_ed25519(witness, &[1; 32]);
+    let vkey = other.keys[0].verifier_key().to_string();
+    let mixed = format!("{vkey}\n{}\n", log.keys[0].verifier_key());
+    let long_name = "x".repeat(256);
+    let contents = [
+        ("empty", String::new()),
+        ("unended", vkey.clone()),
+        ("crlf", format!("{vkey}\r\n")),
+        ("twice", format!("{vkey}\n{vkey}\n")),
+        ("mixed", mixed),
+        ("witness", format!("{}\n", witness.verifier_key())),
+        ("long", vkey.replace("example.com/other", &long_name) + "\n"),
+        ("same-log", format!("{}\n", log.keys[0].verifier_key())),
+        ("huge", format!("{vkey}\n").repeat(2_000)),
+    ];
+    for (name, content) in &contents {
+        write_log(node.dir.path(), name, content.as_bytes());
+    }
+    let all = contents.len().to_string();
+    node.look_until(async || bad_files(&node).await == all).await;
+    node.cosigned(&log, 0, 5).await;
+    assert_eq!(node.add(other.body(0, 5)).await.status, 404);
+    let node = node.restart().await;
+    assert_eq!(bad_files(&node).await, all);
+    node.cosigned(&log, 5, 6).await;
+}

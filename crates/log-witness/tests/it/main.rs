@@ -1,0 +1,19 @@
+//! The witness over real sockets and a real store, and as a real process.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where its fixtures do")]
+
+mod common;
+
+mod protocol;
+
+mod subtree;
+
+mod hostile;
+
+mod race;
+
+mod logs;
+
+mod trust;
+
+mod process;

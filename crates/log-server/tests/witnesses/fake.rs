@@ -28,6 +28,8 @@ pub(crate) enum Mode {
     Huge,
     /// Another size each time, so that each proof is for nothing.
     ConflictLoop,
+    /// One more than what it was sent, which a busy log soon has.
+    AlwaysAhead,
     /// The size it was sent.
     ConflictEcho,
     /// 409 without a size.
@@ -189,6 +191,7 @@ impl Witness {
             Mode::Timeless => self.cosign(head, Timestamp::ZERO),
             Mode::Huge => conflict(1 << 40),
             Mode::ConflictLoop => conflict(state.submissions % head.size().get().max(1)),
+            Mode::AlwaysAhead => conflict(head.size().get() + 1),
             Mode::ConflictEcho => conflict(request.old().get()),
             Mode::ConflictSizeless => plain(409, Bytes::from("no")),
             Mode::Unprocessable => plain(422, Bytes::from("no")),

@@ -90,6 +90,43 @@ async fn a_witness_that_lost_data_is_reported_and_served_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_witness_that_is_always_ahead_ends_no_round_of_the_others() {
+    let witnesses = three().await;
+    let policy = policy(&witnesses, 2);
+    let site = Site::new(&policy);
+    let mut running = site.start().await;
+    let trust = running.trust(&policy).await;
+    witnesses[0].set(Mode::AlwaysAhead);
+    let mut busy = running.client.clone();
+    let appends = tokio::spawn(async move {
+        for number in 0.. {
+            let request = pb::AppendRequest {
+                log: "default".to_owned(),
+                entry: Some(entry(&format!("busy {number}"))),
+                receipt: pb::Receipt::Index.into(),
+                receipt_wait: None,
+            };
+            busy.append(request).await.unwrap();
+        }
+    });
+    let before = witnesses[0].with(|state| state.submissions);
+    for number in 0..20 {
+        let data = format!("{number}");
+        verify(&running.witnessed(&data).await, &data, &trust);
+    }
+    // With it alone there is no quorum, and no end of heads to ask about; it is still asked with pauses.
+    let after = witnesses[0].with(|state| state.submissions);
+    witnesses[1].set(Mode::NotFound);
+    assert_eq!(running.reached("a").await, pb::Receipt::Signed);
+    let asked = witnesses[0].with(|state| state.submissions) - after;
+    assert!(asked <= 100, "{asked} submissions in 300 ms, {} before", after - before);
+    witnesses[1].set(Mode::Honest);
+    verify(&running.witnessed("b").await, "b", &trust);
+    appends.abort();
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slow_witness_is_given_the_grace_and_no_more() {
     let witnesses = three().await;
     let policy = policy(&witnesses, 2);

@@ -75,6 +75,8 @@ struct Collected {
     lines: BTreeMap<usize, String>,
     /// Addresses that have answered, with or without cosignatures.
     answered: BTreeSet<usize>,
+    /// Addresses that claim to hold a newer head, and so cannot cosign this one.
+    superseded: BTreeSet<usize>,
 }
 
 impl Rounds<'_> {
@@ -169,7 +171,8 @@ impl Rounds<'_> {
             tokio::select! {
                 report = self.reports.recv() => {
                     let Some(report) = report else { return false };
-                    if collected.take(target, report) == Taken::Superseded {
+                    collected.take(target, report);
+                    if self.is_superseded(collected) {
                         return false;
                     }
                 }
@@ -180,6 +183,18 @@ impl Rounds<'_> {
             }
         }
         true
+    }
+
+    /// Whether the others cannot form a quorum. One witness alone ends no round that can do without it:
+    /// its claim may be a lie.
+    fn is_superseded(&self, collected: &Collected) -> bool {
+        let policy = &self.witnessing.policy;
+        let peers = policy.peers().iter().enumerate();
+        let left: BTreeSet<usize> = peers
+            .filter(|(peer, _)| !collected.superseded.contains(peer))
+            .flat_map(|(_, peer)| peer.witnesses.iter().copied())
+            .collect();
+        !collected.superseded.is_empty() && !policy.is_quorum(|witness| left.contains(&witness))
     }
 
     /// What is left of the time for a quorum, counted from when the first round without one began.
@@ -209,8 +224,7 @@ impl Rounds<'_> {
             tokio::select! {
                 report = self.reports.recv() => {
                     let Some(report) = report else { return };
-                    // Whatever it says, this head has its quorum.
-                    let _taken = collected.take(target, report);
+                    collected.take(target, report);
                 }
                 () = &mut over => return,
             }
@@ -253,25 +267,20 @@ impl Rounds<'_> {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Taken {
-    Noted,
-    Superseded,
-}
-
 impl Collected {
     /// Notes a report of this round; one of an earlier round changes nothing.
-    fn take(&mut self, target: &Target, report: Report) -> Taken {
+    fn take(&mut self, target: &Target, report: Report) {
         let Report { peer, round, result } = report;
         if round != target.round {
-            return Taken::Noted;
+            return;
         }
         self.answered.insert(peer);
         match result {
             Submitted::Cosigned(lines) => self.lines.extend(lines),
             Submitted::Failed => {}
-            Submitted::Superseded => return Taken::Superseded,
+            Submitted::Superseded => {
+                self.superseded.insert(peer);
+            }
         }
-        Taken::Noted
     }
 }

@@ -58,6 +58,8 @@ pub(super) struct Submitter {
     held: Held,
     /// Failures since the last success.
     failures: u32,
+    /// Targets in a row that the witness claimed to be beyond.
+    superseded: usize,
 }
 
 impl Submitter {
@@ -68,7 +70,7 @@ impl Submitter {
         reports: mpsc::Sender<Report>,
     ) -> Self {
         let held = cosigned_before(&log, peer).map_or(Held::Unknown, Held::Cosigned);
-        Self { log, peer, targets, reports, held, failures: 0 }
+        Self { log, peer, targets, reports, held, failures: 0, superseded: 0 }
     }
 
     fn witnessing(&self) -> &Witnessing {
@@ -103,7 +105,9 @@ impl Submitter {
         let (result, pause) = match self.submit(&target).await {
             Ok(result) => {
                 let took = self.log.process.clock.monotonic().saturating_sub(started);
-                self.succeeded(&target, took);
+                if matches!(result, Result::Cosigned(_)) {
+                    self.succeeded(&target, took);
+                }
                 (result, None)
             }
             Err(trouble) => (Result::Failed, Some(self.failed(&trouble).await)),
@@ -124,7 +128,7 @@ impl Submitter {
                 Held::Claimed(size) | Held::Cosigned(size) => size,
             };
             if old > target.size() {
-                return Ok(Result::Superseded);
+                return self.beyond();
             }
             match self.call(old, target).await? {
                 Answer::Cosigned(answer) => {
@@ -137,6 +141,15 @@ impl Submitter {
             }
         }
         Err(Trouble::Contradiction)
+    }
+
+    /// Others may have submitted a newer head; a witness that says so each time is not to be believed.
+    fn beyond(&mut self) -> std::result::Result<Result, Trouble> {
+        self.superseded += 1;
+        if self.superseded > SUBMISSIONS_MAX {
+            return Err(Trouble::Contradiction);
+        }
+        Ok(Result::Superseded)
     }
 
     async fn call(&self, old: TreeSize, target: &Target) -> std::result::Result<Answer, Trouble> {
@@ -199,15 +212,12 @@ impl Submitter {
     }
 
     fn succeeded(&mut self, target: &Target, took: Duration) {
+        self.superseded = 0;
         if std::mem::take(&mut self.failures) > 0 {
             let (log, witness) = (&self.log.record.name, &self.policy_peer().name);
             tracing::info!(%log, witness, "a witness cosigns again");
         }
-        if let Held::Cosigned(size) = self.held
-            && size == target.size()
-        {
-            self.state().cosigned(size, took);
-        }
+        self.state().cosigned(target.size(), took);
     }
 
     /// Reports trouble and says how long to pause.

@@ -1,6 +1,8 @@
 //! Real processes on loopback, for the end-to-end tests: the binaries, built once, and a server that
 //! is started, stopped, killed and started again over one data folder.
 
+pub mod witness;
+
 use std::{
     ffi::OsStr,
     fs::{self, File},

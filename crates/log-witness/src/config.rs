@@ -29,6 +29,12 @@ pub struct Config {
     pub header_bytes_max: usize,
     pub shutdown_timeout: Duration,
     pub cache_bytes: usize,
+    /// Addresses of other witnesses, separated by blanks.
+    pub peers: String,
+    pub insecure_peers: bool,
+    pub gossip_interval: Duration,
+    pub suspect_after: Duration,
+    pub webhook: Option<String>,
 }
 
 impl Config {
@@ -52,6 +58,11 @@ impl Config {
             header_bytes_max: values.count("header_bytes_max"),
             shutdown_timeout: values.millis("shutdown_timeout_ms"),
             cache_bytes: values.count("cache_bytes"),
+            peers: values.text("peer").to_owned(),
+            insecure_peers: values.flag("insecure_peers"),
+            gossip_interval: values.millis("gossip_interval_ms"),
+            suspect_after: values.millis("suspect_after_ms"),
+            webhook: Some(values.text("webhook").to_owned()).filter(|url| !url.is_empty()),
         })
     }
 

@@ -1,7 +1,8 @@
 //! The witness: it cosigns the newest tree head of each log it knows, if that head continues the one it
 //! cosigned before (c2sp.org/tlog-witness), and never forgets which that was.
 //!
-//! A request walks one way, and the folders say so: [`http`] → [`witness`] → [`store`].
+//! A request walks one way, and the folders say so: [`http`] → [`witness`] → [`store`]. What other
+//! witnesses say comes in by [`gossip`].
 
 pub mod config;
 pub mod server;
@@ -9,6 +10,8 @@ pub mod server;
 pub mod http;
 
 pub mod witness;
+
+pub mod gossip;
 
 pub mod roster;
 

@@ -31,6 +31,7 @@ pub const ROUTES: Routes = Routes {
         "healthz",
         "readyz",
         "metrics",
+        "gossip",
     ],
     of: route,
 };
@@ -42,6 +43,7 @@ fn route(path: &str) -> usize {
         "/healthz" => 5,
         "/readyz" => 6,
         "/metrics" => 7,
+        _ if path.starts_with("/cairn.gossip.v1.GossipService/") => 8,
         _ if path.ends_with("/checkpoint") => 3,
         _ if path.ends_with("/evidence") => 4,
         _ => 0,
@@ -60,6 +62,9 @@ pub struct Metrics {
     commit_seconds: Histogram,
     commit_rows: Histogram,
     bad_log_files: Gauge,
+    gossip_rounds: Family<[(&'static str, &'static str); 1], Counter>,
+    gossip_pending: Gauge,
+    logs_suspect: Gauge,
 }
 
 impl Default for Metrics {
@@ -85,8 +90,27 @@ impl Metrics {
         registry.register("commit_rows", "Rows in one synced write", commit_rows.clone());
         let text = "Files of logs that are not used as they are";
         registry.register("bad_log_files", text, bad_log_files.clone());
+        let gossip_rounds = Family::default();
+        let text = "Rounds of gossip with a peer, by result";
+        registry.register("gossip_rounds", text, gossip_rounds.clone());
+        let gossip_pending = Gauge::default();
+        let text = "Heads that wait for a proof of their log";
+        registry.register("gossip_pending_heads", text, gossip_pending.clone());
+        let logs_suspect = Gauge::default();
+        let text = "Logs that signed two heads and give no proof that they are of one history";
+        registry.register("logs_suspect", text, logs_suspect.clone());
         let registry = Mutex::new(registry);
-        Self { registry, requests, refusals, commit_seconds, commit_rows, bad_log_files }
+        Self {
+            registry,
+            requests,
+            refusals,
+            commit_seconds,
+            commit_rows,
+            bad_log_files,
+            gossip_rounds,
+            gossip_pending,
+            logs_suspect,
+        }
     }
 
     /// Where the middleware counts requests.
@@ -109,6 +133,18 @@ impl Metrics {
     /// How many files of logs are not used as they are.
     pub fn bad_log_files(&self, files: usize) {
         self.bad_log_files.set(i64::try_from(files).unwrap_or(i64::MAX));
+    }
+
+    /// One round with one peer.
+    pub fn gossip_round(&self, ok: bool) {
+        let result = if ok { "ok" } else { "failed" };
+        self.gossip_rounds.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// What gossip waits for.
+    pub fn gossip(&self, pending: usize, suspects: usize) {
+        self.gossip_pending.set(i64::try_from(pending).unwrap_or(i64::MAX));
+        self.logs_suspect.set(i64::try_from(suspects).unwrap_or(i64::MAX));
     }
 
     /// Adds gauges that are read at each scrape.
@@ -188,6 +224,7 @@ mod tests {
             ("/healthz", "healthz"),
             ("/readyz", "readyz"),
             ("/metrics", "metrics"),
+            ("/cairn.gossip.v1.GossipService/Pull", "gossip"),
             ("/", "other"),
         ] {
             assert_eq!(ROUTES.names[super::route(path)], route, "{path}");

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use checkpoint::{Origin, VerifierKey};
 use http::{Request, Response};
+use log_proto::gossip_v1::gossip_service_server::GossipServiceServer;
 use node::body::Body;
 use node::clock::{Clock, SystemClock};
 use node::durable::{self, FileError};
@@ -21,6 +22,7 @@ use node::tasks;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::gossip::{self, Gossip, GossipOptions, PeerUrlError};
 use crate::http::{BODY_BYTES_MAX, Http};
 use crate::metrics::{LogGauges, Metrics};
 use crate::roster::{Roster, Watcher};
@@ -34,6 +36,9 @@ witness that forgets what it cosigned can be made to cosign its opposite.\n";
 const LOOK_SHARE: u32 = 50;
 /// The longest pause between two looks, in pauses that were set.
 const LOOK_PAUSES_MAX: u32 = 30;
+
+/// Where the calls of `cairn.gossip.v1.GossipService` are.
+const GOSSIP_PATH: &str = "/cairn.gossip.v1.GossipService/";
 
 /// Why the witness does not start. Nothing was answered.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +61,8 @@ pub enum StartError {
     Listen { listen: SocketAddr, source: std::io::Error },
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
+    #[error(transparent)]
+    Peer(#[from] PeerUrlError),
 }
 
 /// A witness that serves.
@@ -78,6 +85,7 @@ impl Server {
 
     /// As [`Self::start`], with a clock that is there already.
     pub async fn start_with(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let gossip_options = gossip_options(config)?;
         let opened = tokio::task::block_in_place(|| open(config))?;
         let metrics = Arc::new(Metrics::new());
         let roster = Arc::new(Roster::default());
@@ -104,8 +112,16 @@ impl Server {
         let port = open_port(config, &stopping).await?;
         let address = port.address();
         let prefix = getrandom::u32().map_err(StartError::Random)?;
+        let gossip = Gossip::start(
+            witness.clone(),
+            gossip_options,
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+            &stopping,
+        )?;
         let http = Http { witness: witness.clone(), metrics: Arc::clone(&metrics), clock };
-        let stack = chain(config, &metrics, prefix).around(Handler { http });
+        let handler = Handler { http, gossip: gossip.service() };
+        let stack = chain(config, &metrics, prefix).around(handler);
         let accepting = tasks::spawn("accept", port.serve(stack));
         let first_start = opened.first_start;
         Ok(Self { address, first_start, witness, metrics, stopping, accepting })
@@ -281,15 +297,27 @@ fn chain(config: &Config, metrics: &Arc<Metrics>, request_id_prefix: u32) -> Cha
     }
 }
 
-/// Where requests end. Services over gRPC will find their paths here.
+fn gossip_options(config: &Config) -> Result<GossipOptions, PeerUrlError> {
+    Ok(GossipOptions {
+        peers: gossip::parse_peers(&config.peers, config.insecure_peers)?,
+        interval: config.gossip_interval,
+        suspect_after: config.suspect_after,
+        logs_dir: config.logs_dir.clone(),
+        webhook: config.webhook.clone(),
+    })
+}
+
+/// Where requests end.
 #[derive(Clone)]
 struct Handler {
     http: Http,
+    gossip: GossipServiceServer<Gossip>,
 }
 
 impl<B> tower::Service<Request<B>> for Handler
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
 {
     type Response = Response<Body>;
     type Error = Infallible;
@@ -301,6 +329,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        if request.uri().path().starts_with(GOSSIP_PATH) {
+            return Box::pin(self.gossip.call(request));
+        }
         let http = self.http.clone();
         Box::pin(async move { Ok(http.answer(request).await) })
     }

@@ -92,9 +92,10 @@ impl Values {
     fn read_flags(&mut self, matches: &ArgMatches) -> Result<(), ConfigError> {
         for setting in self.table.settings {
             // A subcommand takes only some of the flags.
-            let given = matches.try_get_one::<String>(setting.key).ok().flatten();
-            if let Some(value) = given {
-                self.set(setting, value.clone(), Origin::Flag)?;
+            let given = matches.try_get_many::<String>(setting.key).ok().flatten();
+            if let Some(values) = given {
+                let values: Vec<&str> = values.map(String::as_str).collect();
+                self.set(setting, values.join(" "), Origin::Flag)?;
             }
         }
         Ok(())

@@ -81,4 +81,28 @@ pub const SETTINGS: &[Setting] = &[
         "8388608",
         "Memory of the store for what it reads and writes.",
     ),
+    Setting::texts(
+        "peer",
+        "Addresses of other witnesses to gossip with, like http://HOST:PORT, separated by blanks.",
+    ),
+    Setting::flag(
+        "insecure_peers",
+        "Accept peers on other machines, to which the connection is not encrypted.",
+    ),
+    Setting::number(
+        "gossip_interval_ms",
+        (10, HOUR_MS),
+        "2000",
+        "The mean time between two rounds of gossip with one peer.",
+    ),
+    Setting::number(
+        "suspect_after_ms",
+        (0, HOUR_MS),
+        "60000",
+        "How long a log may give no proof that its heads are of one history before it is a suspect.",
+    ),
+    Setting::text(
+        "webhook",
+        "The URL, http://..., that evidence is posted to when it is first held. Empty: none.",
+    ),
 ];

@@ -48,6 +48,8 @@ pub(crate) fn config(dir: &Path) -> Config {
         ("data_dir", dir.to_str().unwrap()),
         ("name", "example.com/witness"),
         ("logs_poll_ms", "1000"),
+        // What is refused here stays undecided: gossip has tests of its own.
+        ("gossip_interval_ms", "3600000"),
         ("signer_threads", "2"),
     ];
     for (key, value) in own {

@@ -15,6 +15,8 @@ pub enum Kind {
     Path,
     /// Any text; empty for the default.
     Text,
+    /// Any number of texts without blanks, separated by blanks; the flag may be repeated.
+    Texts,
     /// `true` or `false`.
     Flag,
     /// A number within bounds, both included.
@@ -44,6 +46,7 @@ impl Kind {
             Self::Address
             | Self::Path
             | Self::Text
+            | Self::Texts
             | Self::Flag
             | Self::Number { .. }
             | Self::Tables { .. } => Ok(()),
@@ -119,6 +122,11 @@ impl Setting {
         Self { key, kind: Kind::Tables { keys }, default: "{}", help }
     }
 
+    /// Any number of texts; none by default.
+    pub const fn texts(key: &'static str, help: &'static str) -> Self {
+        Self { key, kind: Kind::Texts, default: "", help }
+    }
+
     /// Its flag, without the dashes in front.
     pub fn flag_name(&self) -> String {
         self.key.replace('_', "-")
@@ -136,6 +144,7 @@ impl Setting {
             Kind::Address => arg.value_name("ADDR"),
             Kind::Path => arg.value_name("DIR"),
             Kind::Text | Kind::Tables { .. } => arg.value_name("TEXT"),
+            Kind::Texts => arg.value_name("TEXT").action(clap::ArgAction::Append),
             Kind::Number { .. } => arg.value_name("N"),
         }
     }
@@ -144,13 +153,18 @@ impl Setting {
     fn example(&self) -> String {
         let limits = match self.kind {
             Kind::Number { min, max } => format!(" From {min} to {max}."),
-            Kind::Address | Kind::Path | Kind::Text | Kind::Flag | Kind::Tables { .. } => {
-                String::new()
-            }
+            Kind::Address
+            | Kind::Path
+            | Kind::Text
+            | Kind::Texts
+            | Kind::Flag
+            | Kind::Tables { .. } => String::new(),
         };
         let value = match self.kind {
             Kind::Number { .. } | Kind::Flag | Kind::Tables { .. } => self.default.to_owned(),
-            Kind::Address | Kind::Path | Kind::Text => format!("{:?}", self.default),
+            Kind::Address | Kind::Path | Kind::Text | Kind::Texts => {
+                format!("{:?}", self.default)
+            }
         };
         format!("# {}{limits}\n#= {} = {value}\n", self.help, self.key)
     }

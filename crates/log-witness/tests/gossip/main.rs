@@ -1,0 +1,236 @@
+//! Gossip between real processes: heads spread, forks become evidence, and nobody is accused wrongly.
+
+#![expect(clippy::disallowed_methods, reason = "files and pauses of a test")]
+
+#[cfg(test)]
+mod nodes;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use checkpoint::{Contradiction, Evidence};
+    use log_proto::gossip_v1::{self as pb, Standing};
+
+    use crate::nodes::{Cable, Node, Tiles, head, history, key, serve, until};
+
+    fn verified(evidence: &[u8]) -> Contradiction {
+        let evidence = Evidence::parse(evidence).unwrap();
+        evidence.verify(&[key().verifier_key()]).unwrap().contradiction()
+    }
+
+    /// Seven in a ring, two cables of which go through `Cable`s: cutting them leaves 0 to 3 and 4 to 6.
+    struct Ring {
+        _dir: tempfile::TempDir,
+        tiles: Tiles,
+        nodes: Vec<Node>,
+        cables: Vec<Cable>,
+    }
+
+    impl Ring {
+        fn start() -> Self {
+            let (dir, tiles) = (tempfile::tempdir().unwrap(), Tiles::start());
+            let (mut nodes, mut cables): (Vec<Node>, Vec<Cable>) = (Vec::new(), Vec::new());
+            for number in 0..7 {
+                let mut peers: Vec<String> =
+                    nodes.last().map(|node| node.url.clone()).into_iter().collect();
+                if number == 4 || number == 6 {
+                    let other = if number == 4 { &nodes[3] } else { &nodes[0] };
+                    let cable = Cable::to(&other.url);
+                    if number == 4 {
+                        peers.clear();
+                    }
+                    peers.push(cable.url.clone());
+                    cables.push(cable);
+                }
+                let peers: Vec<&str> = peers.iter().map(String::as_str).collect();
+                let dir = dir.path().join(number.to_string());
+                nodes.push(Node::start(&dir, Some(&tiles.url), &peers, &[]));
+            }
+            Self { _dir: dir, tiles, nodes, cables }
+        }
+
+        async fn all_know(&self, leaves: &[merkle::Hash]) {
+            for (number, node) in self.nodes.iter().enumerate() {
+                until(&format!("node {number} knows the head"), || node.knows(leaves)).await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn seven_in_a_ring_all_know_a_head_and_after_a_partition_a_fork() {
+        let mut ring = Ring::start();
+        let honest = history("honest", 30, 300);
+        ring.tiles.publish(&honest[..12]);
+        assert_eq!(ring.nodes[0].add(&honest[..5], 0).0, 200);
+        ring.all_know(&honest[..5]).await;
+        // Another size is believed once the log's tiles prove it, far from where it was submitted.
+        assert_eq!(ring.nodes[3].add(&honest[..12], 0).0, 200);
+        ring.all_know(&honest[..12]).await;
+        assert!(ring.nodes.iter().all(|node| node.evidence().is_none()));
+
+        // The log shows each side of a partition another history, and serves tiles of the second.
+        ring.cables.iter().for_each(Cable::cut);
+        let forked = history("forked", 30, 300);
+        ring.tiles.publish(&honest[..260]);
+        assert_eq!(ring.nodes[0].add(&honest[..260], 5).0, 200);
+        for node in &ring.nodes[..4] {
+            until("one side knows its head", || node.knows(&honest[..260])).await;
+        }
+        ring.tiles.publish(&forked[..280]);
+        assert_eq!(ring.nodes[5].add(&forked[..280], 0).0, 200);
+        for node in &ring.nodes[4..] {
+            until("the other side knows its head", || node.knows(&forked[..280])).await;
+        }
+        assert!(ring.nodes.iter().all(|node| node.evidence().is_none()), "nobody knows of a fork");
+
+        ring.cables.iter().for_each(Cable::join);
+        for node in &ring.nodes {
+            until("every node holds evidence", || async { node.evidence().is_some() }).await;
+            assert_eq!(verified(&node.evidence().unwrap()), Contradiction::NotContinued);
+            let (status, body) = node.add(&honest[..280], 260);
+            assert_eq!(status, 403, "{body}");
+            assert!(body.contains("/evidence"), "{body}");
+            assert_eq!(node.metric("cairn_witness_logs_distrusted"), "1.0");
+        }
+
+        // It survives a kill, and ends by the operator's word alone, which evidence known then does not undo.
+        let node = &mut ring.nodes[0];
+        node.restart();
+        assert_eq!(node.add(&honest[..280], 260).0, 403);
+        node.kill();
+        let trusted = node.command(&["trust", "example.com/log"]);
+        assert!(trusted.status.success(), "{trusted:?}");
+        node.restart();
+        let node = &ring.nodes[0];
+        let rounds = || async {
+            let done = node.metric("cairn_witness_requests_total{route=\"gossip\"");
+            done.rsplit(' ').next().and_then(|n| n.parse::<u64>().ok()).is_some_and(|n| n > 20)
+        };
+        until("peers told it what they hold", rounds).await;
+        assert_eq!(node.add(&honest[..280], 260).0, 200);
+        assert!(node.evidence().is_some(), "what was found stays served");
+    }
+
+    #[tokio::test]
+    async fn two_roots_for_one_size_are_evidence_without_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let posted: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
+        let hook = Arc::clone(&posted);
+        let webhook = serve(move |_, body| {
+            hook.lock().unwrap().push(body.to_vec());
+            Some(Vec::new())
+        });
+        let more = ["--webhook", webhook.as_str()];
+        let one = Node::start(&dir.path().join("1"), None, &[], &more);
+        let other = Node::start(&dir.path().join("2"), None, &[&one.url], &[]);
+        let (honest, forked) = (history("honest", 2, 9), history("forked", 2, 9));
+        assert_eq!(one.add(&honest, 0).0, 200);
+        // A client was shown the other one, and reports it.
+        let answer = other.report(&head(&forked)).await;
+        assert_eq!(answer.standing(), Standing::Known, "nothing else is known there yet");
+        for node in [&one, &other] {
+            until("both hold evidence", || async { node.evidence().is_some() }).await;
+            assert_eq!(verified(&node.evidence().unwrap()), Contradiction::TwoRoots);
+        }
+        let answer = one.report(&head(&forked)).await;
+        assert_eq!(answer.standing(), Standing::Contradicts);
+        assert_eq!(verified(&answer.evidence), Contradiction::TwoRoots);
+        until("the webhook was told", || async { !posted.lock().unwrap().is_empty() }).await;
+        let told = posted.lock().unwrap()[0].clone();
+        assert_eq!(verified(&told), Contradiction::TwoRoots);
+    }
+
+    #[tokio::test]
+    async fn a_refused_submission_is_kept_and_compared() {
+        let dir = tempfile::tempdir().unwrap();
+        let node = Node::start(&dir.path().join("1"), None, &[], &[]);
+        let (honest, forked) = (history("honest", 2, 9), history("forked", 2, 9));
+        assert_eq!(node.add(&honest, 0).0, 200);
+        assert_eq!(node.add(&forked, 9).0, 422);
+        until("evidence", || async { node.evidence().is_some() }).await;
+        assert_eq!(verified(&node.evidence().unwrap()), Contradiction::TwoRoots);
+    }
+
+    #[tokio::test]
+    async fn a_log_without_a_proof_is_a_suspect_and_goes_on() {
+        let (dir, tiles) = (tempfile::tempdir().unwrap(), Tiles::start());
+        let more = ["--suspect-after-ms", "500"];
+        let node = Node::start(&dir.path().join("1"), Some(&tiles.url), &[], &more);
+        let (honest, forked) = (history("honest", 2, 20), history("forked", 2, 20));
+        assert_eq!(node.add(&honest[..9], 0).0, 200);
+        // No tiles, then tiles of another history: neither proves nor accuses anything.
+        assert_eq!(node.report(&head(&forked[..14])).await.standing(), Standing::Pending);
+        tiles.publish(&history("third", 0, 14));
+        let suspect =
+            || async { node.report(&head(&forked[..14])).await.standing() == Standing::Suspect };
+        until("the log is a suspect", suspect).await;
+        until("and counted", || async { node.metric("cairn_witness_logs_suspect") == "1" }).await;
+        assert!(node.evidence().is_none());
+        assert_eq!(node.add(&honest[..12], 9).0, 200, "nothing is frozen");
+        assert_eq!(node.heads().await.len(), 2, "both heads are kept and told");
+        // The log gives its proof in the end, and it is one of a fork.
+        tiles.publish(&forked[..14]);
+        until("evidence", || async { node.evidence().is_some() }).await;
+    }
+
+    #[tokio::test]
+    async fn what_proves_nothing_changes_nothing() {
+        let (dir, tiles) = (tempfile::tempdir().unwrap(), Tiles::start());
+        let node = Node::start(&dir.path().join("1"), Some(&tiles.url), &[], &[]);
+        let honest = history("honest", 2, 20);
+        tiles.publish(&honest[..14]);
+        assert_eq!(node.add(&honest[..9], 0).0, 200);
+        let mut client = node.client().await;
+        let stranger = checkpoint::PrivateKey::ed25519(
+            checkpoint::KeyName::new("example.com/log").unwrap(),
+            &[2; 32],
+        );
+        let forged = |key: &checkpoint::PrivateKey, origin: &str| {
+            let origin = checkpoint::Origin::new(origin).unwrap();
+            let size = merkle::TreeSize::new(9).unwrap();
+            let head = checkpoint::Checkpoint::new(origin, size, merkle::Hash::EMPTY_ROOT);
+            let bytes = checkpoint::sign(&head, &[key], checkpoint::Timestamp::ZERO).unwrap();
+            checkpoint::SignedCheckpoint::parse(&bytes).unwrap()
+        };
+        assert_eq!(
+            node.report(&forged(&stranger, "example.com/log")).await.standing(),
+            Standing::NotShown
+        );
+        assert_eq!(
+            node.report(&forged(&key(), "example.com/other")).await.standing(),
+            Standing::UnknownLog
+        );
+        assert_eq!(node.report(&head(&honest[..9])).await.standing(), Standing::Known);
+        // Honest heads, larger and smaller, and every order: no evidence.
+        for size in [14, 3, 12, 8, 13] {
+            node.report(&head(&honest[..size])).await;
+        }
+        until("the largest is known", || node.knows(&honest[..14])).await;
+        assert!(node.evidence().is_none());
+        // Evidence that shows nothing, and messages that are no messages.
+        let proof = vec![merkle::Hash::EMPTY_ROOT; 3];
+        let junk = Evidence::of_sizes(head(&honest[..9]), head(&honest[..14]), proof).unwrap();
+        let report = pb::report_checkpoint_request::Report::Evidence(junk.format().into());
+        let request = pb::ReportCheckpointRequest { report: Some(report) };
+        let answer = client.report_checkpoint(request).await.unwrap().into_inner();
+        assert_eq!(answer.standing(), Standing::NotShown);
+        let many =
+            pb::PushRequest { checkpoints: vec![bytes::Bytes::new(); 257], evidence: vec![] };
+        let refused = client.push(many).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+        let most =
+            pb::PushRequest { checkpoints: vec![bytes::Bytes::new(); 256], evidence: vec![] };
+        client.push(most).await.unwrap();
+        let heads = vec![pb::KnownHead::default(); 2];
+        let refused = client.pull(pb::PullRequest { heads, ..Default::default() }).await;
+        assert_eq!(refused.unwrap_err().code(), tonic::Code::InvalidArgument);
+        let nothing = pb::ReportCheckpointRequest { report: None };
+        let refused = client.report_checkpoint(nothing).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+        let hash = bytes::Bytes::from(crate::nodes::origin_hash().to_vec());
+        let held = client.get_evidence(pb::GetEvidenceRequest { origin_hash: hash }).await;
+        assert_eq!(held.unwrap_err().code(), tonic::Code::NotFound);
+        assert!(node.evidence().is_none());
+    }
+}

@@ -3,6 +3,7 @@
 mod offline;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use log_server::config::{self, Command, Config};
 use log_server::server::{DEFAULT_LOG, Server};
@@ -14,6 +15,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The exit status of a refusal to start, and of a command that could not run.
 const REFUSED: u8 = 2;
+/// How long the tasks of a server that has ended are waited for: only a read of a failing disk takes long.
+const TASKS_END_WITHIN: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let variable = |name: &str| std::env::var(name).ok();
@@ -37,7 +40,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 .enable_all()
                 .build()?;
             let code = runtime.block_on(serve(&config));
-            runtime.shutdown_background();
+            // Tasks let go of the store before the process ends, as its engine must not be closed by one
+            // of them while the C++ library is being taken down.
+            runtime.shutdown_timeout(TASKS_END_WITHIN);
             code
         }
         Command::Fsck { config, json } => offline::fsck(&config, json),

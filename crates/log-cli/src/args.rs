@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     append, audit, bench, fetch_checkpoint, keygen, log, prove, tail, verify, verify_batch,
-    verify_consistency, verify_evidence,
+    verify_consistency, verify_evidence, witness,
 };
 use crate::error::CliError;
 
@@ -92,6 +92,9 @@ pub(crate) enum Command {
     Tail(tail::TailArgs),
     /// Replay a whole log over its tiles: re-hash everything, compare everything
     Audit(audit::AuditArgs),
+    /// Have a witness witness a log, and ask witnesses what they hold
+    #[command(subcommand)]
+    Witness(witness::WitnessCommand),
     /// Put load on a log, and measure it against the floor of empty calls
     Bench(bench::BenchArgs),
 }

@@ -9,6 +9,7 @@ use log_client::fork::Fork;
 
 use crate::commands::append::InputError;
 use crate::commands::verify_consistency::Refusal;
+use crate::commands::witness::WitnessError;
 use crate::range_receipt::{RANGE_ENTRIES_MAX, RangeReceiptError};
 
 /// The exit codes of every command. They are stable: scripts act on them.
@@ -89,6 +90,8 @@ pub(crate) enum CliError {
     #[error("the policy needs witnesses, and signed receipts carry none")]
     ReceiptBelowPolicy,
     #[error(transparent)]
+    Witness(#[from] WitnessError),
+    #[error(transparent)]
     Input(#[from] InputError),
     #[error("cannot append")]
     Appender { source: log_client::appender::StartError },
@@ -153,6 +156,7 @@ impl CliError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Audit { source } => audit_exit(source),
+            Self::Witness(error) => error.exit(),
             Self::Write { .. }
             | Self::Stdout { .. }
             | Self::Runtime { .. }
@@ -228,6 +232,7 @@ impl CliError {
             Self::Index { .. } => "pass an index below the log's size: `cairn log show` prints it",
             Self::EntryCount { .. } => "pass --entry once for each proven index, or --entries DIR",
             Self::TooManyEntries { .. } => "ask for several receipts",
+            Self::Witness(error) => return error.hint(),
             Self::ReceiptBelowPolicy => "pass --receipt witnessed",
             Self::Input(error) => error.hint(),
             Self::Appender { .. } => "try again",

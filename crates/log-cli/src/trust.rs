@@ -44,13 +44,13 @@ impl TrustArgs {
     pub(crate) fn load(&self, ui: &Ui) -> Result<Trust, CliError> {
         load(&self.vkeys, self.policy.as_deref(), ui)
     }
+}
 
-    /// The keys of logs alone: what logs sign counts against them, whoever cosigned.
-    pub(crate) fn load_log_keys(&self, ui: &Ui) -> Result<Vec<VerifierKey>, CliError> {
-        Ok(match self.load(ui)? {
-            Trust::Keys(keys) => keys,
-            Trust::Policy(policy) => policy.logs().iter().map(|log| log.key().clone()).collect(),
-        })
+/// The keys of logs alone: what logs sign counts against them, whoever cosigned.
+pub(crate) fn log_keys(trust: Trust) -> Vec<VerifierKey> {
+    match trust {
+        Trust::Keys(keys) => keys,
+        Trust::Policy(policy) => policy.logs().iter().map(|log| log.key().clone()).collect(),
     }
 }
 

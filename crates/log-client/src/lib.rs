@@ -60,6 +60,7 @@ mod durable;
 pub mod verify;
 
 pub mod fork;
+pub mod gossip;
 pub mod trusted;
 pub mod verified;
 

@@ -9,6 +9,7 @@ use log_client::audit::{
 use log_client::tiles::{DirSource, HttpSource, Source};
 use serde::Serialize;
 
+use super::fork_error;
 use crate::args::State;
 use crate::error::{CliError, Exit};
 use crate::trust::TrustArgs;
@@ -60,7 +61,7 @@ struct AuditDocument<'a> {
 pub(crate) async fn run(args: AuditArgs, ui: &Ui) -> Result<Exit, CliError> {
     let is_url = args.source.starts_with("http://") || args.source.starts_with("https://");
     let audited = if is_url {
-        let source = HttpSource::new(&args.source).map_err(|error| failed(error.into(), &args))?;
+        let source = HttpSource::new(&args.source).map_err(|error| not_done(error.into()))?;
         audit(source, &args, ui).await?
     } else {
         audit(DirSource::new(&args.source), &args, ui).await?
@@ -86,7 +87,9 @@ pub(crate) async fn run(args: AuditArgs, ui: &Ui) -> Result<Exit, CliError> {
 
 async fn audit<S: Source>(source: S, args: &AuditArgs, ui: &Ui) -> Result<Audited, CliError> {
     let resume = resumed(args.resume.as_deref())?;
-    let auditor = Auditor::new(source, args.trust.load(ui)?, AuditOptions::default());
+    let trust = args.trust.load(ui)?;
+    let witnesses = log_client::gossip::witness_urls(&trust);
+    let auditor = Auditor::new(source, trust, AuditOptions::default());
     let mut shown = ui.progress("auditing", "entries", 0);
     let mut saving = Saving { file: args.resume.as_deref(), saved_at: 0, failed: None };
     let audited = auditor.run(resume.as_ref(), |progress| {
@@ -96,7 +99,10 @@ async fn audit<S: Source>(source: S, args: &AuditArgs, ui: &Ui) -> Result<Audite
     });
     let audited = audited.await;
     drop(shown);
-    let audited = audited.map_err(|error| failed(error, args))?;
+    let audited = match audited {
+        Ok(audited) => audited,
+        Err(error) => return Err(failed(error, args, &witnesses, ui).await),
+    };
     if let Some(error) = saving.failed {
         return Err(error);
     }
@@ -141,12 +147,16 @@ fn save(state: &AuditState, file: &Path) -> Result<(), CliError> {
 }
 
 /// Writes evidence down before it is reported.
-fn failed(error: AuditError, args: &AuditArgs) -> CliError {
+async fn failed(error: AuditError, args: &AuditArgs, witnesses: &[String], ui: &Ui) -> CliError {
     match error {
         AuditError::Fork(fork) => match args.state.folder() {
-            Ok(folder) => CliError::fork(&fork, &folder),
+            Ok(folder) => fork_error(&fork, &folder, witnesses, ui).await,
             Err(error) => error,
         },
-        error => CliError::Audit { source: Box::new(error) },
+        error => not_done(error),
     }
+}
+
+fn not_done(error: AuditError) -> CliError {
+    CliError::Audit { source: Box::new(error) }
 }

@@ -12,16 +12,19 @@ pub(crate) mod verify;
 pub(crate) mod verify_batch;
 pub(crate) mod verify_consistency;
 pub(crate) mod verify_evidence;
+pub(crate) mod witness;
 
 use std::future::Future;
+use std::path::Path;
 
 use checkpoint::trust::Trust;
-use log_client::{Client, ClientOptions, LogInfo};
+use log_client::fork::Fork;
+use log_client::{Client, ClientOptions, LogInfo, gossip};
 
 use crate::args::{Cli, Command, Server};
 use crate::error::{CliError, Exit};
 use crate::trust::{self, OptionalTrustArgs};
-use crate::ui::Ui;
+use crate::ui::{Ui, chain};
 
 pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<Exit, CliError> {
     match cli.command {
@@ -31,6 +34,7 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<Exit, CliError> {
         Command::VerifyConsistency(args) => verify_consistency::run(&args, ui),
         Command::VerifyEvidence(args) => verify_evidence::run(&args, ui),
         Command::Log(command) => online(log::run(command, ui)),
+        Command::Witness(command) => online(witness::run(command, ui)),
         Command::Append(args) => online(append::run(args, ui)),
         Command::Prove(args) => online(prove::run(args, ui)),
         Command::Checkpoint(args) => online(fetch_checkpoint::run(args, ui)),
@@ -68,6 +72,19 @@ fn trust_of(args: &OptionalTrustArgs, log: &LogInfo, ui: &Ui) -> Result<Trust, C
         keys.len()
     ));
     Ok(Trust::Keys(keys))
+}
+
+/// Writes evidence down, then tells the witnesses of the policy. Whoever cannot be told is said, and
+/// nothing more: the evidence is kept.
+async fn fork_error(fork: &Fork, folder: &Path, witnesses: &[String], ui: &Ui) -> CliError {
+    let error = CliError::fork(fork, folder);
+    for url in witnesses {
+        match gossip::report_evidence(url, fork.evidence()).await {
+            Ok(standing) => ui.note(format_args!("reported to the witness at {url}: {standing:?}")),
+            Err(error) => ui.note(chain(&error)),
+        }
+    }
+    error
 }
 
 async fn trust_or_servers(

@@ -13,7 +13,7 @@ use log_client::{Advice, Client, ClientError};
 use merkle::{LeafIndex, TreeSize};
 use serde::Serialize;
 
-use super::{client, trust_or_servers};
+use super::{client, fork_error, trust_or_servers};
 use crate::args::{Server, State};
 use crate::error::{CliError, Exit};
 use crate::trust::OptionalTrustArgs;
@@ -89,9 +89,16 @@ async fn verified(
     let folder = args.state.folder()?;
     let store = log_client::trusted::TrustedStore::open(&folder)
         .map_err(|source| CliError::Trusted { source })?;
-    let opened = VerifiedLog::open(client, args.log.clone(), trust, store).await;
-    let log = opened.map_err(|error| distrusted(error, &folder))?;
-    let published = log.update().await.map_err(|error| distrusted(error, &folder))?.size();
+    let witnesses = log_client::gossip::witness_urls(&trust);
+    let ui = printer.ui;
+    let log = match VerifiedLog::open(client, args.log.clone(), trust, store).await {
+        Ok(log) => log,
+        Err(error) => return Err(distrusted(error, &folder, &witnesses, ui).await),
+    };
+    let published = match log.update().await {
+        Ok(published) => published.size(),
+        Err(error) => return Err(distrusted(error, &folder, &witnesses, ui).await),
+    };
     let from = args.from.unwrap_or_else(|| published.get());
     let stop_at = args.no_follow.then_some(published.get());
     let mut tail = log.tail(Some(leaf_index(from)?));
@@ -100,7 +107,7 @@ async fn verified(
             Ok(TailEvent::Entries { first, entries }) => printer.entries(first.get(), &entries)?,
             Ok(TailEvent::Checkpoint(checkpoint)) => printer.checkpoint(checkpoint.signed())?,
             Err(ReadError::Client(error)) => retry(error, printer.ui).await?,
-            Err(error) => return Err(distrusted(error, &folder)),
+            Err(error) => return Err(distrusted(error, &folder, &witnesses, ui).await),
         }
     }
     Ok(Exit::Done)
@@ -177,13 +184,13 @@ async fn retry(error: ClientError, ui: &Ui) -> Result<(), CliError> {
 }
 
 /// Writes evidence down before it is reported.
-fn distrusted(error: ReadError, folder: &Path) -> CliError {
+async fn distrusted(error: ReadError, folder: &Path, witnesses: &[String], ui: &Ui) -> CliError {
     let fork = match error {
         ReadError::Fork(fork) => fork,
         ReadError::Client(error) => return error.into(),
         error => return CliError::Distrusted { source: Box::new(error) },
     };
-    CliError::fork(&fork, folder)
+    fork_error(&fork, folder, witnesses, ui).await
 }
 
 fn parse(checkpoint: &[u8]) -> Result<SignedCheckpoint, CliError> {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::error::{CliError, Exit};
 use crate::files::read;
-use crate::trust::TrustArgs;
+use crate::trust::{self, TrustArgs};
 use crate::ui::{Ui, chain};
 
 const AFTER_HELP: &str = "\
@@ -50,7 +50,7 @@ struct Verdict<'a> {
 }
 
 pub(crate) fn run(args: &VerifyEvidenceArgs, ui: &Ui) -> Result<Exit, CliError> {
-    let keys = args.trust.load_log_keys(ui)?;
+    let keys = trust::log_keys(args.trust.load(ui)?);
     let bytes_max = u64::try_from(EVIDENCE_BYTES_MAX).expect("it is a few hundred thousand");
     let bytes = read(&args.file, bytes_max)?;
     let evidence = Evidence::parse(&bytes)

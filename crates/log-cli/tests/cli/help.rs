@@ -38,8 +38,9 @@ fn every_command_has_examples() {
         "audit",
         "bench",
     ];
-    for command in commands {
-        let text = help(&[command]);
+    let below = [&["witness", "add-log"][..], &["witness", "status"]];
+    for command in commands.iter().map(std::slice::from_ref).chain(below) {
+        let (text, command) = (help(command), command.join(" "));
         assert!(
             text.contains(&format!("  cairn {command} ")),
             "{command} shows no example:\n{text}"

@@ -15,3 +15,5 @@ mod policy;
 mod verify;
 #[cfg(test)]
 mod verify_many;
+#[cfg(test)]
+mod witness;

@@ -141,6 +141,35 @@ mod tests {
         assert_eq!(verified(&told), Contradiction::TwoRoots);
     }
 
+    /// What the client library does with a fork it was shown.
+    #[tokio::test]
+    async fn a_client_reports_evidence_and_checkpoints() {
+        use log_client::gossip::{self, ReportError, Standing};
+
+        let dir = tempfile::tempdir().unwrap();
+        let node = Node::start(&dir.path().join("1"), None, &[], &[]);
+        let (honest, forked) = (history("honest", 2, 9), history("forked", 2, 9));
+        assert_eq!(node.add(&honest[..4], 0).0, 200);
+        let signed = || bytes::Bytes::copy_from_slice(head(&honest[..4]).as_bytes());
+        assert_eq!(gossip::report_checkpoint(&node.url, signed()).await.unwrap(), Standing::Known);
+        let same = Evidence::of_same_size(head(&honest), head(&honest)).unwrap();
+        assert_eq!(gossip::report_evidence(&node.url, &same).await.unwrap(), Standing::NotShown);
+        assert!(node.evidence().is_none());
+        let fork = Evidence::of_same_size(head(&honest), head(&forked)).unwrap();
+        // The prefix of submissions may have a path; gossip is at the root of the port.
+        let prefix = format!("{}/witness/", node.url);
+        assert_eq!(gossip::report_evidence(&prefix, &fork).await.unwrap(), Standing::Contradicts);
+        assert_eq!(node.evidence().unwrap(), fork.format());
+        assert_eq!(
+            gossip::report_checkpoint(&node.url, signed()).await.unwrap(),
+            Standing::Contradicts
+        );
+        let nobody = gossip::report_evidence("http://127.0.0.1:1", &fork).await.unwrap_err();
+        assert!(matches!(nobody, ReportError::Call { .. }), "{nobody}");
+        let no_url = gossip::report_evidence("ftp://w", &fork).await.unwrap_err();
+        assert!(matches!(no_url, ReportError::Address { .. }), "{no_url}");
+    }
+
     #[tokio::test]
     async fn a_refused_submission_is_kept_and_compared() {
         let dir = tempfile::tempdir().unwrap();

@@ -294,3 +294,66 @@ fn put(
 ) -> Result<(), StoreError> {
     table.insert(origin.as_str(), value).map(drop).map_err(engine("write to the store"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CACHE_BYTES: usize = 1 << 20;
+
+    fn origin(name: &str) -> Origin {
+        Origin::new(name).unwrap()
+    }
+
+    fn checkpoint(name: &str, time: u64) -> Write {
+        let time = checkpoint::Timestamp::new(time).unwrap();
+        let row = StoredCheckpoint { time, note: name.as_bytes().to_vec() };
+        Write::Checkpoint { origin: origin(name), row }
+    }
+
+    #[test]
+    fn what_was_committed_is_there_after_opening_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db/a.redb");
+        let store = Store::open(&path, CACHE_BYTES).unwrap();
+        let keys = Write::Keys { origin: origin("b"), vkeys: "k\n".to_owned() };
+        store.commit(&[checkpoint("a", 1), checkpoint("a", 2), keys]).unwrap();
+        drop(store);
+        let store = Store::open(&path, CACHE_BYTES).unwrap();
+        let stored = store.checkpoint(&origin("a")).unwrap().unwrap();
+        assert_eq!(stored.time.seconds(), 2, "the last write of a commit wins");
+        assert_eq!(store.checkpoint(&origin("b")).unwrap(), None);
+        assert_eq!(store.keys(&origin("b")).unwrap().as_deref(), Some("k\n"));
+        store.commit(&[Write::ForgetKeys { origin: origin("b") }]).unwrap();
+        assert_eq!(store.keys(&origin("b")).unwrap(), None);
+    }
+
+    #[test]
+    fn a_store_in_use_and_one_of_another_layout_are_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.redb");
+        let store = Store::open(&path, CACHE_BYTES).unwrap();
+        let error = Store::open(&path, CACHE_BYTES).unwrap_err();
+        assert!(matches!(error, StoreError::InUse { .. }), "{error}");
+        let write = store.db.begin_write().unwrap();
+        write.open_table(META).unwrap().insert(LAYOUT_KEY, &[9_u8][..]).unwrap();
+        write.commit().unwrap();
+        drop(store);
+        let error = Store::open(&path, CACHE_BYTES).unwrap_err();
+        insta::assert_snapshot!(error, @"the store's layout is [9], this program reads version 1");
+    }
+
+    #[test]
+    fn a_damaged_row_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("a.redb"), CACHE_BYTES).unwrap();
+        let write = store.db.begin_write().unwrap();
+        write.open_table(CHECKPOINTS).unwrap().insert("a", &b"\x01junk"[..]).unwrap();
+        write.commit().unwrap();
+        let error = store.checkpoint(&origin("a")).unwrap_err();
+        insta::assert_snapshot!(
+            error,
+            @r#"the row of "a" in checkpoints is damaged: its checksum does not match; bring a whole copy of the store back"#
+        );
+    }
+}

@@ -72,7 +72,7 @@ impl Refusal {
         }
     }
 
-    /// Its name in the metrics: one of [`REASONS`].
+    /// Its name in the metrics, out of this fixed list.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Malformed(_) => "malformed",
@@ -97,5 +97,58 @@ impl Refusal {
     /// it in line with what it has cosigned.
     pub(super) fn may_be_evidence(&self) -> bool {
         matches!(self.status(), StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use checkpoint::AddCheckpoint;
+
+    #[test]
+    fn every_refusal_says_what_is_wrong_under_its_status_and_name() {
+        let size = |size| TreeSize::new(size).unwrap();
+        let origin = checkpoint::Origin::new("example.com/log").unwrap();
+        let malformed = AddCheckpoint::parse(b"old 0\n\nnote").unwrap_err();
+        let refusals = [
+            malformed.into(),
+            BodyError::TooLarge { bytes: 7 }.into(),
+            Refusal::UnknownLog,
+            Refusal::Distrusted { evidence: "/00/evidence".to_owned() },
+            Refusal::Signature(CheckpointError::NoLogSignature { origin }),
+            Refusal::NotCosigned(NoteError::NoTrustedSignature),
+            Refusal::OldBeyondSize { old: size(2), size: size(1) },
+            Refusal::OtherOldSize { held: size(3) },
+            Refusal::EmptyRoot,
+            Refusal::ProofFromZero,
+            Refusal::OtherRoot,
+            Refusal::Proof(ProofError::MissingHashes { found: 0 }),
+            Refusal::NoSubtreeKey,
+            Refusal::ClockBehind { behind_s: 61 },
+            Refusal::Busy,
+            Refusal::Unavailable,
+        ];
+        let line = |refusal: &Refusal| {
+            format!("{} {}: {refusal}", refusal.status().as_u16(), refusal.reason())
+        };
+        let lines: Vec<String> = refusals.iter().map(line).collect();
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        400 malformed: malformed request: the checkpoint is malformed: a note's last line does not end
+        413 malformed: malformed request: a body of 7 bytes exceeds 135168
+        404 unknown_log: this witness does not know the log
+        403 distrusted: the log's keys are not trusted any more: its misbehaviour is on record at /00/evidence
+        403 signature: no trusted key of the log example.com/log has signed the checkpoint
+        403 not_cosigned: no valid cosignature of this witness: no signature is of a trusted key
+        400 old_beyond_size: the old size 2 exceeds the checkpoint's size 1
+        409 other_old_size: the latest checkpoint this witness cosigned has size 3
+        422 empty_root: a checkpoint of size 0 has the root hash of the empty tree, and no other
+        422 proof_from_zero: a consistency proof from size 0 is empty
+        422 other_root: the root hash is another one than that of the checkpoint cosigned at this size
+        422 proof: the proof does not hold: the proof has 0 hashes, too few for these indexes and sizes
+        404 no_subtree_key: this witness has no key that signs subtrees
+        503 clock_behind: this witness's clock is 61 seconds behind its last cosignature: it signs nothing until that is cured
+        503 busy: this witness has as many submissions waiting as it takes: try again
+        503 unavailable: this witness is stopping, or cannot write: try again
+        ");
     }
 }

@@ -61,9 +61,6 @@ pub enum Write {
     Trust { origin: Origin, row: TrustRow },
 }
 
-/// One damaged row, as [`Store::check`] finds it.
-pub type Damage = StoreError;
-
 /// An open store. May be shared between threads; only one of them may commit at a time.
 #[derive(Debug)]
 pub struct Store {
@@ -199,11 +196,10 @@ impl Store {
         value.map(unseal).transpose().map_err(corrupt(name, origin.as_str()))
     }
 
-    /// Gives every checkpoint to `each`, in the order of the origins. A damaged row ends it, unless
-    /// `each` takes the damage.
+    /// Gives every checkpoint to `each`, in the order of the origins, or what is wrong with its row.
     pub fn each_checkpoint(
         &self,
-        each: impl FnMut(Origin, Result<StoredCheckpoint, Damage>),
+        each: impl FnMut(Origin, Result<StoredCheckpoint, StoreError>),
     ) -> Result<(), StoreError> {
         self.each(CHECKPOINTS, "checkpoints", StoredCheckpoint::unseal, each)
     }
@@ -211,7 +207,7 @@ impl Store {
     /// As [`Self::each_checkpoint`], with the keys of every log.
     pub fn each_keys(
         &self,
-        each: impl FnMut(Origin, Result<String, Damage>),
+        each: impl FnMut(Origin, Result<String, StoreError>),
     ) -> Result<(), StoreError> {
         self.each(KEYS, "keys", unseal_keys, each)
     }
@@ -219,7 +215,7 @@ impl Store {
     /// As [`Self::each_checkpoint`], with the trust of every log that was ever distrusted.
     pub fn each_trust(
         &self,
-        each: impl FnMut(Origin, Result<TrustRow, Damage>),
+        each: impl FnMut(Origin, Result<TrustRow, StoreError>),
     ) -> Result<(), StoreError> {
         self.each(TRUST, "trust", TrustRow::unseal, each)
     }
@@ -229,7 +225,7 @@ impl Store {
         table: TableDefinition<'_, &str, &'static [u8]>,
         name: &'static str,
         unseal: impl Fn(&str, &[u8]) -> Result<T, RowFault>,
-        mut each: impl FnMut(Origin, Result<T, Damage>),
+        mut each: impl FnMut(Origin, Result<T, StoreError>),
     ) -> Result<(), StoreError> {
         let read = self.db.begin_read().map_err(engine("read the store"))?;
         let table = read.open_table(table).map_err(engine("read the store"))?;

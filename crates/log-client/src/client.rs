@@ -12,12 +12,17 @@ use std::{
     time::Duration,
 };
 
+use coalesce::Coalesced;
+use http::Uri;
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use log_proto::log_v1::{self as proto, log_service_client::LogServiceClient};
 use merkle::{LeafIndex, TreeSize};
+use tokio::net::TcpStream;
 use tonic::{
     Request, Response, Status, Streaming,
     transport::{Channel, Endpoint},
 };
+use tower::{Service, ServiceExt as _};
 
 use crate::{
     convert,
@@ -61,6 +66,21 @@ impl Default for ClientOptions {
     }
 }
 
+/// Opens connections on which the requests of many callers are written together.
+fn connector() -> impl Service<
+    Uri,
+    Response = TokioIo<Coalesced<TcpStream>>,
+    Error: std::error::Error + Send + Sync,
+    Future: Send,
+> + Clone
++ Send
++ 'static {
+    let mut tcp = HttpConnector::new();
+    tcp.set_nodelay(true);
+    tcp.enforce_http(false);
+    tcp.map_response(|stream| TokioIo::new(Coalesced::new(stream.into_inner())))
+}
+
 /// A server. Clones are cheap and share the connections.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -81,13 +101,15 @@ impl Client {
         let endpoint = Endpoint::from_shared(url.to_owned())
             .map_err(|source| ClientError::Address { url: url.to_owned(), source })?
             .connect_timeout(options.connect_timeout)
-            .tcp_nodelay(true)
             .http2_keep_alive_interval(options.keep_alive_interval)
             .keep_alive_timeout(options.keep_alive_timeout)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES);
-        let channels = (0..options.connections.get()).map(|_| endpoint.connect_lazy()).collect();
+        let connector = connector();
+        let channels = (0..options.connections.get())
+            .map(|_| endpoint.connect_with_connector_lazy(connector.clone()))
+            .collect();
         let shared =
             Shared { channels, next: AtomicUsize::new(0), call_timeout: options.call_timeout };
         Ok(Self { shared: Arc::new(shared) })

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use coalesce::Coalesced;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -19,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::body::Body;
 use crate::tasks;
+
+use first_bytes::Speaks;
 
 /// What a client may send of one call, and of all calls of a connection, before it must wait.
 const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
@@ -97,7 +100,11 @@ impl Port {
             let stopping = self.stopping.clone();
             drop(tasks::spawn("connection", async move {
                 let begun = first_bytes::arrive(&stream, HEADER_TIMEOUT);
-                if stopping.run_until_cancelled(begun).await == Some(true) {
+                if let Some(Some(speaks)) = stopping.run_until_cancelled(begun).await {
+                    let stream = match speaks {
+                        Speaks::Http2 => Coalesced::new(stream),
+                        Speaks::Other => Coalesced::passing(stream),
+                    };
                     let connection = builder.serve_connection(TokioIo::new(stream), service);
                     if let Err(error) = watcher.watch(connection.into_owned()).await {
                         tracing::debug!(%error, "a connection ended early");

@@ -11,22 +11,34 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How often the rest of a beginning is looked for: looking does not take bytes away, so it cannot wait.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Whether the first bytes of a connection, which stay to be read, arrive within a time.
-pub(super) async fn arrive(stream: &TcpStream, within: Duration) -> bool {
-    let arrived = tokio::time::timeout(within, say_the_protocol(stream)).await;
-    arrived.is_ok_and(|said| said.unwrap_or(false))
+/// What a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaks {
+    Http2,
+    /// HTTP/1, or nothing that will be understood.
+    Other,
 }
 
-/// False if the connection ends first.
-async fn say_the_protocol(stream: &TcpStream) -> io::Result<bool> {
+/// What a connection speaks, by its first bytes, which stay to be read; `None` if they do not arrive
+/// within a time.
+pub(super) async fn arrive(stream: &TcpStream, within: Duration) -> Option<Speaks> {
+    let arrived = tokio::time::timeout(within, say_the_protocol(stream)).await;
+    arrived.ok()?.ok()?
+}
+
+/// `None` if the connection ends first.
+async fn say_the_protocol(stream: &TcpStream) -> io::Result<Option<Speaks>> {
     let mut first = [0; PREFACE.len()];
     loop {
         let seen = stream.peek(&mut first).await?;
         if seen == 0 {
-            return Ok(false);
+            return Ok(None);
         }
-        if seen == PREFACE.len() || !PREFACE.starts_with(&first[..seen]) {
-            return Ok(true);
+        if !PREFACE.starts_with(&first[..seen]) {
+            return Ok(Some(Speaks::Other));
+        }
+        if seen == PREFACE.len() {
+            return Ok(Some(Speaks::Http2));
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
@@ -39,7 +51,7 @@ mod tests {
 
     use super::*;
 
-    async fn sent(bytes: &[u8]) -> bool {
+    async fn sent(bytes: &[u8]) -> Option<Speaks> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         client.write_all(bytes).await.unwrap();
@@ -52,11 +64,12 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_does_not_say_its_protocol_is_given_up() {
         for silent in [&b""[..], b"P", &PREFACE[..23]] {
-            assert!(!sent(silent).await, "{silent:?}");
+            assert_eq!(sent(silent).await, None, "{silent:?}");
         }
-        for said in [&b"G"[..], b"PUT", PREFACE, b"\xff"] {
-            assert!(sent(said).await, "{said:?}");
+        for other in [&b"G"[..], b"PUT", b"\xff"] {
+            assert_eq!(sent(other).await, Some(Speaks::Other), "{other:?}");
         }
+        assert_eq!(sent(PREFACE).await, Some(Speaks::Http2));
     }
 
     #[tokio::test]
@@ -65,6 +78,6 @@ mod tests {
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();
         drop(client);
-        assert!(!arrive(&server, Duration::from_hours(1)).await);
+        assert_eq!(arrive(&server, Duration::from_hours(1)).await, None);
     }
 }

@@ -161,22 +161,13 @@ impl TlogProof {
 
     /// The bytes of the proof; [`TlogProof::parse`] gives the same proof back.
     pub fn format(&self) -> Vec<u8> {
-        let checkpoint = self.checkpoint.as_bytes();
-        let mut text = String::with_capacity(64 + self.hashes.len() * 45 + checkpoint.len());
-        text.push_str(HEADER);
-        text.push('\n');
-        if let Some(extra) = &self.extra {
-            text.push_str("extra ");
-            parse::push_base64(extra, &mut text);
-            text.push('\n');
-        }
-        fmt::Write::write_fmt(&mut text, format_args!("index {}\n", self.index.get()))
-            .expect("writing to a string cannot fail");
-        push_hashes(&self.hashes, &mut text);
-        text.push('\n');
-        let mut bytes = text.into_bytes();
-        bytes.extend_from_slice(checkpoint);
-        bytes
+        format_parts(self.index, &self.hashes, self.extra.as_deref(), self.checkpoint.as_bytes())
+    }
+
+    /// The bytes of a proof under a checkpoint that is known to be one, because the caller signed or
+    /// parsed it before: what a log answers, without parsing its own head for each answer.
+    pub fn format_under(index: LeafIndex, hashes: &[Hash], checkpoint: &[u8]) -> Vec<u8> {
+        format_parts(index, hashes, None, checkpoint)
     }
 
     /// The entry's index, as claimed.
@@ -234,6 +225,29 @@ impl TlogProof {
             .map_err(|source| ProofError::Inclusion { index, size: size.get(), source })?;
         Ok(VerifiedReceipt { index, leaf: *leaf, checkpoint })
     }
+}
+
+fn format_parts(
+    index: LeafIndex,
+    hashes: &[Hash],
+    extra: Option<&[u8]>,
+    checkpoint: &[u8],
+) -> Vec<u8> {
+    let mut text = String::with_capacity(64 + hashes.len() * 45 + checkpoint.len());
+    text.push_str(HEADER);
+    text.push('\n');
+    if let Some(extra) = extra {
+        text.push_str("extra ");
+        parse::push_base64(extra, &mut text);
+        text.push('\n');
+    }
+    fmt::Write::write_fmt(&mut text, format_args!("index {}\n", index.get()))
+        .expect("writing to a string cannot fail");
+    push_hashes(hashes, &mut text);
+    text.push('\n');
+    let mut bytes = text.into_bytes();
+    bytes.extend_from_slice(checkpoint);
+    bytes
 }
 
 impl VerifiedReceipt {

@@ -20,12 +20,12 @@ use crate::storage::{CommitOutcome, LogCommit, LogId, LogRecord, LogState, Row};
 
 /// The most bytes of one log in a commit while other logs write too: what keeps a log with little to
 /// write from waiting for another's large commits.
-const SHARED_BYTES_MAX: usize = 1024 * 1024;
+const SHARED_BYTES_MAX: usize = 256 * 1024;
 /// Turns for which another log counts as writing after it last did.
 const SHARED_FOR_TURNS: u32 = 64;
-/// From this many answers on, a task delivers them instead of the committer: waking callers from
+/// From this many answers on, a task delivers them instead of the thread that has them: waking callers from
 /// outside the runtime costs more than from within.
-const DELIVER_IN_TASK_FROM: usize = 8;
+pub(super) const DELIVER_IN_TASK_FROM: usize = 8;
 
 const RUN: u8 = 0;
 const FINISH: u8 = 1;
@@ -102,6 +102,8 @@ pub(super) fn run(process: &Arc<Process>) {
 #[derive(Debug, Default)]
 struct Turns {
     linger: Linger,
+    /// Calls of the last commit.
+    calls: u64,
     /// Rings that were taken into account.
     seen: u64,
     /// The log of the last turn, if it was alone.
@@ -114,6 +116,8 @@ impl Turns {
     /// Waits for work; false if there is no more.
     fn wait(&mut self, process: &Process) -> bool {
         let inbox = &process.committer;
+        let queued = inbox.bell.rung() - self.seen;
+        self.linger.observe(std::mem::take(&mut self.calls), queued);
         while inbox.is_empty() {
             if inbox.stop() != RUN {
                 return false;
@@ -151,7 +155,7 @@ impl Turns {
 
     fn observe(&mut self, seen: u64, plans: &[LogPlan]) {
         self.seen = seen;
-        self.linger.observe(plans.iter().map(|planned| planned.plan.calls).sum());
+        self.calls = plans.iter().map(|planned| planned.plan.calls).sum();
     }
 }
 

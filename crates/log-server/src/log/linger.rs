@@ -1,38 +1,35 @@
 //! When a commit waits a moment for more calls.
 //!
 //! Callers in a closed loop come back soon after they are answered. Where many do, a sync that starts at
-//! once takes a few of them and leaves the rest for the next; waiting up to a millisecond takes most of
-//! them together. Where few do, waiting only costs them time, so there is none.
+//! once takes a few of them, and the cost of syncing is shared by few. Waiting for all of them is no
+//! better: while they wait for the disk together, the cores have nothing to do. So a commit waits, up to
+//! a millisecond, for half of the callers there are: one half is served while the other is synced.
+//! Where few call, waiting only costs them time, so there is none.
 
-/// Calls in a commit from which on waiting pays.
-const CALLS_MIN: u64 = 16;
-/// Commits after which the estimate is tested upwards once.
-const PROBE_EVERY: u32 = 16;
+/// Callers from which on waiting pays.
+const CALLERS_MIN: u64 = 32;
 
-/// Estimates how many calls come back together. Owned by the committer.
+/// Estimates how many callers there are. Owned by the committer.
 #[derive(Debug, Default)]
 pub(super) struct Linger {
-    /// How many calls are worth waiting for.
-    estimate: u64,
-    since_probe: u32,
+    /// The most calls seen at one time, in the last commit and queued behind it; forgotten slowly.
+    callers: u64,
 }
 
 impl Linger {
-    /// How many calls to wait for, `None` to start at once.
+    /// How many calls to wait for, `None` to start at once. Costs nothing.
     pub(super) fn calls_wanted(&self) -> Option<u64> {
-        let probing = self.since_probe >= PROBE_EVERY;
-        let growth = if probing { self.estimate / 2 } else { 0 };
-        (self.estimate >= CALLS_MIN).then_some(self.estimate + growth)
+        (self.callers >= CALLERS_MIN).then_some(self.callers / 2)
     }
 
-    /// Learns from a commit of `calls` calls.
-    pub(super) fn observe(&mut self, calls: u64) {
-        self.since_probe = if self.since_probe >= PROBE_EVERY { 0 } else { self.since_probe + 1 };
-        self.estimate = if calls >= self.estimate {
-            calls
+    /// Learns from a commit of `calls` calls, at whose end `queued` others waited.
+    pub(super) fn observe(&mut self, calls: u64, queued: u64) {
+        let callers = calls.saturating_add(queued);
+        self.callers = if callers >= self.callers {
+            callers
         } else {
             // Falls slowly, as one small commit between large ones says little.
-            (self.estimate * 3 + calls) / 4
+            (self.callers.saturating_mul(7) + callers) / 8
         };
     }
 }
@@ -41,10 +38,10 @@ impl Linger {
 mod tests {
     use super::*;
 
-    fn after(calls: &[u64]) -> Linger {
+    fn after(commits: &[(u64, u64)]) -> Linger {
         let mut linger = Linger::default();
-        for calls in calls {
-            linger.observe(*calls);
+        for (calls, queued) in commits {
+            linger.observe(*calls, *queued);
         }
         linger
     }
@@ -52,21 +49,21 @@ mod tests {
     #[test]
     fn few_callers_never_wait() {
         assert_eq!(after(&[]).calls_wanted(), None);
-        assert_eq!(after(&[1; 100]).calls_wanted(), None);
-        assert_eq!(after(&[CALLS_MIN - 1; 100]).calls_wanted(), None);
+        assert_eq!(after(&[(1, 0); 100]).calls_wanted(), None);
+        assert_eq!(after(&[(16, 15); 100]).calls_wanted(), None);
     }
 
     #[test]
-    fn many_callers_are_awaited_and_probed() {
-        assert_eq!(after(&[64]).calls_wanted(), Some(64));
-        assert_eq!(after(&[64; 16]).calls_wanted(), Some(96));
-        assert_eq!(after(&[64; 17]).calls_wanted(), Some(64));
+    fn half_of_the_callers_are_awaited_however_they_are_spread() {
+        for commit in [(64, 0), (40, 24), (1, 63)] {
+            assert_eq!(after(&[commit; 9]).calls_wanted(), Some(32), "{commit:?}");
+        }
     }
 
     #[test]
     fn the_estimate_falls_when_callers_leave() {
-        let mut calls = vec![64];
-        calls.extend([1; 8]);
-        assert_eq!(after(&calls).calls_wanted(), None);
+        let mut commits = vec![(256, 0)];
+        commits.extend([(1, 0); 24]);
+        assert_eq!(after(&commits).calls_wanted(), None);
     }
 }

@@ -14,13 +14,19 @@ use super::committer::state_row;
 use super::error::{AppendError, FreezeError, SignError};
 use super::invariants::{Invariant, check};
 use super::queue::Ticket;
-use super::signing::sign_newest;
+use super::signing::{sign_newest, sign_with_all_keys};
 use super::state::LogShared;
 use super::types::{Published, TreeView};
 use crate::storage::{ArchivedCheckpoint, LogState, Row, StoredHead};
 
 /// How long the publisher waits after it could not sign: the reasons do not pass quickly.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Where more entries than this come between two checkpoints, many callers share the next one, and
+/// signing must leave the cores to them.
+const FEW_ENTRIES: u64 = 16;
+/// Then signing takes at most one part in this many of one core.
+const SIGNING_SHARE: u32 = 12;
 
 /// What the publisher can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,12 +98,14 @@ pub(super) struct Publisher {
     archived_at: Option<Duration>,
     /// Its note is in the archive.
     archived: bool,
+    /// The least time to the next one, by what signing the last one took.
+    pace: Duration,
 }
 
 impl Publisher {
     /// `archived`: the log's published checkpoint is in the archive.
     pub(super) fn new(log: Arc<LogShared>, archived: bool) -> Self {
-        Self { log, published_at: None, archived_at: None, archived }
+        Self { log, published_at: None, archived_at: None, archived, pace: Duration::ZERO }
     }
 
     /// The task's body.
@@ -157,7 +165,7 @@ impl Publisher {
 
     fn until_due(&self) -> Duration {
         let now = self.log.process.clock.monotonic();
-        let interval = self.log.process.limits.publish_interval_min;
+        let interval = self.log.process.limits.publish_interval_min.max(self.pace);
         self.published_at.map_or(Duration::ZERO, |at| (at + interval).saturating_sub(now))
     }
 
@@ -183,7 +191,7 @@ impl Publisher {
 
     /// Publishes the newest head that may be.
     async fn publish(&mut self) -> Result<(), SignError> {
-        let log = &self.log;
+        let log = Arc::clone(&self.log);
         let Some((note, head, witnessed)) = self.next().await? else { return Ok(()) };
         let covered = head.size <= log.tree.load().head.size;
         check(&*log.process.observer, covered, Invariant::NotAheadOfCommitted);
@@ -198,8 +206,9 @@ impl Publisher {
 
     /// The note and head to publish, and whether it is witnessed: with a policy the newest witnessed one,
     /// or the newest one where the policy lets it go without; otherwise the newest.
-    async fn next(&self) -> Result<Option<(Bytes, StoredHead, bool)>, SignError> {
-        let Some(witnessing) = &self.log.witnessing else {
+    async fn next(&mut self) -> Result<Option<(Bytes, StoredHead, bool)>, SignError> {
+        let log = Arc::clone(&self.log);
+        let Some(witnessing) = &log.witnessing else {
             return self.sign_all().await.map(|(note, head)| Some((note, head, false)));
         };
         if let Some(head) = witnessing.newer(&self.log.published.borrow()) {
@@ -216,14 +225,15 @@ impl Publisher {
     }
 
     /// The newest head, signed. ML-DSA-44 takes most of the time, and only published checkpoints have it.
-    async fn sign_all(&self) -> Result<(Bytes, StoredHead), SignError> {
+    async fn sign_all(&mut self) -> Result<(Bytes, StoredHead), SignError> {
         let log = &self.log;
         let signed = sign_newest(log).await?;
-        let keys = log.keys.as_ref().ok_or(SignError::ReadOnly)?;
-        let note = keys.sign_all(&log.record.origin, &signed.view).map_err(|error| {
-            tracing::error!(log = %log.record.name, %error, "a key could not sign");
-            SignError::KeyFailed
-        })?;
+        let started = log.process.clock.monotonic();
+        let note = sign_with_all_keys(log, &signed.view).await?;
+        let took = log.process.clock.monotonic().saturating_sub(started);
+        let published = log.published.borrow().head.size.get();
+        let grown = signed.size().get().saturating_sub(published);
+        self.pace = if grown > FEW_ENTRIES { took * SIGNING_SHARE } else { Duration::ZERO };
         Ok((note, signed.view.head))
     }
 

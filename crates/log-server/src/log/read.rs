@@ -225,11 +225,15 @@ impl Snapshot {
         if let Some(tile) = self.source.cache.tile(self.log, coord) {
             return Ok(tile);
         }
-        if access == Access::Memory {
-            return Err(ReadError::NeedsDisk);
-        }
-        let row = self.source.engine.tile(self.log, coord)?;
-        let row = row.ok_or(ReadError::Corrupt(CorruptRead::TileMissing(coord)))?;
+        let engine = &self.source.engine;
+        let row = match access {
+            // A tile that became full a moment ago, and is asked for by those who filled it.
+            Access::Memory => engine.tile_at_hand(self.log, coord)?.ok_or(ReadError::NeedsDisk)?,
+            Access::Disk => {
+                let row = engine.tile(self.log, coord)?;
+                row.ok_or(ReadError::Corrupt(CorruptRead::TileMissing(coord)))?
+            }
+        };
         let tile = Arc::new(ExpandedTile::from_full(&row));
         let above = NodeId::new((coord.level + 1) * tile::HEIGHT, coord.index)
             .map_err(|_| ReadError::Corrupt(CorruptRead::Tile(coord)))?;

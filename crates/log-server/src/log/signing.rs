@@ -8,9 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use merkle::TreeSize;
+use node::tasks;
 use tokio::sync::oneshot;
 
+use super::committer::DELIVER_IN_TASK_FROM;
 use super::doorbell::Doorbell;
 use super::error::SignError;
 use super::invariants::{Invariant, check};
@@ -94,6 +97,24 @@ pub(super) async fn sign_newest(log: &Arc<LogShared>) -> Result<Arc<SignedHead>,
     answered.await.unwrap_or(Err(SignError::ShuttingDown))
 }
 
+/// The note of a head that is journaled, signed with all keys of its log. On a thread of its own: ML-DSA-44 takes the better part of a millisecond, for
+/// which no request would be served.
+pub(super) async fn sign_with_all_keys(
+    log: &Arc<LogShared>,
+    view: &Arc<TreeView>,
+) -> Result<Bytes, SignError> {
+    let (log, view) = (Arc::clone(log), Arc::clone(view));
+    let signing = tokio::task::spawn_blocking(move || {
+        let keys = log.keys.as_ref().ok_or(SignError::ReadOnly)?;
+        keys.sign_all(&log.record.origin, &view).map_err(|error| {
+            tracing::error!(log = %log.record.name, %error, "a key could not sign");
+            SignError::KeyFailed
+        })
+    });
+    // Cancelled only where the runtime ends.
+    signing.await.unwrap_or(Err(SignError::ShuttingDown))
+}
+
 /// The thread's body.
 pub(super) fn run(process: &Process, mut journal: Journal) {
     let inbox = &process.signing;
@@ -166,10 +187,20 @@ pub(super) fn turn(
     }
     for (log, head, answers) in signed {
         release(process, journal, &log, &head);
-        for answer in answers {
-            // A send fails only if the caller has gone, and then nobody needs the answer.
-            drop(answer.send(Ok(Arc::clone(&head))));
-        }
+        deliver(process, head, answers);
+    }
+}
+
+/// Answers everybody who waits for a head. Waking callers from outside the runtime costs more than from
+/// within, so where there are many a task does it.
+fn deliver(process: &Process, head: Arc<SignedHead>, answers: Vec<Answer>) {
+    // A send fails only if the caller has gone, and then nobody needs the answer.
+    let send = move |answer: Answer| drop(answer.send(Ok(Arc::clone(&head))));
+    if answers.len() < DELIVER_IN_TASK_FROM {
+        answers.into_iter().for_each(send);
+    } else {
+        let delivery = async move { answers.into_iter().for_each(send) };
+        drop(tasks::spawn_on(&process.runtime, "deliver", delivery));
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use checkpoint::{SignedCheckpoint, TlogProof};
+use checkpoint::TlogProof;
 use log_proto::log_v1 as pb;
 use merkle::{Hash, LeafIndex, TreeSize};
 use node::middleware::deadline::Deadline;
@@ -163,15 +163,7 @@ impl Service {
         let (snapshot, size) = (self.snapshot(log, head)?, head.size());
         let read = move |tree: &Snapshot, access| tree.inclusion(index, size, access);
         let proof = Reads::run(&snapshot, read).await.map_err(IntoStatus::into_status)?;
-        let checkpoint = SignedCheckpoint::parse(&head.note).map_err(|error| {
-            tracing::error!(%error, log = %log.name(), "a signed head does not parse");
-            status::internal()
-        })?;
-        let proof = TlogProof::new(index, proof.hashes, checkpoint).map_err(|error| {
-            tracing::error!(%error, log = %log.name(), "a receipt cannot be made");
-            status::internal()
-        })?;
-        Ok(proof.format().into())
+        Ok(TlogProof::format_under(index, &proof.hashes, &head.note).into())
     }
 
     /// The receipt of many entries whose leaf hashes are at hand; `leaves` ascending and each once.

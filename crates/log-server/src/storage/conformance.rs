@@ -117,6 +117,13 @@ fn level_one_tiles(engine: &dyn Engine) {
     let tile = engine.tile(planner.log(), coord).unwrap().unwrap();
     let first = engine.tile(planner.log(), TileCoord { level: 0, index: 0 }).unwrap().unwrap();
     assert_eq!(tile[0], merkle::tile::root_of(&first[..]));
+
+    // What was just written is at hand, what is not there never is, and the disk changes no tile.
+    let at_hand = |coord| engine.tile_at_hand(planner.log(), coord).unwrap();
+    assert!(at_hand(coord).is_some_and(|found| found == tile));
+    assert!(at_hand(TileCoord { level: 1, index: 1 }).is_none());
+    engine.flush().unwrap();
+    assert!(at_hand(coord).is_none_or(|found| found == tile));
 }
 
 fn entry_limits(engine: &dyn Engine) {

@@ -201,6 +201,10 @@ impl Engine for FaultyEngine {
         self.reading()?.tile(log, coord)
     }
 
+    fn tile_at_hand(&self, log: LogId, coord: TileCoord) -> Result<Option<FullTile>, StorageError> {
+        self.reading()?.tile_at_hand(log, coord)
+    }
+
     fn dedup(&self, log: LogId, ids: &[DedupId]) -> Result<Vec<Option<DedupRow>>, StorageError> {
         self.reading()?.dedup(log, ids)
     }

@@ -107,6 +107,10 @@ impl Engine for MemoryEngine {
         Ok(self.with(log, |log| log.tiles.get(&key).cloned()).flatten())
     }
 
+    fn tile_at_hand(&self, log: LogId, coord: TileCoord) -> Result<Option<FullTile>, StorageError> {
+        self.tile(log, coord)
+    }
+
     fn dedup(&self, log: LogId, ids: &[DedupId]) -> Result<Vec<Option<DedupRow>>, StorageError> {
         let look = |log: &MemoryLog| ids.iter().map(|id| log.dedup.get(id).copied()).collect();
         Ok(self.with(log, look).unwrap_or_else(|| vec![None; ids.len()]))

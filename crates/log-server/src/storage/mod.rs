@@ -94,6 +94,10 @@ pub trait Engine: Send + Sync + 'static {
     /// A full tile, `None` if it is not stored.
     fn tile(&self, log: LogId, coord: TileCoord) -> Result<Option<FullTile>, StorageError>;
 
+    /// A full tile, if it can be had without waiting for the disk. Never blocks; `None` says nothing
+    /// about what is stored.
+    fn tile_at_hand(&self, log: LogId, coord: TileCoord) -> Result<Option<FullTile>, StorageError>;
+
     /// Looks deduplication keys up, one answer for each id in their order.
     fn dedup(&self, log: LogId, ids: &[DedupId]) -> Result<Vec<Option<DedupRow>>, StorageError>;
 

@@ -27,8 +27,8 @@ use merkle::{Hash, LeafIndex, TreeSize};
 use node::durable;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    ColumnFamily, DB, DBPinnableSlice, DBRecoveryMode, FlushOptions, ReadOptions, WriteBatch,
-    WriteOptions,
+    ColumnFamily, DB, DBPinnableSlice, DBRecoveryMode, ErrorKind, FlushOptions, ReadOptions,
+    ReadTier, WriteBatch, WriteOptions,
 };
 
 use super::keys::{self, Key, LAYOUT_KEY, LAYOUT_VERSION};
@@ -43,6 +43,8 @@ pub struct RocksEngine {
     db: DB,
     path: PathBuf,
     read_only: bool,
+    /// Reads what is in memory and nothing else.
+    at_hand: ReadOptions,
     /// Owned by `commit`, of which one runs at a time.
     writer: Mutex<Writer>,
     /// Owned by `leaf_index_put`.
@@ -146,8 +148,11 @@ impl RocksEngine {
 
     fn new(db: DB, path: &Path, read_only: bool) -> Self {
         let writer = Writer { heads: BTreeMap::new(), poisoned: false, value: Vec::new() };
+        let mut at_hand = ReadOptions::default();
+        at_hand.set_read_tier(ReadTier::BlockCache);
         Self {
             db,
+            at_hand,
             path: path.to_path_buf(),
             read_only,
             writer: Mutex::new(writer),
@@ -349,6 +354,17 @@ impl Engine for RocksEngine {
     fn tile(&self, log: LogId, coord: TileCoord) -> Result<Option<FullTile>, StorageError> {
         let key = keys::tile_key(log, coord);
         self.decoded(Family::Tiles, &key, keys::decode_tile)
+    }
+
+    fn tile_at_hand(&self, log: LogId, coord: TileCoord) -> Result<Option<FullTile>, StorageError> {
+        let key = keys::tile_key(log, coord);
+        let found = self.db.get_pinned_cf_opt(self.family(Family::Tiles), key, &self.at_hand);
+        match found {
+            Ok(value) => Ok(value.map(|value| keys::decode_tile(&key, &value)).transpose()?),
+            // What is neither in a memtable nor in the block cache.
+            Err(error) if error.kind() == ErrorKind::Incomplete => Ok(None),
+            Err(error) => Err(engine("read a tile")(error)),
+        }
     }
 
     fn dedup(&self, log: LogId, ids: &[DedupId]) -> Result<Vec<Option<DedupRow>>, StorageError> {

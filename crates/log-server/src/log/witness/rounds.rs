@@ -14,7 +14,7 @@ use super::submit::{Report, Result as Submitted, Submitter};
 use super::{OnQuorumLoss, Witnessing};
 use crate::log::error::SignError;
 use crate::log::invariants::{Invariant, check};
-use crate::log::signing::sign_newest;
+use crate::log::signing::{sign_newest, sign_with_all_keys};
 use crate::log::state::LogShared;
 use crate::log::types::{SignedHead, TreeView};
 
@@ -128,14 +128,11 @@ impl Rounds<'_> {
     /// Signs the newest head with all keys of the log.
     async fn target(&mut self) -> Result<Arc<Target>, SignError> {
         let signed = sign_newest(self.log).await?;
-        let keys = self.log.keys.as_ref().ok_or(SignError::ReadOnly)?;
-        let failed = |error: &dyn std::fmt::Display| {
-            tracing::error!(log = %self.log.record.name, %error, "a key could not sign");
+        let note = sign_with_all_keys(self.log, &signed.view).await?;
+        let checkpoint = SignedCheckpoint::parse(&note).map_err(|error| {
+            tracing::error!(log = %self.log.record.name, %error, "a signed head does not parse");
             SignError::KeyFailed
-        };
-        let note =
-            keys.sign_all(&self.log.record.origin, &signed.view).map_err(|error| failed(&error))?;
-        let checkpoint = SignedCheckpoint::parse(&note).map_err(|error| failed(&error))?;
+        })?;
         self.round += 1;
         let view = Arc::clone(&signed.view);
         Ok(Arc::new(Target { round: self.round, view, signed: checkpoint }))

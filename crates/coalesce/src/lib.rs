@@ -3,8 +3,8 @@
 //! On an HTTP/2 connection every call is a task of its own, and the connection another. When one of
 //! fifty calls that were answered together hands its answer to the connection, tokio runs the connection
 //! next, before the other forty-nine: each answer is then written by itself, and a small write through
-//! TCP costs more than making the answer did. [`Coalesced`] lets the connection step back once before
-//! it writes, behind everything that is ready to run, and then writes all that has gathered.
+//! TCP costs more than making the answer did. [`Coalesced`] keeps what is flushed until its owner has
+//! stepped back once, behind everything that is ready to run, and writes all that has gathered by then.
 //!
 //! A task alone on its thread steps behind nobody: that costs it a fraction of a microsecond.
 
@@ -12,49 +12,84 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream whose owner steps back once between two flushes, before the first write.
+/// The most that gathers, in bytes. Writers wait for the stream when there is more.
+pub const GATHERED_MAX: usize = 64 * 1024;
+/// From this many bytes on a write gains nothing by company, and is passed on without a copy.
+const LARGE: usize = 16 * 1024;
+
+/// A stream that gathers what is written and flushed while one round of tasks runs.
 ///
-/// For protocols that share a connection between many tasks and flush when they have nothing more to
-/// write. Reading, and all errors, are those of the stream.
+/// For an owner that shares the connection between tasks and that, **whenever it runs, first reads and at
+/// last flushes**, as HTTP/2 does: the first flush only asks for the owner to run again, and the flush of
+/// that run writes. Shutting down writes everything. Reading, and all errors, are those of the stream; an
+/// error of a gathered write is reported by the flush or the write that comes upon it.
 #[derive(Debug)]
 pub struct Coalesced<S> {
     stream: S,
-    /// The owner has stepped back and may write until it flushes.
-    may_write: bool,
-    /// Flushing ends that.
+    gathered: BytesMut,
+    round: Round,
     gathers: bool,
 }
 
+/// Where a stream stands between a flush and the write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Round {
+    /// Nothing was flushed.
+    Idle,
+    /// The owner was asked to run again.
+    Asked,
+    /// It runs again; its flush writes.
+    Due,
+}
+
 impl<S> Coalesced<S> {
-    /// Gathers what is written to `stream`.
-    pub const fn new(stream: S) -> Self {
-        Self { stream, may_write: false, gathers: true }
+    /// Gathers what is written to `stream`, up to [`GATHERED_MAX`] bytes.
+    pub fn new(stream: S) -> Self {
+        Self { stream, gathered: BytesMut::new(), round: Round::Idle, gathers: true }
     }
 
     /// Leaves the stream as it is: for a connection of the same type whose protocol has one task only.
-    pub const fn passing(stream: S) -> Self {
-        Self { stream, may_write: true, gathers: false }
-    }
-
-    /// Pending once after each flush: a task that wakes itself runs again after the others.
-    fn poll_step_back(&mut self, cx: &Context<'_>) -> Poll<()> {
-        if self.may_write {
-            return Poll::Ready(());
-        }
-        self.may_write = true;
-        cx.waker().wake_by_ref();
-        Poll::Pending
+    pub fn passing(stream: S) -> Self {
+        Self { gathers: false, ..Self::new(stream) }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Coalesced<S> {
+impl<S: AsyncWrite + Unpin> Coalesced<S> {
+    /// Writes all that has gathered.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.gathered.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.gathered))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.gathered.advance(written);
+        }
+        self.round = Round::Idle;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether `len` more bytes gather, or are for the stream, which is then ready for them.
+    fn poll_gathers(&mut self, len: usize, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.gathers && len < LARGE && self.gathered.len() + len <= GATHERED_MAX {
+            return Poll::Ready(Ok(true));
+        }
+        ready!(self.poll_drain(cx))?;
+        Poll::Ready(Ok(self.gathers && len < LARGE))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Coalesced<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.round == Round::Asked {
+            self.round = Round::Due;
+        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
@@ -65,7 +100,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Coalesced<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_step_back(cx));
+        if ready!(self.poll_gathers(buf.len(), cx))? {
+            self.gathered.extend_from_slice(buf);
+            return Poll::Ready(Ok(buf.len()));
+        }
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -74,7 +112,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Coalesced<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_step_back(cx));
+        let len = bufs.iter().map(|buf| buf.len()).sum();
+        if ready!(self.poll_gathers(len, cx))? {
+            for buf in bufs {
+                self.gathered.extend_from_slice(buf);
+            }
+            return Poll::Ready(Ok(len));
+        }
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
@@ -83,11 +127,26 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Coalesced<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.may_write = !self.gathers;
-        Pin::new(&mut self.stream).poll_flush(cx)
+        if self.gathered.is_empty() {
+            return Pin::new(&mut self.stream).poll_flush(cx);
+        }
+        match self.round {
+            Round::Idle => {
+                // A task that wakes itself runs again, after the others.
+                self.round = Round::Asked;
+                cx.waker().wake_by_ref();
+                Poll::Ready(Ok(()))
+            }
+            Round::Asked => Poll::Ready(Ok(())),
+            Round::Due => {
+                ready!(self.poll_drain(cx))?;
+                Pin::new(&mut self.stream).poll_flush(cx)
+            }
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(cx))?;
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
@@ -97,13 +156,39 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Coalesced<S> {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use tokio::io::AsyncWriteExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::sync::mpsc;
 
     use super::*;
 
-    /// Notes what each write system call would have carried.
-    #[derive(Clone, Default)]
-    struct Wire(Arc<Mutex<Vec<Vec<u8>>>>);
+    /// A stream that notes what each write carries, takes `room` bytes, and has nothing to read.
+    #[derive(Clone)]
+    struct Wire(Arc<Mutex<Written>>);
+
+    struct Written {
+        writes: Vec<Vec<u8>>,
+        room: usize,
+    }
+
+    impl Wire {
+        fn with_room(room: usize) -> Self {
+            Self(Arc::new(Mutex::new(Written { writes: Vec::new(), room })))
+        }
+
+        fn writes(&self) -> Vec<Vec<u8>> {
+            self.0.lock().unwrap().writes.clone()
+        }
+    }
+
+    impl AsyncRead for Wire {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
 
     impl AsyncWrite for Wire {
         fn poll_write(
@@ -111,8 +196,14 @@ mod tests {
             _: &mut Context<'_>,
             buf: &[u8],
         ) -> Poll<io::Result<usize>> {
-            self.0.lock().unwrap().push(buf.to_vec());
-            Poll::Ready(Ok(buf.len()))
+            let mut wire = self.0.lock().unwrap();
+            let taken = buf.len().min(wire.room);
+            if taken == 0 {
+                return Poll::Pending;
+            }
+            wire.room -= taken;
+            wire.writes.push(buf[..taken].to_vec());
+            Poll::Ready(Ok(taken))
         }
 
         fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -124,42 +215,40 @@ mod tests {
         }
     }
 
-    /// A connection: writes what is there whenever it is told that there is something, then flushes.
-    async fn connection<S: AsyncWrite + Unpin>(
-        mut stream: S,
-        mut answers: tokio::sync::mpsc::Receiver<u8>,
-    ) {
-        let mut gathered = Vec::new();
-        let written = std::future::poll_fn(|cx| {
-            loop {
-                while let Poll::Ready(answer) = answers.poll_recv(cx) {
-                    match answer {
-                        Some(answer) => gathered.push(answer),
-                        None if gathered.is_empty() => return Poll::Ready(Ok::<_, io::Error>(())),
-                        None => break,
+    /// A connection: reads, then writes what it is given, each message by itself, and flushes.
+    async fn connection<S>(mut stream: S, mut answers: mpsc::Receiver<u8>) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        std::future::poll_fn(|cx| {
+            let mut byte = [0];
+            let read = Pin::new(&mut stream).poll_read(cx, &mut ReadBuf::new(&mut byte));
+            assert!(read.is_pending());
+            let ended = loop {
+                match answers.poll_recv(cx) {
+                    Poll::Ready(Some(answer)) => {
+                        assert!(Pin::new(&mut stream).poll_write(cx, &[answer]).is_ready());
                     }
+                    Poll::Ready(None) => break true,
+                    Poll::Pending => break false,
                 }
-                if gathered.is_empty() {
-                    return Poll::Pending;
-                }
-                let count = ready!(Pin::new(&mut stream).poll_write(cx, &gathered))?;
-                gathered.drain(..count);
-                ready!(Pin::new(&mut stream).poll_flush(cx))?;
-            }
-        });
-        written.await.unwrap();
-        stream.shutdown().await.unwrap();
+            };
+            ready!(Pin::new(&mut stream).poll_flush(cx))?;
+            if ended { Poll::Ready(Ok::<_, io::Error>(())) } else { Poll::Pending }
+        })
+        .await?;
+        stream.shutdown().await
     }
 
     /// What is written on a runtime of one thread, when 32 tasks answer at a time.
-    fn writes_of<S>(wrap: impl FnOnce(Wire) -> S) -> Vec<Vec<u8>>
+    fn writes_of<S>(wrap: impl FnOnce(Wire) -> S) -> usize
     where
-        S: AsyncWrite + Unpin + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).build().unwrap();
-        let wire = Wire::default();
-        let (answer, answers) = tokio::sync::mpsc::channel(64);
+        let wire = Wire::with_room(usize::MAX);
+        let (answer, answers) = mpsc::channel(64);
         let done = runtime.spawn(connection(wrap(wire.clone()), answers));
         let callers = runtime.spawn(async move {
             for n in 0..32 {
@@ -167,35 +256,54 @@ mod tests {
                 drop(tokio::task::spawn(async move { answer.send(n).await.unwrap() }));
             }
         });
-        runtime.block_on(async { callers.await.and(done.await) }).unwrap();
-        let mut writes = wire.0.lock().unwrap().clone();
-        let mut answers = writes.concat();
+        runtime.block_on(async { callers.await.and(done.await) }).unwrap().unwrap();
+        let mut answers = wire.writes().concat();
         answers.sort_unstable();
         assert_eq!(answers, (0..32).collect::<Vec<u8>>());
-        writes.retain(|write| !write.is_empty());
-        writes
+        wire.writes().len()
     }
 
     #[test]
     fn answers_that_are_ready_together_are_written_together() {
-        assert_eq!(writes_of(Coalesced::new).len(), 1);
+        assert_eq!(writes_of(Coalesced::new), 1);
     }
 
     #[test]
-    fn what_only_passes_is_written_at_once() {
-        assert!(writes_of(Coalesced::passing).len() > 1);
+    fn what_only_passes_is_written_one_by_one() {
+        assert_eq!(writes_of(Coalesced::passing), 32);
     }
 
-    #[tokio::test]
-    async fn every_flush_begins_anew() {
-        let wire = Wire::default();
+    /// Whether an operation is done, in a task that nobody wakes.
+    fn done<T>(operation: impl Future<Output = T>) -> bool {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        std::pin::pin!(operation).poll(&mut cx).is_ready()
+    }
+
+    #[test]
+    fn a_stream_that_takes_no_more_stops_the_writer_and_loses_nothing() {
+        let wire = Wire::with_room(10);
         let mut stream = Coalesced::new(wire.clone());
-        for message in [b"one", b"two"] {
-            assert!(!stream.may_write);
-            stream.write_all(message).await.unwrap();
-            assert!(stream.may_write);
-            stream.flush().await.unwrap();
+        let message = [7; LARGE - 1];
+        let mut accepted = 0;
+        while done(stream.write_all(&message)) {
+            accepted += message.len();
+            assert!(done(stream.flush()) || accepted > message.len(), "the first only asks");
+            assert!(!done(stream.read_u8()), "there is nothing to read");
         }
-        assert_eq!(wire.0.lock().unwrap().concat(), b"onetwo");
+        assert!((GATHERED_MAX - LARGE..=GATHERED_MAX + 10).contains(&accepted), "{accepted}");
+        assert_eq!(wire.writes().concat().len(), 10);
+        wire.0.lock().unwrap().room = usize::MAX;
+        assert!(done(stream.shutdown()));
+        assert_eq!(wire.writes().concat(), vec![7; accepted]);
+    }
+
+    #[test]
+    fn a_large_message_follows_what_has_gathered_without_a_copy() {
+        let wire = Wire::with_room(usize::MAX);
+        let mut stream = Coalesced::new(wire.clone());
+        assert!(done(stream.write_all(b"small")));
+        assert!(wire.writes().is_empty());
+        assert!(done(stream.write_all(&[1; LARGE])));
+        assert_eq!(wire.writes(), [b"small".to_vec(), vec![1; LARGE]]);
     }
 }

@@ -92,8 +92,8 @@ pub(super) async fn freeze(log: &Arc<LogShared>) -> Result<Arc<Published>, Freez
 #[derive(Debug)]
 pub(super) struct Publisher {
     log: Arc<LogShared>,
-    /// When the last checkpoint was published, by the monotonic clock.
-    published_at: Option<Duration>,
+    /// When making the last checkpoint began, by the monotonic clock.
+    started_at: Option<Duration>,
     /// When the last one was archived.
     archived_at: Option<Duration>,
     /// Its note is in the archive.
@@ -105,7 +105,7 @@ pub(super) struct Publisher {
 impl Publisher {
     /// `archived`: the log's published checkpoint is in the archive.
     pub(super) fn new(log: Arc<LogShared>, archived: bool) -> Self {
-        Self { log, published_at: None, archived_at: None, archived, pace: Duration::ZERO }
+        Self { log, started_at: None, archived_at: None, archived, pace: Duration::ZERO }
     }
 
     /// The task's body.
@@ -166,7 +166,7 @@ impl Publisher {
     fn until_due(&self) -> Duration {
         let now = self.log.process.clock.monotonic();
         let interval = self.log.process.limits.publish_interval_min.max(self.pace);
-        self.published_at.map_or(Duration::ZERO, |at| (at + interval).saturating_sub(now))
+        self.started_at.map_or(Duration::ZERO, |at| (at + interval).saturating_sub(now))
     }
 
     /// Waits; true if somebody wishes for something meanwhile.
@@ -192,6 +192,7 @@ impl Publisher {
     /// Publishes the newest head that may be.
     async fn publish(&mut self) -> Result<(), SignError> {
         let log = Arc::clone(&self.log);
+        let started = log.process.clock.monotonic();
         let Some((note, head, witnessed)) = self.next().await? else { return Ok(()) };
         let covered = head.size <= log.tree.load().head.size;
         check(&*log.process.observer, covered, Invariant::NotAheadOfCommitted);
@@ -199,7 +200,7 @@ impl Publisher {
         let published = Published { note, head, published_ms, witnessed };
         log.published.send_replace(Arc::new(published));
         log.process.observer.published(&log.record.name);
-        self.published_at = Some(log.process.clock.monotonic());
+        self.started_at = Some(started);
         self.archived = false;
         Ok(())
     }

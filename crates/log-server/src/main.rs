@@ -15,6 +15,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The exit status of a refusal to start, and of a command that could not run.
 const REFUSED: u8 = 2;
+/// How long answers may take to leave a process that must end.
+const LAST_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// How long the tasks of a server that has ended are waited for: only a read of a failing disk takes long.
 const TASKS_END_WITHIN: Duration = Duration::from_secs(2);
 
@@ -62,6 +64,7 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     tokio::select! {
         () = signals.next() => {}
         fatal = server.fatal() => {
+            server.last_answers(LAST_ANSWERS_WITHIN).await;
             output::say(&format!("the process must end: {fatal:?}; restart it to recover"));
             return Ok(ExitCode::from(u8::try_from(fatal.exit_code()).unwrap_or(u8::MAX)));
         }

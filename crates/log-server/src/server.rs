@@ -192,6 +192,13 @@ impl Server {
         }
     }
 
+    /// Takes no new connection and waits, within a time, until the answers to requests in flight have
+    /// left: what a process that must end owes those who wait to hear that nobody knows their outcome.
+    pub async fn last_answers(&mut self, within: Duration) {
+        self.stopping.cancel();
+        drop(tokio::time::timeout(within, &mut self.accepting).await);
+    }
+
     /// Stops: no new connection, requests in flight end, what is queued is committed, heads are signed and
     /// published. Dropping this future, and calling [`Registry::shutdown`] again, stops at once; nothing
     /// that was acknowledged is lost either way.

@@ -176,7 +176,7 @@ impl Worker {
                 self.spool_batch(batch).await;
                 true
             }
-            Some(false) => self.drain().await.is_none(),
+            Some(false) => self.drain_at_end().await,
             None if self.stop.is_cancelled() => self.end_behind_spool().await,
             None => {
                 let pause = self.drain().await.unwrap_or_default();
@@ -256,6 +256,16 @@ impl Worker {
                 let pause = self.backoff.failed(error.retry_after());
                 Some(pause.unwrap_or(self.options.retry.pause_max))
             }
+        }
+    }
+
+    /// Nobody hands anything over any more: the spool is sent as long as the server answers. As many
+    /// failures as call it away leave the rest to the next appender; false then.
+    async fn drain_at_end(&mut self) -> bool {
+        match self.drain().await {
+            None => true,
+            Some(_) if self.backoff.attempts() >= self.options.spool_after => false,
+            Some(pause) => self.pause(pause).await,
         }
     }
 

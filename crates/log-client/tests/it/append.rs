@@ -165,6 +165,6 @@ async fn while_the_server_is_away_entries_go_to_disk_and_are_sent_by_the_next_ap
     let late = pending.into_iter().next_back().unwrap().await.unwrap();
     drop(late);
     let summary = appender.close().await;
-    assert!(summary.duplicates > 0);
+    assert!(summary.duplicates > 0, "{summary:?}");
     assert_eq!(fake.state().entries, numbered(0..12));
 }

@@ -27,6 +27,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 const FEW_ENTRIES: u64 = 16;
 /// Then signing takes at most one part in this many of one core.
 const SIGNING_SHARE: u32 = 12;
+/// However slow signing is, a checkpoint is not older than this for its sake.
+const PACE_MAX: Duration = Duration::from_millis(50);
 
 /// What the publisher can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,7 +236,8 @@ impl Publisher {
         let took = log.process.clock.monotonic().saturating_sub(started);
         let published = log.published.borrow().head.size.get();
         let grown = signed.size().get().saturating_sub(published);
-        self.pace = if grown > FEW_ENTRIES { took * SIGNING_SHARE } else { Duration::ZERO };
+        let pace = (took * SIGNING_SHARE).min(PACE_MAX);
+        self.pace = if grown > FEW_ENTRIES { pace } else { Duration::ZERO };
         Ok((note, signed.view.head))
     }
 

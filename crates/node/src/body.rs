@@ -7,13 +7,18 @@ use http_body_util::{BodyExt as _, Full};
 /// The body of every answer.
 pub type Body = tonic::body::Body;
 
-/// An HTTP answer of one line of text that nobody may store.
+/// An HTTP answer of one line of text that nobody may store. A 413 comes before the request's body was read
+/// to its end, so it also tells HTTP/1 clients that the connection ends (RFC 9110, section 15.5.14); in
+/// HTTP/2 nothing but the request does, and hyper leaves that header out.
 pub fn plain(code: StatusCode, line: &str) -> Response<Body> {
     let mut response = Response::new(full(format!("{line}\n")));
     *response.status_mut() = code;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if code == StatusCode::PAYLOAD_TOO_LARGE {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 

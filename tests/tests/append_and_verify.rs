@@ -2,8 +2,9 @@
 //! it refused.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
-use e2e::{Home, cairn, numbered_lines, stderr_of, stdout_of};
+use e2e::{Home, Server, cairn, numbered_lines, stderr_of, stdout_of};
 use serde_json::Value;
 
 const LINES: &[u8] = b"first\nsecond\nthird \nfourth\r\nfirst\n";
@@ -137,6 +138,21 @@ fn a_log_lives_from_creation_to_its_freezing() {
     stdout_of(&server.cairn_stdin(&home, ["append", "default", "-", "--lines"], b"three\n"));
 }
 
+/// Waits until the published checkpoint, which follows what is committed by some milliseconds, covers a
+/// size.
+fn wait_until_published(home: &Home, server: &Server, size: u64) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let shown = stdout_of(&server.cairn(home, ["log", "show", "default", "--json"]));
+        let shown: Value = serde_json::from_str(&shown).expect("JSON");
+        let published = shown["checkpoint"].as_str().and_then(|note| note.lines().nth(1));
+        if published.and_then(|line| line.parse::<u64>().ok()) >= Some(size) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{shown}");
+    }
+}
+
 #[test]
 fn an_audit_reads_the_tiles_alone_and_resumes() {
     let home = Home::new();
@@ -144,6 +160,7 @@ fn an_audit_reads_the_tiles_alone_and_resumes() {
     let lines = numbered_lines(700);
     let append = ["append", "default", "-", "--lines", "--receipt", "signed"];
     stdout_of(&server.cairn_stdin(&home, append, lines.as_bytes()));
+    wait_until_published(&home, &server, 700);
     let url = format!("{}/logs/default", server.url());
     let vkey = home.vkey_argument("default");
     let state = home.path("audit.state");
@@ -153,6 +170,7 @@ fn an_audit_reads_the_tiles_alone_and_resumes() {
     assert_eq!(report["size"], 700);
 
     stdout_of(&server.cairn_stdin(&home, append, lines.as_bytes()));
+    wait_until_published(&home, &server, 1400);
     let report: Value = serde_json::from_str(&stdout_of(&cairn(audit))).unwrap();
     assert_eq!(report["size"], 1400);
 

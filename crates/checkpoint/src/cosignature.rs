@@ -162,22 +162,23 @@ fn ml_dsa_44_message(
     leaves: Range<u64>,
     hash: &Hash,
 ) -> Vec<u8> {
-    let mut message = Vec::with_capacity(12 + 2 * 256 + 4 * 8 + Hash::LEN);
-    message.extend_from_slice(b"subtree/v1\n\0");
-    push_short(&mut message, cosigner.as_str());
-    message.extend_from_slice(&time.seconds().to_be_bytes());
-    push_short(&mut message, origin.as_str());
-    message.extend_from_slice(&leaves.start.to_be_bytes());
-    message.extend_from_slice(&leaves.end.to_be_bytes());
-    message.extend_from_slice(hash.as_bytes());
-    message
+    [
+        b"subtree/v1\n\0".as_slice(),
+        &[short_length(cosigner.as_str())],
+        cosigner.as_str().as_bytes(),
+        &time.seconds().to_be_bytes(),
+        &[short_length(origin.as_str())],
+        origin.as_str().as_bytes(),
+        &leaves.start.to_be_bytes(),
+        &leaves.end.to_be_bytes(),
+        hash.as_bytes(),
+    ]
+    .concat()
 }
 
-/// Opaque bytes behind a one-byte length.
-fn push_short(message: &mut Vec<u8>, name: &str) {
-    let length = u8::try_from(name.len()).expect("names have at most 255 bytes");
-    message.push(length);
-    message.extend_from_slice(name.as_bytes());
+/// The one byte before opaque bytes.
+fn short_length(name: &str) -> u8 {
+    u8::try_from(name.len()).expect("names have at most 255 bytes")
 }
 
 /// Splits a cosignature into its time and the bare signature.

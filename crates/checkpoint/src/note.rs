@@ -323,9 +323,7 @@ pub fn parse_signature_lines(bytes: &[u8]) -> Result<Vec<SignatureLine>, NoteErr
 }
 
 pub(crate) fn push_signature_line(name: &KeyName, id: u32, signature: &[u8], note: &mut String) {
-    let mut tagged = Vec::with_capacity(4 + signature.len());
-    tagged.extend_from_slice(&id.to_be_bytes());
-    tagged.extend_from_slice(signature);
+    let tagged = [&id.to_be_bytes(), signature].concat();
     note.push_str(SIGNATURE_PREFIX);
     note.push_str(name.as_str());
     note.push(' ');

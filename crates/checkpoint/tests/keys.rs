@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
 
-use checkpoint::key::{KeysError, VKEYS_MAX, parse_vkeys};
+use checkpoint::key::{KeysError, VKEY_BYTES_MAX, VKEYS_MAX, parse_vkeys};
 use checkpoint::private::FILE_KEYS_MAX;
 use checkpoint::{
     KeyError, KeyFile, KeyFileError, KeyKind, KeyName, PrivateKey, PrivateKeyError, VerifierKey,
@@ -58,8 +58,9 @@ fn a_vkey_has_one_spelling() {
     assert_eq!(other_id, Err(mismatch));
     let other_name = VerifierKey::parse(&VKEY.replace("foo", "fop"));
     assert!(matches!(other_name, Err(KeyError::IdMismatch { .. })));
-    let long = format!("{VKEY}{}", "A".repeat(2_048));
+    let long = format!("{VKEY}{}", "A".repeat(VKEY_BYTES_MAX));
     assert_eq!(VerifierKey::parse(&long), Err(KeyError::TooLong { bytes: long.len() }));
+    assert_eq!(VerifierKey::parse(&long[..VKEY_BYTES_MAX]), Err(base64_error()));
 }
 
 fn base64_error() -> KeyError {

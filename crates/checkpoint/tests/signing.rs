@@ -61,7 +61,14 @@ fn every_kind_signs_what_it_verifies() {
     let times: Vec<_> = verified.signatures().iter().map(VerifiedSignature::time).collect();
     assert_eq!(times[0], None);
     assert_eq!(times[1..], [Some(time(1_700_000_000)); 3]);
-    assert_eq!(verified.signature_lines().count(), 4);
+    let lines: Vec<&str> = signed.signatures().map(|signature| signature.line).collect();
+    assert_eq!(verified.signature_lines().collect::<Vec<_>>(), lines);
+
+    // Lines of keys that are not known stand between those that are, and are not vouched for.
+    let known = signed.verify(&[log_pq.verifier_key(), witness_pq.verifier_key()]).unwrap();
+    let positions: Vec<_> = known.signatures().iter().map(VerifiedSignature::position).collect();
+    assert_eq!(positions, [1, 3]);
+    assert_eq!(known.signature_lines().collect::<Vec<_>>(), [lines[1], lines[3]]);
 
     // One key of the log is enough, whichever it is; no key of a witness is.
     for key in vkeys(&log_keys()) {

@@ -114,7 +114,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::number(
         "publish_interval_min_ms",
         (1, HOUR_MS),
-        "5",
+        "4",
         "The least time between two published checkpoints of a log.",
     ),
     Setting::number(

@@ -51,7 +51,7 @@ impl Default for Limits {
             logs_max: 10_000,
             linger_max: Duration::from_millis(1),
             min_free_bytes: 256 * 1024 * 1024,
-            publish_interval_min: Duration::from_millis(5),
+            publish_interval_min: Duration::from_millis(4),
             history_interval: Duration::from_secs(1),
         }
     }

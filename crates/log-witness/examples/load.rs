@@ -59,7 +59,9 @@ fn main() -> Result<()> {
 fn report(mut latencies: Vec<Duration>, seconds: u64, floor: u64) {
     latencies.sort_unstable();
     let count = u64::try_from(latencies.len()).unwrap_or(u64::MAX);
-    let at = |per_mille: usize| latencies.get(latencies.len() * per_mille / 1_000);
+    let at = |per_mille: usize| {
+        latencies.get(latencies.len() * per_mille / 1_000).copied().unwrap_or_default()
+    };
     println!("{} submissions/s, p50 {:?}, p99 {:?}", count / seconds.max(1), at(500), at(990));
     println!("{floor} appends of 4 KiB with fdatasync/s");
     let name = KeyName::new("a").expect("a name");

@@ -355,6 +355,8 @@ fn witnesses_that_may_count_twice_are_named() {
     assert_eq!(twice(&format!("{lines}quorum v\n")), ["w-ed w-pq"]);
     let grouped = format!("{lines}group w any w-ed w-pq\ngroup q all w v\nquorum q\n");
     assert!(twice(&grouped).is_empty());
+    let apart = format!("{lines}group x any w-ed v\ngroup q all x w-pq\nquorum q\n");
+    assert_eq!(twice(&apart), ["w-ed w-pq"]);
     assert!(twice("log LOG\nwitness w W1\nwitness v W2\ngroup q all w v\nquorum q\n").is_empty());
     // The name of the key tells as much as a URL.
     let [one, two] = [4, 5].map(|seed| {

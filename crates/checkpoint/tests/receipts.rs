@@ -224,6 +224,7 @@ fn an_add_checkpoint_body_has_one_spelling() {
     assert_eq!(parse(&more), BodyError::TooManyHashes);
     let bytes = BODY_BYTES_MAX + 1;
     assert_eq!(parse(&"a".repeat(bytes)), BodyError::TooLarge { bytes });
+    assert_eq!(parse(&"a".repeat(bytes - 1)), first);
     assert_eq!(AddCheckpoint::parse(b"\xff"), Err(BodyError::NotUtf8 { offset: 0 }));
     // Beyond the checkpoint's size is for the witness to answer, after it has checked the
     // signatures.

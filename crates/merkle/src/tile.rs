@@ -18,6 +18,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::fmt;
 
 mod path;
 
@@ -146,7 +147,7 @@ impl ExpandedTile {
         let mut nodes = Vec::with_capacity(Self::NODES);
         nodes.extend_from_slice(row);
         let mut below = 0;
-        while nodes.len() < Self::NODES {
+        for _ in 0..HEIGHT {
             let above = parent_hashes(&nodes[below..]);
             below = nodes.len();
             nodes.extend_from_slice(&above);
@@ -178,8 +179,8 @@ impl ExpandedTile {
     }
 }
 
-impl core::fmt::Debug for ExpandedTile {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Debug for ExpandedTile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExpandedTile").field("root", &self.root()).finish_non_exhaustive()
     }
 }

@@ -18,6 +18,7 @@ fn ranges_merge_at_every_point() {
     for end in 0..=40 {
         for start in 0..=end {
             let whole = range(&tree, start, end);
+            assert_eq!((whole.start(), whole.end()), (start as u64, size(end)));
             for (node, hash) in whole.nodes() {
                 assert_eq!(hash, tree.node(node), "{node} of [{start}, {end})");
             }
@@ -99,6 +100,18 @@ fn the_largest_tree_is_reached_and_not_passed() {
     assert_eq!(range.end(), TreeSize::MAX);
     let beyond = std::panic::catch_unwind(move || range.append(Hash::EMPTY_ROOT));
     assert!(beyond.is_err());
+}
+
+#[test]
+fn sizes_and_indexes_lead_to_each_other() {
+    let (last, max) = (LeafIndex::new(TreeSize::MAX.get() - 1).unwrap(), TreeSize::MAX);
+    assert_eq!((index(4).size_through(), last.size_through()), (size(5), max));
+    assert_eq!((size(5).next_index(), max.next_index()), (Some(index(5)), None));
+    assert!(size(5).contains(index(4)) && max.contains(last));
+    assert!(!size(5).contains(index(5)) && !TreeSize::ZERO.contains(index(0)));
+    assert_eq!(size(5).checked_add(7), Some(size(12)));
+    assert_eq!(size(5).checked_add(max.get() - 5), Some(max));
+    assert_eq!((size(5).checked_add(max.get() - 4), size(5).checked_add(u64::MAX)), (None, None));
 }
 
 /// Past two levels of tiles, in steps that start and end everywhere in a tile.

@@ -10,7 +10,8 @@ use checkpoint::{Evidence, Trust};
 use log_proto::gossip_v1::{
     self as proto, gossip_service_client::GossipServiceClient, report_checkpoint_request::Report,
 };
-use tonic::transport::Endpoint;
+use tls::{AuthoritiesError, Http, Known};
+use tonic::transport::{Channel, Endpoint};
 
 /// How long one report may take, from connecting to the answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,11 +39,14 @@ pub enum Standing {
 #[non_exhaustive]
 pub enum ReportError {
     /// The address is not one that is spoken with here.
-    #[error("witness address {url:?} is not of the form http://HOST[:PORT]")]
+    #[error("witness address {url:?} is not of the form http[s]://HOST[:PORT]")]
     Address {
         /// The address as it was given.
         url: String,
     },
+    /// The address is one of HTTPS, and nobody can say which server to believe.
+    #[error(transparent)]
+    Authorities(#[from] AuthoritiesError),
     /// It could not be asked, or refused.
     #[error("the witness at {url} did not take the report")]
     Call {
@@ -81,7 +85,7 @@ pub fn witness_urls(trust: &Trust) -> Vec<String> {
 }
 
 async fn report(url: &str, report: Report) -> Result<Standing, ReportError> {
-    let mut client = GossipServiceClient::new(endpoint(url)?.connect_lazy());
+    let mut client = GossipServiceClient::new(channel(url)?);
     let request = proto::ReportCheckpointRequest { report: Some(report) };
     let answer = client
         .report_checkpoint(request)
@@ -91,13 +95,19 @@ async fn report(url: &str, report: Report) -> Result<Standing, ReportError> {
 }
 
 /// Gossip lies at the root of the port, whatever the prefix of submissions.
-fn endpoint(url: &str) -> Result<Endpoint, ReportError> {
+fn channel(url: &str) -> Result<Channel, ReportError> {
     let address = || ReportError::Address { url: url.to_owned() };
     let uri: http::Uri = url.parse().map_err(|_| address())?;
-    let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http"));
-    let root = format!("http://{}", authority.ok_or_else(address)?);
+    let (scheme, known) = match uri.scheme_str() {
+        Some("http") => ("http", Known::ByNothing),
+        Some("https") => ("https", Known::ByAuthorities),
+        _ => return Err(address()),
+    };
+    let root = format!("{scheme}://{}", uri.authority().ok_or_else(address)?);
     let endpoint = Endpoint::from_shared(root).map_err(|_| address())?;
-    Ok(endpoint.connect_timeout(TIMEOUT).timeout(TIMEOUT))
+    let connector = tls::connector(known, Http::Two, TIMEOUT)?;
+    let endpoint = endpoint.connect_timeout(TIMEOUT).timeout(TIMEOUT);
+    Ok(endpoint.connect_with_connector_lazy(connector))
 }
 
 fn standing(standing: proto::Standing) -> Option<Standing> {

@@ -13,20 +13,20 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
-use hyper_util::{
-    client::legacy::{Client as HttpClient, connect::HttpConnector},
-    rt::TokioExecutor,
-};
+use hyper_util::{client::legacy::Client as HttpClient, rt::TokioExecutor};
 use merkle::{
     Hash,
     bundle::ENTRY_BYTES_MAX,
     tile::{BundlePath, TilePath},
 };
+use tls::{AuthoritiesError, Connector, Http, Known};
 
 /// The longest checkpoint, in bytes.
 const CHECKPOINT_BYTES_MAX: usize = 128 * 1024;
 /// How long one answer may take over HTTP: a full bundle can have 16 MiB.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One of the files that make up a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,11 +83,14 @@ impl Resource {
 #[non_exhaustive]
 pub enum SourceError {
     /// The address is not one.
-    #[error("log address {url:?} is not of the form http://HOST[:PORT][/PATH]")]
+    #[error("log address {url:?} is not of the form http[s]://HOST[:PORT][/PATH]")]
     Address {
         /// The address as it was given.
         url: String,
     },
+    /// The address is one of HTTPS, and nobody can say which server to believe.
+    #[error(transparent)]
+    Authorities(#[from] AuthoritiesError),
     /// It is not there.
     #[error("{path} is not there")]
     NotFound {
@@ -155,6 +158,7 @@ impl SourceError {
             Self::Http { .. } | Self::Timeout { .. } => true,
             Self::Status { status, .. } => matches!(status, 429 | 500..),
             Self::Address { .. }
+            | Self::Authorities(_)
             | Self::NotFound { .. }
             | Self::Length { .. }
             | Self::Io { .. }
@@ -172,29 +176,26 @@ pub trait Source: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Bytes>, SourceError>> + Send;
 }
 
-/// The public tiles of a log over HTTP.
+/// The public tiles of a log over HTTP or HTTPS.
 #[derive(Clone, Debug)]
 pub struct HttpSource {
-    client: HttpClient<HttpConnector, Empty<Bytes>>,
+    client: HttpClient<Connector, Empty<Bytes>>,
     /// Ends with a slash.
     prefix: String,
 }
 
 impl HttpSource {
-    /// The log under this prefix (`http://HOST[:PORT][/PATH]`), with or without its last slash.
+    /// The log under this prefix (`http[s]://HOST[:PORT][/PATH]`), with or without its last slash. The server
+    /// at an `https` address is known by the machine's certificate authorities.
     pub fn new(url: &str) -> Result<Self, SourceError> {
-        let prefix = format!("{}/", url.trim_end_matches('/'));
-        let parsed: Result<http::Uri, _> = prefix.parse();
-        let valid = parsed.is_ok_and(|uri| {
-            uri.scheme_str() == Some("http") && uri.authority().is_some() && uri.query().is_none()
-        });
-        if !valid {
-            return Err(SourceError::Address { url: url.to_owned() });
-        }
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(Duration::from_secs(5)));
+        let (prefix, known) = prefix(url)?;
+        let connector = tls::connector(known, Http::One, CONNECT_TIMEOUT)?;
         Ok(Self { client: HttpClient::builder(TokioExecutor::new()).build(connector), prefix })
+    }
+
+    /// Checks an address for its form alone.
+    pub fn check(url: &str) -> Result<(), SourceError> {
+        prefix(url).map(drop)
     }
 
     async fn get(&self, resource: &Resource) -> Result<Bytes, SourceError> {
@@ -228,6 +229,22 @@ impl HttpSource {
         let body = if gzip { unfold(body, max, path).await? } else { body };
         check_length(resource, path, body)
     }
+}
+
+/// An address, with a slash at its end, and by what its server is known.
+fn prefix(url: &str) -> Result<(String, Known), SourceError> {
+    let address = || SourceError::Address { url: url.to_owned() };
+    let prefix = format!("{}/", url.trim_end_matches('/'));
+    let uri: http::Uri = prefix.parse().map_err(|_| address())?;
+    let known = match uri.scheme_str() {
+        Some("http") => Known::ByNothing,
+        Some("https") => Known::ByAuthorities,
+        _ => return Err(address()),
+    };
+    let authority = uri.authority().ok_or_else(address)?;
+    // A parser of URIs drops a fragment, and a client a user, without a word.
+    let surplus = uri.query().is_some() || prefix.contains('#') || authority.as_str().contains('@');
+    if surplus { Err(address()) } else { Ok((prefix, known)) }
 }
 
 impl Source for HttpSource {

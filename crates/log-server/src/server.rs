@@ -63,7 +63,7 @@ pub enum StartError {
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
     #[error(transparent)]
-    Witnesses(#[from] witness_client::ClientError),
+    Witnesses(#[from] witness_client::AuthoritiesError),
 }
 
 /// A server that serves.
@@ -243,7 +243,7 @@ fn registry_options(
 fn witness_options(
     config: &Config,
     reads: &Arc<Reads>,
-) -> Result<Option<WitnessOptions>, witness_client::ClientError> {
+) -> Result<Option<WitnessOptions>, witness_client::AuthoritiesError> {
     let WitnessConfig { policies, settings, timeout, accept_unwitnessed_start, distrusted } =
         &config.witness;
     if policies.is_empty() {

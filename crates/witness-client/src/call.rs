@@ -1,19 +1,16 @@
 //! One call to one witness.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use checkpoint::Origin;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::crypto::ring;
 use sha2::{Digest as _, Sha256};
+use tls::{AuthoritiesError, Connector, Http, Known};
 
 use crate::{ANSWER_BYTES_MAX, Answer, WitnessUrl};
 
@@ -23,14 +20,6 @@ const CHECKPOINT_BYTES_MAX: usize = checkpoint::note::NOTE_BYTES_MAX;
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Connections kept to one witness: one is enough for one log, and many logs share it.
 const IDLE_CONNECTIONS_MAX: usize = 16;
-
-/// Why no client can be made.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The machine's certificate authorities cannot be read, and a witness is asked over HTTPS.
-    #[error("the machine's certificate authorities cannot be read: install ca-certificates")]
-    Authorities(#[source] std::io::Error),
-}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -67,27 +56,16 @@ pub enum CallError {
 /// Asks witnesses, over connections it keeps. Cloning it is cheap.
 #[derive(Clone, Debug)]
 pub struct WitnessClient {
-    http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: Client<Connector, Full<Bytes>>,
     timeout: Duration,
 }
 
 impl WitnessClient {
     /// `timeout` bounds each call, from connecting to the last byte. `https`: some witness is asked over
     /// HTTPS; without one the machine's certificate authorities are not read.
-    pub fn new(timeout: Duration, https: bool) -> Result<Self, ClientError> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(timeout));
-        let builder = HttpsConnectorBuilder::new();
-        // The provider is named, so that none has to be installed for the process.
-        let builder = if https {
-            builder.with_provider_and_native_roots(ring::default_provider())
-        } else {
-            Ok(builder.with_tls_config(without_authorities()))
-        };
-        let builder = builder.map_err(ClientError::Authorities)?;
-        let connector = builder.https_or_http().enable_http1().wrap_connector(tcp);
+    pub fn new(timeout: Duration, https: bool) -> Result<Self, AuthoritiesError> {
+        let known = if https { Known::ByAuthorities } else { Known::ByNothing };
+        let connector = tls::connector(known, Http::One, timeout)?;
         let http = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
@@ -152,15 +130,6 @@ fn request(method: Method, url: String, body: Bytes) -> Result<Request<Full<Byte
         .header(header::USER_AGENT, concat!("cairn/", env!("CARGO_PKG_VERSION")))
         .body(Full::new(body))
         .map_err(CallError::Request)
-}
-
-/// For clients that only ask over HTTP: no authority, so that HTTPS fails rather than trusts.
-fn without_authorities() -> rustls::ClientConfig {
-    rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("the provider speaks the default versions")
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth()
 }
 
 /// The lowercase hex of SHA-256(origin).

@@ -11,7 +11,8 @@ mod call;
 mod url;
 
 pub use answer::Answer;
-pub use call::{CallError, ClientError, WitnessClient};
+pub use call::{CallError, WitnessClient};
+pub use tls::AuthoritiesError;
 pub use url::{UrlError, WitnessUrl};
 
 /// The longest answer of signature lines that is read, in bytes: a dozen post-quantum signatures.

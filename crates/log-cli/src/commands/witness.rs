@@ -83,7 +83,7 @@ pub(crate) enum WitnessError {
     #[error(transparent)]
     Url { source: witness_client::UrlError },
     #[error(transparent)]
-    Client { source: witness_client::ClientError },
+    Client { source: witness_client::AuthoritiesError },
 }
 
 impl WitnessError {
@@ -247,5 +247,5 @@ fn parse_name(name: &str) -> Result<String, String> {
 }
 
 fn parse_url(url: &str) -> Result<String, String> {
-    HttpSource::new(url).map(|_| url.to_owned()).map_err(|error| error.to_string())
+    HttpSource::check(url).map(|()| url.to_owned()).map_err(|error| error.to_string())
 }

@@ -233,7 +233,13 @@ async fn a_log_over_http_passes_with_and_without_its_last_slash_and_with_partial
     fs::remove_file(folder.path().join("tile/entries/000")).unwrap();
     let error = audit(HttpSource::new(&url).unwrap(), None).await.unwrap_err();
     assert_eq!(error.to_string(), "tile/entries/000 is not there");
-    assert!(HttpSource::new("ftp://example.org").is_err());
+    for url in ["http://log.example", "https://log.example:1/logs/a/"] {
+        HttpSource::check(url).unwrap();
+    }
+    for url in ["ftp://a", "log.example", "https://", "http://a/?b", "http://a/#b", "https://b@a/"]
+    {
+        assert!(HttpSource::check(url).is_err(), "{url}");
+    }
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

@@ -126,12 +126,12 @@ fn read_url_file(path: &Path) -> Option<(Origin, Vec<String>)> {
     let origin = Origin::from(keys.first()?.name().clone());
     let urls: Vec<String> = read(path)?
         .lines()
-        .filter(|line| HttpSource::new(line).is_ok())
+        .filter(|line| HttpSource::check(line).is_ok())
         .take(URLS_MAX)
         .map(str::to_owned)
         .collect();
     if urls.is_empty() {
-        tracing::warn!(path = %path.display(), "no line is a URL like http://HOST[:PORT]/PATH");
+        tracing::warn!(path = %path.display(), "no line is a URL like http[s]://HOST[:PORT]/PATH");
     }
     Some((origin, urls))
 }

@@ -1,0 +1,16 @@
+//! Who may answer at an `https://` address, and the connector that asks there.
+//!
+//! A server is known by the machine's certificate authorities, or by the one key that is pinned, as curl's
+//! `--pinnedpubkey` pins it. TLS 1.3 and 1.2 with ring's cryptography; nothing is installed for the process.
+
+#![warn(missing_docs)]
+
+mod connect;
+
+mod pin;
+
+mod verifier;
+
+pub use connect::{AuthoritiesError, Connector, Http, Known, connector};
+pub use pin::{Pin, PinError};
+pub use verifier::{OtherKey, other_key};

@@ -45,7 +45,7 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let data_dir = values.data_dir("cairn-witness", variable)?;
         Ok(Self {
-            listen: values.listen("the connection is not encrypted")?,
+            listen: values.listen("the port takes plain HTTP beside TLS")?,
             logs_dir: values.path("logs_dir").unwrap_or_else(|| data_dir.join("logs")),
             data_dir,
             name: Some(values.text("name").to_owned()).filter(|name| !name.is_empty()),
@@ -74,6 +74,11 @@ impl Config {
     /// The private keys; their public halves are beside them.
     pub fn keys_path(&self) -> PathBuf {
         self.data_dir.join("keys/witness")
+    }
+
+    /// The private key of the port's TLS; its pin is beside it.
+    pub fn tls_key_path(&self) -> PathBuf {
+        self.data_dir.join("keys/tls")
     }
 }
 
@@ -124,7 +129,7 @@ mod tests {
         assert!(of("listen = \"0.0.0.0:0\"\ninsecure_listen = true").is_ok());
         insta::assert_snapshot!(
             of("listen = \"0.0.0.0:1\"").unwrap_err(),
-            @"listen is 0.0.0.0:1, which other machines can reach, and the connection is not encrypted: use a loopback address, or accept it with --insecure-listen"
+            @"listen is 0.0.0.0:1, which other machines can reach, and the port takes plain HTTP beside TLS: use a loopback address, or accept it with --insecure-listen"
         );
     }
 }

@@ -146,6 +146,7 @@ mod output {
         eprintln!("data in {}", config.data_dir.display());
         let logs = server.witness().roster().len();
         eprintln!("witnessing {logs} logs, from {}", config.logs_dir.display());
+        eprintln!("peers gossip with it over TLS by --peer '{}'", peer_value(server));
         let vkeys = node::keys::public_path(&config.keys_path());
         if server.is_first_start() {
             eprintln!("a first start: made the witness's keys. What to do next:");
@@ -161,5 +162,15 @@ mod output {
             );
             eprintln!("  name {url} in the logs' witness policies");
         }
+    }
+
+    /// What peers are started with. Where every address is listened on, the machine's name stands for them.
+    fn peer_value(server: &Server) -> String {
+        let (address, pin) = (server.address(), server.pin());
+        if address.ip().is_unspecified() {
+            let host = gethostname::gethostname().to_string_lossy().into_owned();
+            return format!("https://{host}:{}#{pin}", address.port());
+        }
+        format!("https://{address}#{pin}")
     }
 }

@@ -15,14 +15,18 @@ use log_proto::gossip_v1::gossip_service_server::GossipServiceServer;
 use node::body::Body;
 use node::clock::{Clock, SystemClock};
 use node::durable::{self, FileError};
+use node::identity::{Identity, IdentityError};
 use node::middleware::limits::Limits;
 use node::middleware::{Chain, to_status};
 use node::port::{Port, PortOptions};
 use node::tasks;
+use tls::Pin;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::gossip::{self, Gossip, GossipOptions, PeerUrlError};
+use crate::gossip::{
+    self, Gossip, GossipError, GossipOptions, PeerUrlError, Webhook, WebhookError,
+};
 use crate::http::{BODY_BYTES_MAX, Http};
 use crate::metrics::{LogGauges, Metrics};
 use crate::roster::{Roster, Watcher};
@@ -63,12 +67,19 @@ pub enum StartError {
     Random(getrandom::Error),
     #[error(transparent)]
     Peer(#[from] PeerUrlError),
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
+    #[error(transparent)]
+    Gossip(#[from] GossipError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
 }
 
 /// A witness that serves.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    pin: Pin,
     first_start: bool,
     witness: Witness,
     metrics: Arc<Metrics>,
@@ -85,7 +96,7 @@ impl Server {
 
     /// As [`Self::start`], with a clock that is there already.
     pub async fn start_with(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let gossip_options = gossip_options(config)?;
+        let gossip_options = tokio::task::block_in_place(|| gossip_options(config))?;
         let opened = tokio::task::block_in_place(|| open(config))?;
         let metrics = Arc::new(Metrics::new());
         let roster = Arc::new(Roster::default());
@@ -109,7 +120,8 @@ impl Server {
         logs.look(&metrics).await?;
         follow_logs(config.logs_poll, logs, &metrics, Arc::clone(&clock), &stopping);
 
-        let port = open_port(config, &stopping).await?;
+        let pin = opened.identity.pin();
+        let port = open_port(config, &stopping).await?.with_tls(opened.identity);
         let address = port.address();
         let prefix = getrandom::u32().map_err(StartError::Random)?;
         let gossip = Gossip::start(
@@ -124,12 +136,17 @@ impl Server {
         let stack = chain(config, &metrics, prefix).around(handler);
         let accepting = tasks::spawn("accept", port.serve(stack));
         let first_start = opened.first_start;
-        Ok(Self { address, first_start, witness, metrics, stopping, accepting })
+        Ok(Self { address, pin, first_start, witness, metrics, stopping, accepting })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// By what peers know its TLS.
+    pub fn pin(&self) -> Pin {
+        self.pin
     }
 
     /// There was no store, and one was made.
@@ -177,6 +194,7 @@ fn signer_threads(setting: usize) -> usize {
 struct Opened {
     store: Arc<Store>,
     cosigner: Cosigner,
+    identity: Identity,
     watcher: Watcher,
     first_start: bool,
 }
@@ -196,9 +214,10 @@ fn open(config: &Config) -> Result<Opened, StartError> {
     if !mark.exists() {
         durable::create_new(&mark, IN_USE.as_bytes(), 0o644)?;
     }
+    let identity = Identity::open(&config.tls_key_path())?;
     durable::create_dir_all(&config.logs_dir, 0o755)?;
     let watcher = Watcher::new(config.logs_dir.clone(), pins(&store)?);
-    Ok(Opened { store, cosigner, watcher, first_start })
+    Ok(Opened { store, cosigner, identity, watcher, first_start })
 }
 
 fn pins(store: &Store) -> Result<HashMap<Origin, Arc<str>>, StoreError> {
@@ -297,13 +316,13 @@ fn chain(config: &Config, metrics: &Arc<Metrics>, request_id_prefix: u32) -> Cha
     }
 }
 
-fn gossip_options(config: &Config) -> Result<GossipOptions, PeerUrlError> {
+fn gossip_options(config: &Config) -> Result<GossipOptions, StartError> {
     Ok(GossipOptions {
         peers: gossip::parse_peers(&config.peers, config.insecure_peers)?,
         interval: config.gossip_interval,
         suspect_after: config.suspect_after,
         logs_dir: config.logs_dir.clone(),
-        webhook: config.webhook.clone(),
+        webhook: config.webhook.as_deref().map(Webhook::new).transpose()?,
     })
 }
 

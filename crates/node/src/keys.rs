@@ -71,8 +71,8 @@ pub fn public_path(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// The text of a private file, `None` if there is none.
-fn read_private(path: &Path) -> Result<Option<Zeroizing<String>>, KeysError> {
+/// The text of a private file, `None` if there is none. Refuses one that others can read.
+pub(crate) fn read_private(path: &Path) -> Result<Option<Zeroizing<String>>, KeysError> {
     let failed = |source| KeysError::File(FileError::new(path, source));
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,

@@ -8,6 +8,7 @@
 //! | [`body`] | answers of plain HTTP, and bodies read within a bound |
 //! | [`metrics`] | requests counted by route and code |
 //! | [`keys`] | private key files, made and read |
+//! | [`identity`] | the key that a port's TLS is known by |
 //! | [`durable`] | files that appear whole and synced, or not at all |
 //! | [`process`] | threads, and the signals that end it |
 //! | [`clock`], [`tasks`] | time that tests can set; tasks and threads with names |
@@ -25,6 +26,8 @@ pub mod body;
 pub mod metrics;
 
 pub mod keys;
+
+pub mod identity;
 
 pub mod durable;
 

@@ -23,7 +23,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::flag(
         "insecure_listen",
-        "Accept a listen address that other machines can reach without encryption.",
+        "Accept a listen address that other machines can reach: the port speaks TLS, and plain HTTP as well.",
     ),
     Setting::path(
         "data_dir",
@@ -83,11 +83,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::texts(
         "peer",
-        "Addresses of other witnesses to gossip with, like http://HOST:PORT, separated by blanks.",
+        "Other witnesses to gossip with, separated by blanks: https://HOST:PORT#sha256//PIN, as they print it at start; without #PIN the machine's certificate authorities decide; http:// on this machine.",
     ),
     Setting::flag(
         "insecure_peers",
-        "Accept peers on other machines, to which the connection is not encrypted.",
+        "Accept http:// peers on other machines, to which the connection is not encrypted.",
     ),
     Setting::number(
         "gossip_interval_ms",
@@ -103,6 +103,6 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::text(
         "webhook",
-        "The URL, http://..., that evidence is posted to when it is first held. Empty: none.",
+        "The http:// or https:// URL that evidence is posted to when it is first held. Empty: none.",
     ),
 ];

@@ -10,6 +10,7 @@
 //! known is evidence at once; a head of another size is compared by a proof that the log itself has to
 //! give, from the tiles that the operator named. A log that gives none is a suspect, and goes on.
 
+mod address;
 mod book;
 mod compare;
 mod exchange;
@@ -18,7 +19,8 @@ mod peers;
 mod service;
 mod webhook;
 
-pub use peers::{PeerUrlError, parse_peers};
+pub use address::{PeerAddress, PeerUrlError, parse_peers};
+pub use webhook::{Webhook, WebhookError};
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -32,6 +34,7 @@ use log_proto::gossip_v1::gossip_service_server::GossipServiceServer;
 use merkle::Hash;
 use node::clock::Clock;
 use node::tasks;
+use tls::AuthoritiesError;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -53,7 +56,7 @@ const URLS_EVERY: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct GossipOptions {
     /// Addresses of other witnesses.
-    pub peers: Vec<String>,
+    pub peers: Vec<PeerAddress>,
     /// The mean time between two rounds with one peer.
     pub interval: Duration,
     /// How long a log may give no proof before it is a suspect.
@@ -61,7 +64,16 @@ pub struct GossipOptions {
     /// Where `NAME.url` lies beside `NAME.vkey`.
     pub logs_dir: PathBuf,
     /// Where evidence is posted to when it is first held.
-    pub webhook: Option<String>,
+    pub webhook: Option<Webhook>,
+}
+
+/// Why there is no gossip.
+#[derive(Debug, thiserror::Error)]
+pub enum GossipError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Authorities(#[from] AuthoritiesError),
 }
 
 /// A handle to the gossip of one witness. Cloning it is cheap.
@@ -117,14 +129,14 @@ impl Gossip {
     /// Reads which logs have evidence against them, and starts to compare and to exchange.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// The store cannot be read, or the machine's certificate authorities where a peer is known by them.
     pub fn start(
         witness: Witness,
         options: GossipOptions,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
         stopping: &CancellationToken,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, GossipError> {
         let convicted = convicted(&witness)?;
         let inner = Inner {
             witness,
@@ -145,9 +157,11 @@ impl Gossip {
             stop.run_until_cancelled(rounds.compare_rounds()).await;
         }));
         for peer in &gossip.inner.options.peers {
-            let (gossip, stop, peer) = (gossip.clone(), stopping.clone(), peer.clone());
+            let channel = peer.channel(peers::CALL_TIMEOUT)?;
+            let exchange = peers::follow(gossip.clone(), peer.clone(), channel);
+            let stop = stopping.clone();
             drop(tasks::spawn("peer", async move {
-                stop.run_until_cancelled(peers::follow(gossip, peer)).await;
+                stop.run_until_cancelled(exchange).await;
             }));
         }
         Ok(gossip)
@@ -330,8 +344,8 @@ impl Gossip {
         lock(&inner.book).convict(origin, true);
         tracing::error!(%origin, "evidence: {shown}; the log's keys are not trusted any more");
         inner.convictions.send_modify(|convictions| *convictions += 1);
-        if let Some(url) = &inner.options.webhook {
-            let post = webhook::post(url.clone(), evidence.format(), Arc::clone(&inner.clock));
+        if let Some(webhook) = inner.options.webhook.clone() {
+            let post = webhook.post(evidence.format(), Arc::clone(&inner.clock));
             drop(tasks::spawn("webhook", post));
         }
         Ok(())

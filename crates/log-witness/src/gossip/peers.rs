@@ -7,65 +7,28 @@ use bytes::Bytes;
 use checkpoint::{Evidence, Origin};
 use log_proto::gossip_v1 as pb;
 use log_proto::gossip_v1::gossip_service_client::GossipServiceClient;
-use tonic::transport::{Channel, Endpoint};
+use tls::OtherKey;
+use tonic::transport::Channel;
 
+use super::address::PeerAddress;
 use super::exchange::{EVIDENCE_MAX, MESSAGE_BYTES_MAX};
 use super::{Gossip, lock};
 
-/// How long one call may take.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Peers of one witness: each costs a connection, and a call for every thousand logs and round.
-const PEERS_MAX: usize = 64;
-
-/// Why an address is not one of a peer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PeerUrlError {
-    #[error("peer {url:?} is not of the form http://HOST:PORT")]
-    Form { url: String },
-    #[error(
-        "peer {url:?} is on another machine, and the connection is not encrypted: \
-         accept it with --insecure-peers"
-    )]
-    Insecure { url: String },
-    #[error("more than {PEERS_MAX} peers")]
-    TooMany,
-}
-
-/// The addresses of peers, separated by blanks or commas.
-///
-/// # Errors
-/// One is no address; or it is not on loopback, which needs `insecure`.
-pub fn parse_peers(text: &str, insecure: bool) -> Result<Vec<String>, PeerUrlError> {
-    let split = text.split([' ', ',']).filter(|url| !url.is_empty());
-    let peers: Vec<String> =
-        split.map(|url| check(url, insecure).map(|()| url.to_owned())).collect::<Result<_, _>>()?;
-    if peers.len() > PEERS_MAX { Err(PeerUrlError::TooMany) } else { Ok(peers) }
-}
-
-fn check(url: &str, insecure: bool) -> Result<(), PeerUrlError> {
-    let uri: Option<http::Uri> = url.parse().ok();
-    let uri = uri.filter(|uri| uri.scheme_str() == Some("http") && uri.path() == "/");
-    let host = uri.as_ref().and_then(http::Uri::host);
-    let host = host.ok_or_else(|| PeerUrlError::Form { url: url.to_owned() })?;
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    let loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
-    if loopback || insecure { Ok(()) } else { Err(PeerUrlError::Insecure { url: url.to_owned() }) }
-}
+/// How long connecting to a peer, and one call, may take.
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Exchanges with one peer until dropped: each interval, give or take a quarter, and at once after new
 /// evidence.
-pub(super) async fn follow(gossip: Gossip, url: String) {
-    let Ok(endpoint) = Endpoint::from_shared(url.clone()) else { return };
-    let endpoint = endpoint.connect_timeout(CALL_TIMEOUT).timeout(CALL_TIMEOUT);
-    let client = GossipServiceClient::new(endpoint.connect_lazy())
-        .max_decoding_message_size(MESSAGE_BYTES_MAX);
-    let mut peer = Peer { gossip: gossip.clone(), client, told: HashSet::new(), reachable: true };
+pub(super) async fn follow(gossip: Gossip, address: PeerAddress, channel: Channel) {
+    let client = GossipServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let told = HashSet::new();
+    let mut peer = Peer { gossip: gossip.clone(), address, client, told, said: Said::Answers };
     let mut convictions = gossip.inner.convictions.subscribe();
     loop {
         convictions.mark_unchanged();
         let outcome = peer.round().await;
         gossip.inner.metrics.gossip_round(outcome.is_ok());
-        peer.report(&url, &outcome);
+        peer.report(&outcome);
         let pause = jittered(gossip.inner.options.interval);
         tokio::select! {
             () = gossip.inner.clock.sleep(pause) => {}
@@ -83,10 +46,19 @@ fn jittered(interval: Duration) -> Duration {
 /// What is known of one peer.
 struct Peer {
     gossip: Gossip,
+    address: PeerAddress,
     client: GossipServiceClient<Channel>,
     /// Logs whose evidence it has been told. Bounded by the logs that have any.
     told: HashSet<Origin>,
-    reachable: bool,
+    said: Said,
+}
+
+/// What was last said of a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Said {
+    Answers,
+    DoesNotAnswer,
+    HasOtherKey(OtherKey),
 }
 
 impl Peer {
@@ -124,16 +96,28 @@ impl Peer {
         self.client.push(request).await.map(drop)
     }
 
-    /// Says once that a peer is gone, and once that it is back.
-    fn report(&mut self, url: &str, outcome: &Result<(), tonic::Status>) {
-        match outcome {
-            Ok(()) if !self.reachable => tracing::info!(url, "the peer answers again"),
-            Err(status) if self.reachable => {
-                tracing::warn!(url, %status, "the peer does not answer");
-            }
-            Ok(()) | Err(_) => {}
+    /// Says once that a peer is gone or another, and once that it is back.
+    fn report(&mut self, outcome: &Result<(), tonic::Status>) {
+        let other_key = outcome.as_ref().err().and_then(|status| tls::other_key(status)).cloned();
+        let found = match (outcome, other_key) {
+            (Ok(()), _) => Said::Answers,
+            (Err(_), Some(key)) => Said::HasOtherKey(key),
+            (Err(_), None) => Said::DoesNotAnswer,
+        };
+        if found == self.said {
+            return;
         }
-        self.reachable = outcome.is_ok();
+        let peer = &self.address;
+        match (&found, outcome) {
+            (Said::HasOtherKey(OtherKey { wanted, seen }), _) => tracing::warn!(
+                %peer, %wanted, %seen,
+                "the peer has another key than the one that is pinned, and is told nothing: it made \
+                 itself a new one, which then belongs into --peer, or somebody stands between"
+            ),
+            (_, Err(status)) => tracing::warn!(%peer, %status, "the peer does not answer"),
+            (_, Ok(())) => tracing::info!(%peer, "the peer answers again"),
+        }
+        self.said = found;
     }
 }
 
@@ -152,26 +136,5 @@ impl Gossip {
                 tracing::debug!(%error, "a head was not taken");
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn peers_are_on_loopback_unless_the_operator_consents() {
-        let peers = parse_peers("http://127.0.0.1:1 http://[::1]:2,http://localhost:3", false);
-        assert_eq!(peers.unwrap().len(), 3);
-        assert!(parse_peers("", false).unwrap().is_empty());
-        let url = "http://192.0.2.1:1".to_owned();
-        assert!(parse_peers(&url, true).is_ok());
-        assert_eq!(parse_peers(&url, false), Err(PeerUrlError::Insecure { url }));
-        for bad in ["127.0.0.1:1", "https://127.0.0.1:1", "http://127.0.0.1:1/a", "http://"] {
-            let url = bad.to_owned();
-            assert_eq!(parse_peers(bad, true), Err(PeerUrlError::Form { url }));
-        }
-        let many = vec!["http://127.0.0.1:1"; PEERS_MAX + 1].join(" ");
-        assert_eq!(parse_peers(&many, false), Err(PeerUrlError::TooMany));
     }
 }

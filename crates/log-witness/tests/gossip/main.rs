@@ -4,6 +4,8 @@
 
 #[cfg(test)]
 mod nodes;
+#[cfg(test)]
+mod over_tls;
 
 #[cfg(test)]
 mod tests {

@@ -19,6 +19,8 @@ use sha2::{Digest as _, Sha256};
 
 /// Far beyond any bound that is tested: a debug build on a busy machine.
 const WITHIN: Duration = Duration::from_secs(90);
+/// The file in a node's folder with what are the machine's certificate authorities to it.
+pub(crate) const AUTHORITIES: &str = "authorities.pem";
 pub(crate) const ORIGIN: &str = "example.com/log";
 
 pub(crate) fn key() -> PrivateKey {
@@ -122,11 +124,12 @@ fn answer_one(
     reader.get_mut().write_all(&[head.as_bytes(), &body].concat())
 }
 
-/// A cable to an address, which can be cut and joined again.
+/// A cable to an address, which can be cut and joined again, and listened in on.
 pub(crate) struct Cable {
     pub(crate) url: String,
     joined: Arc<AtomicBool>,
     connections: Arc<Mutex<Vec<TcpStream>>>,
+    heard: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Cable {
@@ -136,7 +139,9 @@ impl Cable {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let joined = Arc::new(AtomicBool::new(true));
         let connections: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
+        let heard: Arc<Mutex<Vec<u8>>> = Arc::default();
         let (open, kept) = (Arc::clone(&joined), Arc::clone(&connections));
+        let ear = Arc::clone(&heard);
         std::thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 if !open.load(Ordering::SeqCst) {
@@ -145,11 +150,20 @@ impl Cable {
                 let Ok(far) = TcpStream::connect(target) else { continue };
                 let ends = [near.try_clone(), far.try_clone()].map(Result::unwrap);
                 kept.lock().unwrap().extend(ends);
-                pump(near.try_clone().unwrap(), far.try_clone().unwrap());
-                pump(far, near);
+                pump(near.try_clone().unwrap(), far.try_clone().unwrap(), Arc::clone(&ear));
+                pump(far, near, Arc::clone(&ear));
             }
         });
-        Self { url, joined, connections }
+        Self { url, joined, connections, heard }
+    }
+
+    /// Whether these bytes went over it in clear.
+    pub(crate) fn heard(&self, bytes: &[u8]) -> bool {
+        self.heard.lock().unwrap().windows(bytes.len()).any(|window| window == bytes)
+    }
+
+    pub(crate) fn heard_bytes(&self) -> usize {
+        self.heard.lock().unwrap().len()
     }
 
     pub(crate) fn cut(&self) {
@@ -164,9 +178,17 @@ impl Cable {
     }
 }
 
-fn pump(mut from: TcpStream, mut to: TcpStream) {
+fn pump(mut from: TcpStream, mut to: TcpStream, heard: Arc<Mutex<Vec<u8>>>) {
     std::thread::spawn(move || {
-        drop(std::io::copy(&mut from, &mut to));
+        let mut bytes = [0; 16 * 1024];
+        while let Ok(read) = from.read(&mut bytes)
+            && read > 0
+        {
+            heard.lock().unwrap().extend_from_slice(&bytes[..read]);
+            if to.write_all(&bytes[..read]).is_err() {
+                break;
+            }
+        }
         drop(to.shutdown(std::net::Shutdown::Both));
     });
 }
@@ -210,6 +232,16 @@ impl Node {
     pub(crate) fn kill(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+
+    /// Its pin, as peers are given it.
+    pub(crate) fn pin(&self) -> String {
+        fs::read_to_string(self.data.join("keys/tls.pin")).unwrap().trim_end().to_owned()
+    }
+
+    /// What it has said.
+    pub(crate) fn stderr(&self) -> String {
+        fs::read_to_string(self.data.join("stderr")).unwrap()
     }
 
     /// Runs a subcommand over this node's data.
@@ -307,7 +339,12 @@ impl Drop for Node {
 
 fn spawn(dir: &Path, arguments: &[String], listen: &str) -> (Child, String) {
     let stderr = fs::OpenOptions::new().create(true).append(true).open(dir.join("stderr"));
-    let mut child = Command::new(env!("CARGO_BIN_EXE_cairn-witness"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cairn-witness"));
+    let authorities = dir.join(AUTHORITIES);
+    if authorities.exists() {
+        command.env("SSL_CERT_FILE", authorities).env_remove("SSL_CERT_DIR");
+    }
+    let mut child = command
         .arg("--data-dir")
         .arg(dir)
         .args(["--listen", listen, "--logs-poll-ms", "100"])

@@ -140,3 +140,55 @@ fn a_store_in_use_a_missing_store_and_a_readable_key_are_refused_by_name() {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.lines().last().unwrap().contains("chmod 600"), "{said}");
 }
+
+/// Refuses to start; gives the reason.
+fn refused(data: &Path, arguments: &[&str]) -> String {
+    let mut command = command(data);
+    // A file without certificates: a machine without authorities.
+    command.env("SSL_CERT_FILE", "/dev/null").env_remove("SSL_CERT_DIR");
+    let output = command.args(["--listen", "127.0.0.1:0"]).args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    said.lines().last().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn the_key_of_tls_is_kept_and_a_bad_one_is_refused_by_name() {
+    let data = tempfile::tempdir().unwrap();
+    let started = || {
+        Process::start(data.path()).kill();
+        std::fs::read_to_string(data.path().join("keys/tls.pin")).unwrap()
+    };
+    let pin = started();
+    assert_eq!(started(), pin);
+    let key = data.path().join("keys/tls");
+    let good = std::fs::read(&key).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let said = refused(data.path(), &[]);
+    assert!(said.contains("keys/tls: mode is 644") && said.contains("chmod 600"), "{said}");
+    for bad in [&good[..good.len() - 40], b""] {
+        node::durable::replace(&key, bad, 0o600).unwrap();
+        let said = refused(data.path(), &[]);
+        assert!(said.contains("keys/tls: no private key"), "{said}");
+    }
+    std::fs::remove_file(&key).unwrap();
+    let said = refused(data.path(), &[]);
+    assert!(said.contains("keys/tls: the private key is missing"), "{said}");
+    node::durable::replace(&key, &good, 0o600).unwrap();
+    assert_eq!(started(), pin);
+}
+
+#[test]
+fn addresses_that_nobody_vouches_for_are_refused_at_start() {
+    let data = tempfile::tempdir().unwrap();
+    for (arguments, reason) in [
+        (["--peer", "https://w.example"], "install ca-certificates"),
+        (["--webhook", "https://hooks.example/a"], "install ca-certificates"),
+        (["--webhook", "hooks.example/a"], "is not of the form"),
+        (["--peer", "http://192.0.2.1:6963"], "use https and the pin that the peer prints"),
+        (["--peer", "https://192.0.2.1:6963#sha256//AAAA"], "is not sha256// and the base64 of"),
+    ] {
+        let said = refused(data.path(), &arguments);
+        assert!(said.contains(reason), "{arguments:?}: {said}");
+    }
+}

@@ -198,7 +198,8 @@ impl PrivateKey {
         let (name, id) = (self.verifier.name(), self.verifier.id());
         fmt::Write::write_fmt(&mut *text, format_args!("{PREFIX}{name}+{id:08x}+"))
             .expect("writing to a string cannot fail");
-        let mut encoded = Zeroizing::new([0u8; (1 + SEED_LEN) / 3 * 4]);
+        // 33 bytes are 44 characters, without padding.
+        let mut encoded = Zeroizing::new([0u8; 44]);
         text.push_str(parse::base64_from(&*tagged, &mut *encoded));
         text
     }

@@ -157,6 +157,7 @@ fn a_private_key_has_one_spelling() {
     assert_eq!(parse(ecdsa), PrivateKeyError::UnknownType { signature_type: 2 });
     let long = format!("PRIVATE+KEY+{}", "a".repeat(512));
     assert_eq!(parse(&long), PrivateKeyError::TooLong { bytes: long.len() });
+    assert_eq!(parse(&long[..512]), PrivateKeyError::Form);
 }
 
 #[test]
@@ -182,6 +183,7 @@ fn key_files_hold_one_name_in_order() {
     let vkeys = parse_vkeys(&file.format_vkeys()).unwrap();
     let of_file = |key: &PrivateKey| key.verifier_key().clone();
     assert_eq!(vkeys, file.keys().iter().map(of_file).collect::<Vec<_>>());
+    assert_eq!(vkeys, file.into_keys().iter().map(of_file).collect::<Vec<_>>());
 
     let refused = |keys| KeyFile::new(keys).map(|_| ()).unwrap_err();
     assert_eq!(refused(vec![]), KeyFileError::Empty);

@@ -243,7 +243,9 @@ fn a_sign_subtree_body_has_one_spelling() {
     let request = SignSubtree::new(subtree, hash, proof.clone(), reference).unwrap();
     let body = String::from_utf8(request.format()).unwrap();
     assert!(body.starts_with(&format!("subtree 8 13\n{ZEROS}\n{ZEROS}\n{ZEROS}\n\n")));
-    assert_eq!(SignSubtree::parse(body.as_bytes()).unwrap(), request);
+    let parsed = SignSubtree::parse(body.as_bytes()).unwrap();
+    assert_eq!((parsed.subtree(), parsed.hash(), parsed.proof()), (subtree, &hash, &proof[..]));
+    assert_eq!(parsed, request);
 
     let parse = |body: &str| SignSubtree::parse(body.as_bytes()).map(|_| ()).unwrap_err();
     let range = |range: &str| parse(&body.replacen("subtree 8 13", range, 1));

@@ -142,7 +142,7 @@ impl Server {
         let prefix = getrandom::u32().map_err(StartError::Random)?;
         let stack = chain(config, &metrics, prefix).around(handler);
 
-        let port = open_port(config, &stopping).await?;
+        let port = open_port(config, &stopping)?;
         let address = port.address();
         let accepting = tasks::spawn("accept", port.serve(stack));
         Ok(Self {
@@ -272,7 +272,7 @@ fn open_engine(config: &Config) -> Result<RocksEngine, StorageError> {
     })
 }
 
-async fn open_port(config: &Config, stopping: &CancellationToken) -> Result<Port, StartError> {
+fn open_port(config: &Config, stopping: &CancellationToken) -> Result<Port, StartError> {
     let options = PortOptions {
         listen: config.listen,
         connections_max: config.connections_max,
@@ -280,7 +280,7 @@ async fn open_port(config: &Config, stopping: &CancellationToken) -> Result<Port
         shutdown_timeout: config.shutdown_timeout,
     };
     let listen = config.listen;
-    Port::open(options, stopping).await.map_err(|source| StartError::Listen { listen, source })
+    Port::open(options, stopping).map_err(|source| StartError::Listen { listen, source })
 }
 
 async fn create_default(registry: &Registry) -> Result<(), CreateError> {

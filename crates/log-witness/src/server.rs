@@ -121,7 +121,7 @@ impl Server {
         follow_logs(config.logs_poll, logs, &metrics, Arc::clone(&clock), &stopping);
 
         let pin = opened.identity.pin();
-        let port = open_port(config, &stopping).await?.with_tls(opened.identity);
+        let port = open_port(config, &stopping)?.with_tls(opened.identity);
         let address = port.address();
         let prefix = getrandom::u32().map_err(StartError::Random)?;
         let gossip = Gossip::start(
@@ -289,7 +289,7 @@ fn follow_logs(
     }));
 }
 
-async fn open_port(config: &Config, stopping: &CancellationToken) -> Result<Port, StartError> {
+fn open_port(config: &Config, stopping: &CancellationToken) -> Result<Port, StartError> {
     let options = PortOptions {
         listen: config.listen,
         connections_max: config.connections_max,
@@ -297,7 +297,7 @@ async fn open_port(config: &Config, stopping: &CancellationToken) -> Result<Port
         shutdown_timeout: config.shutdown_timeout,
     };
     let listen = config.listen;
-    Port::open(options, stopping).await.map_err(|source| StartError::Listen { listen, source })
+    Port::open(options, stopping).map_err(|source| StartError::Listen { listen, source })
 }
 
 fn chain(config: &Config, metrics: &Arc<Metrics>, request_id_prefix: u32) -> Chain {

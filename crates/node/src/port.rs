@@ -16,7 +16,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -28,6 +28,9 @@ use crate::tasks;
 
 use first_bytes::{Begun, Speaks};
 
+/// Connections that wait in the system's queue to be accepted; the system may allow fewer. One that finds
+/// it full tries again a second later, as happened to some of 256 clients that came at once where 128 may wait.
+const QUEUE_CONNECTIONS_MAX: u32 = 4_096;
 /// What a client may send of one call, and of all calls of a connection, before it must wait.
 const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
@@ -69,9 +72,9 @@ pub struct Port {
 }
 
 impl Port {
-    /// Opens the port; connections are taken once it is served.
-    pub async fn open(options: PortOptions, stopping: &CancellationToken) -> io::Result<Self> {
-        let listener = TcpListener::bind(options.listen).await?;
+    /// Opens the port, within a tokio runtime; connections are taken once it is served.
+    pub fn open(options: PortOptions, stopping: &CancellationToken) -> io::Result<Self> {
+        let listener = listen(options.listen)?;
         let address = listener.local_addr()?;
         Ok(Self {
             listener,
@@ -209,6 +212,14 @@ where
             tracing::debug!(%error, "a connection ended early");
         }
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart must not wait for connections of the process before it to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE_CONNECTIONS_MAX)
 }
 
 fn connection_builder(

@@ -36,17 +36,20 @@ impl Drop for Open {
     }
 }
 
-async fn open(header_timeout: Duration, with_tls: bool) -> Open {
-    let folder = tempfile::tempdir().unwrap();
-    let identity = Identity::open(&folder.path().join("tls")).unwrap();
-    let stopping = CancellationToken::new();
-    let options = PortOptions {
+fn options() -> PortOptions {
+    PortOptions {
         listen: "127.0.0.1:0".parse().unwrap(),
         connections_max: 1,
         header_bytes_max: 16 * 1024,
         shutdown_timeout: Duration::ZERO,
-    };
-    let mut port = Port::open(options, &stopping).await.unwrap();
+    }
+}
+
+fn open(header_timeout: Duration, with_tls: bool) -> Open {
+    let folder = tempfile::tempdir().unwrap();
+    let identity = Identity::open(&folder.path().join("tls")).unwrap();
+    let stopping = CancellationToken::new();
+    let mut port = Port::open(options(), &stopping).unwrap();
     port.header_timeout = header_timeout;
     if with_tls {
         port = port.with_tls(identity.clone());
@@ -79,7 +82,7 @@ async fn get(
 
 #[tokio::test]
 async fn one_port_speaks_http_1_and_2_plain_and_over_tls() {
-    let open = open(LONG, true).await;
+    let open = open(LONG, true);
     let pinned = Known::ByKey(open.identity.pin());
     for (http, version) in [(Http::One, Version::HTTP_11), (Http::Two, Version::HTTP_2)] {
         assert_eq!(get("https", open.address, pinned, http).await.unwrap(), version);
@@ -89,7 +92,7 @@ async fn one_port_speaks_http_1_and_2_plain_and_over_tls() {
 
 #[tokio::test]
 async fn a_server_with_another_key_is_refused_and_named() {
-    let open = open(LONG, true).await;
+    let open = open(LONG, true);
     let (wanted, seen) = (Pin::of_spki(b"another key"), open.identity.pin());
     let error = get("https", open.address, Known::ByKey(wanted), Http::Two).await.unwrap_err();
     assert_eq!(tls::other_key(&error), Some(&OtherKey { wanted, seen }));
@@ -126,7 +129,7 @@ async fn the_pinned_certificate_without_its_key_is_refused() {
 
 #[tokio::test]
 async fn tls_is_closed_where_there_is_none() {
-    let open = open(LONG, false).await;
+    let open = open(LONG, false);
     let mut stream = TcpStream::connect(open.address).await.unwrap();
     stream.write_all(b"\x16").await.unwrap();
     assert_eq!(stream.read_to_end(&mut Vec::new()).await.unwrap(), 0);
@@ -144,7 +147,7 @@ async fn is_closed(open: &Open, mut stream: impl AsyncRead + AsyncWrite + Unpin,
 
 #[tokio::test]
 async fn connections_that_do_not_begin_leave_their_place() {
-    let open = open(SHORT, true).await;
+    let open = open(SHORT, true);
     // A record that announces 512 bytes, a message that announces 65,536, and lengths that are none.
     for sent in [
         &b""[..],
@@ -164,7 +167,7 @@ async fn connections_that_do_not_begin_leave_their_place() {
 
 #[tokio::test]
 async fn after_a_handshake_silence_leaves_its_place_too() {
-    let open = open(SHORT, true).await;
+    let open = open(SHORT, true);
     let known = Known::ByKey(open.identity.pin());
     // The last is TLS within TLS.
     for sent in [&b""[..], b"P", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r", b"GET", b"\x16"] {
@@ -175,4 +178,22 @@ async fn after_a_handshake_silence_leaves_its_place_too() {
             is_closed(&open, TokioIo::new(stream), sent).await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_rush_of_connections_waits_to_be_accepted() {
+    let port = Port::open(options(), &CancellationToken::new()).unwrap();
+    let mut rush = Vec::new();
+    for _ in 0..300 {
+        let connected = tokio::time::timeout(LONG, TcpStream::connect(port.address())).await;
+        rush.push(connected.expect("there is room in the queue").unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_not_opened_again() {
+    let port = Port::open(options(), &CancellationToken::new()).unwrap();
+    let again = PortOptions { listen: port.address(), ..options() };
+    let refused = Port::open(again, &CancellationToken::new()).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
 }

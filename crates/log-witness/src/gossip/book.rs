@@ -57,7 +57,7 @@ pub(super) enum Offered {
     Dropped,
     /// It contradicts itself.
     WrongEmptyRoot,
-    /// It contradicts the newest one at one size.
+    /// It contradicts the newest one, or the one cosigned last, at one size.
     ContradictsNewest(Newest),
     /// It contradicts another that waits, at one size.
     ContradictsPending(Head),
@@ -138,6 +138,10 @@ impl Book {
         }
         log.newest = Some(Newest::Held(size, root));
         log.pending.retain(|pending| !pending.head.is(size, &root));
+        // One that waits with another root for this size needs no proof any more.
+        for pending in log.pending.iter_mut().filter(|pending| pending.head.size() == size) {
+            pending.next_try = Duration::ZERO;
+        }
         None
     }
 
@@ -264,6 +268,13 @@ impl Log {
         }
         if head.size() == newest.size() {
             return Offered::ContradictsNewest(newest.clone());
+        }
+        // What was cosigned may itself wait for a proof, or find no room to.
+        if let Some((size, root)) = self.held
+            && head.size() == size
+            && *head.root() != root
+        {
+            return Offered::ContradictsNewest(Newest::Held(size, root));
         }
         if newest.size() == TreeSize::ZERO {
             // Everything continues the empty tree.
@@ -411,6 +422,37 @@ mod tests {
         let due = book.due(NOW).remove(0);
         book.consistent(due);
         assert_eq!(book.held(&origin(), size(22), root("z")), Some(()));
+    }
+
+    #[test]
+    fn another_root_for_what_was_cosigned_last_contradicts_whatever_is_the_newest() {
+        let mut book = Book::default();
+        book.keep(vec![origin()]);
+        // Heard of before anything was cosigned, and nothing of it is proven.
+        assert_eq!(book.offer(&origin(), head(100, root("100")), NOW), Offered::Known);
+        for at in 101..105 {
+            book.offer(&origin(), head(at, root("x")), NOW);
+        }
+        assert_eq!(book.held(&origin(), size(10), root("10")), Some(()));
+        assert_eq!(book.offer(&origin(), head(10, root("10")), NOW), Offered::Dropped);
+        let held = Newest::Held(size(10), root("10"));
+        let contradicts = book.offer(&origin(), head(10, root("other")), NOW);
+        assert_eq!(contradicts, Offered::ContradictsNewest(held));
+    }
+
+    #[test]
+    fn what_waits_is_due_when_another_root_of_its_size_is_cosigned() {
+        let mut book = book();
+        book.offer(&origin(), head(10, root("other")), NOW);
+        book.offer(&origin(), head(11, root("11")), NOW);
+        for due in book.due(NOW) {
+            book.unproven(&due, NOW, None);
+        }
+        assert_eq!(book.due(NOW), []);
+        assert_eq!(book.held(&origin(), size(10), root("10")), None);
+        let held = Newest::Held(size(10), root("10"));
+        let due = Due { origin: origin(), newest: held, head: head(10, root("other")) };
+        assert_eq!(book.due(NOW), [due]);
     }
 
     #[test]

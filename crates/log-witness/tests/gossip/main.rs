@@ -145,6 +145,19 @@ mod tests {
 
     /// What the client library does with a fork it was shown.
     #[tokio::test]
+    async fn a_head_that_was_reported_before_the_other_root_was_cosigned_is_evidence() {
+        let dir = tempfile::tempdir().unwrap();
+        let node = Node::start(dir.path(), None, &[], &[]);
+        let (honest, forked) = (history("honest", 2, 9), history("forked", 2, 9));
+        assert_eq!(node.add(&honest[..5], 0).0, 200);
+        // The log gives no proof of what it showed a client, and has the other head cosigned later.
+        assert_eq!(node.report(&head(&forked)).await.standing(), Standing::Pending);
+        assert_eq!(node.add(&honest, 5).0, 200);
+        until("the node holds evidence", || async { node.evidence().is_some() }).await;
+        assert_eq!(verified(&node.evidence().unwrap()), Contradiction::TwoRoots);
+    }
+
+    #[tokio::test]
     async fn a_client_reports_evidence_and_checkpoints() {
         use log_client::gossip::{self, ReportError, Standing};
 

@@ -204,14 +204,19 @@ impl Gossip {
         for (origin, held) in inner.witness.public().heads() {
             self.offer_held(&origin, held).await?;
         }
+        let mut kept = HashSet::new();
         for origin in inner.witness.store().refused_origins()? {
             for (_, refused) in inner.witness.store().refused(&origin)? {
-                let unseen = lock(&inner.refused_seen).insert(merkle::leaf_hash(&refused.note));
-                if unseen && let Err(error) = self.offer(&refused.note).await {
+                let note = merkle::leaf_hash(&refused.note);
+                kept.insert(note);
+                let seen = lock(&inner.refused_seen).contains(&note);
+                if !seen && let Err(error) = self.offer(&refused.note).await {
                     tracing::debug!(%origin, %error, "a refused note says nothing");
                 }
             }
         }
+        // Without those the store has let go of: anyone can have another one kept.
+        *lock(&inner.refused_seen) = kept;
         Ok(())
     }
 

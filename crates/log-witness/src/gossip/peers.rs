@@ -132,6 +132,8 @@ impl Gossip {
             }
         }
         for note in checkpoints {
+            // Each costs verifications, and anyone may send hundreds: others have their turn between them.
+            tokio::task::yield_now().await;
             if let Err(error) = self.offer(note).await {
                 tracing::debug!(%error, "a head was not taken");
             }

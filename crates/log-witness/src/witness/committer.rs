@@ -1,7 +1,7 @@
 //! The one thread that writes: whatever waits, of all logs, becomes durable with one sync.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use checkpoint::Origin;
@@ -79,14 +79,6 @@ impl Committer {
     pub(super) fn commit(&self, step: Step) {
         if let Err(unsent) = self.orders.send(Order::Step(step)) {
             refuse(unsent.0);
-        }
-    }
-
-    /// As [`Self::commit`], for callers that must not wait: a full queue refuses the step.
-    pub(super) fn try_commit(&self, step: Step) {
-        match self.orders.try_send(Order::Step(step)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(order) | TrySendError::Disconnected(order)) => refuse(order),
         }
     }
 

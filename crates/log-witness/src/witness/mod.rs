@@ -195,7 +195,10 @@ impl Witness {
             // Nobody waits any more.
             let _gone = answer.send(durable);
         });
-        self.inner.committer.try_commit(Step { writes, head: None, done });
+        let committer = self.inner.committer.clone();
+        // It waits where the queue is full, so not on a thread that serves.
+        let step = Step { writes, head: None, done };
+        drop(tokio::task::spawn_blocking(move || committer.commit(step)));
         match answered.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(StoreFailed)) | Err(_) => Err(Refusal::Unavailable),

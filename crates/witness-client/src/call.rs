@@ -98,7 +98,10 @@ impl WitnessClient {
         let response = self.call(request, CHECKPOINT_BYTES_MAX).await?;
         match response.status() {
             StatusCode::OK => Ok(Some(response.into_body())),
-            StatusCode::NOT_FOUND => Ok(None),
+            StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::GONE
+            | StatusCode::NOT_IMPLEMENTED => Ok(None),
             status => Err(CallError::Status { status: status.as_u16() }),
         }
     }

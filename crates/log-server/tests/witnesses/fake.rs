@@ -51,6 +51,12 @@ pub(crate) enum Mode {
     Silent,
     /// Closes every connection.
     Down,
+    /// A proxy in front of a witness that is away.
+    ProxyAlone,
+    /// Judges the proof first, and cannot read what it holds.
+    Blind,
+    /// One more than what it was sent, once.
+    AheadOnce,
 }
 
 pub(crate) struct State {
@@ -144,6 +150,9 @@ impl Witness {
             return Err(std::io::Error::other("down"));
         }
         if request.method() == Method::GET {
+            if matches!(mode, Mode::ProxyAlone | Mode::Blind) {
+                return Ok(plain(502, Bytes::new()));
+            }
             let served = self.with(|state| state.note.clone().filter(|_| state.monitoring));
             return Ok(match served {
                 Some(note) => plain(200, note),
@@ -194,10 +203,14 @@ impl Witness {
             Mode::AlwaysAhead => conflict(head.size().get() + 1),
             Mode::ConflictEcho => conflict(request.old().get()),
             Mode::ConflictSizeless => plain(409, Bytes::from("no")),
-            Mode::Unprocessable => plain(422, Bytes::from("no")),
+            Mode::AheadOnce => {
+                state.mode = Mode::Honest;
+                conflict(head.size().get() + 1)
+            }
+            Mode::Unprocessable | Mode::Blind => plain(422, Bytes::from("no")),
             Mode::Busy => plain(429, Bytes::new()),
             Mode::ServerError => plain(500, Bytes::from("who?")),
-            Mode::NotFound => plain(404, Bytes::new()),
+            Mode::NotFound | Mode::ProxyAlone => plain(404, Bytes::new()),
             Mode::Forbidden => plain(403, Bytes::from("evidence\r\nfound")),
             Mode::TooLong => plain(200, vec![b'x'; 1 << 20].into()),
             Mode::Empty => plain(200, Bytes::new()),

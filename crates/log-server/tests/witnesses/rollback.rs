@@ -121,6 +121,24 @@ async fn without_enough_answers_a_log_is_only_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_witness_that_cannot_say_what_it_holds_has_not_answered() {
+    let witnesses = three().await;
+    let site = Site::new(&policy(&witnesses, 2));
+    rolled_back(&site).await;
+    for mode in [Mode::ProxyAlone, Mode::Blind] {
+        for witness in &witnesses {
+            witness.set(mode);
+        }
+        let mut running = site.start().await;
+        let refusal = running.append("a", pb::Receipt::Index, LONG).await.unwrap_err();
+        assert_eq!(reason(&refusal), "WITNESSES_PENDING", "{mode:?}");
+        running.stop().await;
+    }
+    witnesses[0].set(Mode::Honest);
+    refused(site.try_start().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_newer_head_found_late_closes_the_log() {
     let witnesses = three().await;
     let site = Site::new(&policy(&witnesses, 2));

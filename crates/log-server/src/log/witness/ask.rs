@@ -64,7 +64,8 @@ pub(super) async fn held(log: &LogShared, peer: usize) -> Result<TreeSize, Troub
             Ok(Elsewhere::Ahead(note) | Elsewhere::Fork(note)) => {
                 Ok(SignedCheckpoint::parse(&note).map_or(TreeSize::ZERO, |signed| signed.size()))
             }
-            Err(_) => Ok(TreeSize::ZERO),
+            // It may hold anything.
+            Err(trouble) => Err(trouble),
         },
         other => Err(Trouble::of(other)),
     }
@@ -290,8 +291,13 @@ async fn standing(log: &LogShared, peer: usize) -> Result<(), Answerless> {
         Err(trouble) => return Err(trouble.into()),
     };
     let store = log.tree.load().head.size;
-    // Where it serves no checkpoint, its word stands alone.
-    let served = elsewhere(log, peer).await.unwrap_or(Elsewhere::Known(None));
+    let served = match elsewhere(log, peer).await {
+        Ok(served) => served,
+        // Its word stands alone, where it gave one: that it holds nothing is what a proxy in front of a
+        // witness that is away says too.
+        Err(_) if claimed > TreeSize::ZERO => Elsewhere::Known(None),
+        Err(trouble) => return Err(trouble.into()),
+    };
     let name = log.record.name.to_string();
     let evidence = |note: &Bytes| match keep_evidence(log, &witness, note) {
         Ok(path) => path.display().to_string(),

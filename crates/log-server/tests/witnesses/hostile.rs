@@ -127,6 +127,36 @@ async fn a_witness_that_is_always_ahead_ends_no_round_of_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_round_whose_witness_is_beyond_it_ends_where_another_is_away() {
+    let witnesses = three().await;
+    let policy = policy(&witnesses, 2);
+    let site = Site::new(&policy);
+    let mut running = site.start().await;
+    let trust = running.trust(&policy).await;
+    verify(&running.witnessed("first").await, "first", &trust);
+    witnesses[2].set(Mode::Down);
+    let mut busy = running.client.clone();
+    let appends = tokio::spawn(async move {
+        for number in 0.. {
+            let request = pb::AppendRequest {
+                log: "default".to_owned(),
+                entry: Some(entry(&format!("busy {number}"))),
+                receipt: pb::Receipt::Index.into(),
+                receipt_wait: None,
+            };
+            busy.append(request).await.unwrap();
+        }
+    });
+    for number in 0..10 {
+        witnesses[1].set(Mode::AheadOnce);
+        let data = format!("{number}");
+        verify(&running.witnessed(&data).await, &data, &trust);
+    }
+    appends.abort();
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slow_witness_is_given_the_grace_and_no_more() {
     let witnesses = three().await;
     let policy = policy(&witnesses, 2);

@@ -182,14 +182,17 @@ impl Rounds<'_> {
         true
     }
 
-    /// Whether the others cannot form a quorum. One witness alone ends no round that can do without it:
-    /// its claim may be a lie.
+    /// Whether the others cannot form a quorum, those that fail left out: a witness that is beyond this
+    /// head cosigns the next, and must not wait for one that is away. One witness alone ends no round that
+    /// can do without it: its claim may be a lie.
     fn is_superseded(&self, collected: &Collected) -> bool {
         let policy = &self.witnessing.policy;
-        let peers = policy.peers().iter().enumerate();
+        let peers = policy.peers().iter().zip(&self.witnessing.peers).enumerate();
         let left: BTreeSet<usize> = peers
-            .filter(|(peer, _)| !collected.superseded.contains(peer))
-            .flat_map(|(_, peer)| peer.witnesses.iter().copied())
+            .filter(|(peer, (_, state))| {
+                !collected.superseded.contains(peer) && !state.is_resting()
+            })
+            .flat_map(|(_, (peer, _))| peer.witnesses.iter().copied())
             .collect();
         !collected.superseded.is_empty() && !policy.is_quorum(|witness| left.contains(&witness))
     }

@@ -18,6 +18,7 @@ use tonic::{Status, Streaming};
 use super::convert::{self, Level};
 use super::status::{self, IntoStatus};
 use super::stream::{Ended, Sender};
+use super::unproven::Unproven;
 use super::{Answers, Service, receipt};
 use crate::log::{
     AppendError, CALL_ENTRIES_MAX, Committed, EntryOutcome, Log, ProducerLease, Submission,
@@ -73,8 +74,8 @@ async fn serve(
     if let Err(ended) = sender.send(message(Answer::Opened(opened))).await {
         return Ok(ended);
     }
-    let stream =
-        Stream { service: &service, log: &log, level, calls: VecDeque::new(), unproven: None };
+    let (calls, unproven) = (VecDeque::new(), Unproven::new(CALL_ENTRIES_MAX));
+    let stream = Stream { service: &service, log: &log, level, calls, unproven };
     stream.run(&lease, &mut requests, sender).await
 }
 
@@ -119,8 +120,7 @@ struct Stream<'a> {
     log: &'a Log,
     level: Level,
     calls: VecDeque<Call>,
-    /// Indexes that are committed and wait for a receipt.
-    unproven: Option<Range<TreeSize>>,
+    unproven: Unproven,
 }
 
 impl Stream<'_> {
@@ -136,7 +136,7 @@ impl Stream<'_> {
         let mut receipt: Option<Pin<Box<dyn Future<Output = _> + Send + '_>>> = None;
         loop {
             if receipt.is_none()
-                && let Some(range) = self.next_unproven()
+                && let Some(range) = self.unproven.take()
             {
                 receipt = Some(Box::pin(prove(service, log, level, range)));
             }
@@ -203,7 +203,9 @@ impl Stream<'_> {
                 EntryOutcome::Skipped => continue,
                 EntryOutcome::Refused(refusal) => return Err(refusal.clone().into_status()),
             };
-            self.must_prove(index);
+            if self.level > Level::Index {
+                self.unproven.add(index);
+            }
             match runs.last_mut() {
                 Some(run) if follows(run, sequence, index) => run.to_sequence = sequence,
                 _ => runs.push(answers::Committed {
@@ -215,27 +217,6 @@ impl Stream<'_> {
             }
         }
         Ok(runs.into_iter().map(Answer::Committed).collect())
-    }
-
-    fn must_prove(&mut self, index: LeafIndex) {
-        if self.level == Level::Index {
-            return;
-        }
-        let Ok(start) = TreeSize::new(index.get()) else { return };
-        let end = index.size_through();
-        self.unproven = Some(match self.unproven.take() {
-            Some(range) => range.start.min(start)..range.end.max(end),
-            None => start..end,
-        });
-    }
-
-    /// At most what one receipt can prove; the rest waits for the next one.
-    fn next_unproven(&mut self) -> Option<Range<TreeSize>> {
-        let range = self.unproven.take()?;
-        let limit = u64::try_from(CALL_ENTRIES_MAX).unwrap_or(u64::MAX);
-        let end = range.start.checked_add(limit).map_or(range.end, |cut| cut.min(range.end));
-        self.unproven = (end < range.end).then_some(end..range.end);
-        Some(range.start..end)
     }
 }
 

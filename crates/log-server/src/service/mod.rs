@@ -8,6 +8,8 @@ pub mod read;
 
 mod stream;
 
+mod unproven;
+
 pub mod admin;
 
 mod receipt;

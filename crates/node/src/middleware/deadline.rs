@@ -1,6 +1,6 @@
 //! Ends a request at its deadline: the `grpc-timeout` a gRPC caller names, or the server's own time for
-//! plain HTTP and for callers who name none. Handlers find the deadline in the request's extensions, so that one that can answer with
-//! less does so in time.
+//! plain HTTP, and for callers who name none or a longer one. Handlers find the deadline in the request's
+//! extensions, so that one that can answer with less does so in time.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,9 +14,6 @@ use tower::{Layer, Service};
 use super::limits::Answer;
 use super::{Protocol, Refusal, ToStatus};
 use crate::body::Body;
-
-/// Longest `grpc-timeout` that is kept to; a longer one is cut to it.
-pub const TIMEOUT_MAX: Duration = Duration::from_hours(1);
 
 /// When a request ends, in its extensions.
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +29,8 @@ pub struct DeadlineLayer {
 
 impl DeadlineLayer {
     /// Plain HTTP requests, their bodies included, end after `http_timeout`.
-    /// A gRPC call that names no timeout of its own has `grpc_timeout` until its first answer: one whose
-    /// request never ends must not hold its place for ever.
+    /// A gRPC call has `grpc_timeout` until its first answer, or less if it says so: one whose request
+    /// never ends must not hold its place for long.
     pub fn new(http_timeout: Duration, grpc_timeout: Duration, to_status: ToStatus) -> Self {
         Self { http_timeout, grpc_timeout, to_status }
     }
@@ -74,7 +71,9 @@ where
         let timeout = match protocol {
             Protocol::Grpc => {
                 let named = grpc_timeout(request.headers());
-                named.map(|named| named.unwrap_or(self.grpc_timeout).min(TIMEOUT_MAX))
+                named.map(|named| {
+                    named.map_or(self.grpc_timeout, |named| named.min(self.grpc_timeout))
+                })
             }
             Protocol::Http => Ok(self.http_timeout),
         };
@@ -211,6 +210,10 @@ mod tests {
         let patient = unanswered(&[("content-type", "application/grpc")]).await;
         assert_eq!(patient.headers()["grpc-status"], "4");
         assert_eq!(start.elapsed().as_secs(), 12 + 90);
+        let greedy =
+            unanswered(&[("content-type", "application/grpc"), ("grpc-timeout", "1H")]).await;
+        assert_eq!(greedy.headers()["grpc-status"], "4");
+        assert_eq!(start.elapsed().as_secs(), 12 + 90 + 90);
     }
 
     #[tokio::test]

@@ -45,6 +45,15 @@ enum Sent {
     Failed(AppendError),
 }
 
+/// What became of a batch at the spool's front; if it stays there, with the pause before the next attempt.
+enum Drained {
+    Sent,
+    /// The server did not take it.
+    Away(Duration),
+    /// The spool cannot be read, or not be written.
+    Stuck(Duration),
+}
+
 impl Worker {
     pub(super) fn new(
         client: Client,
@@ -162,7 +171,9 @@ impl Worker {
     /// The server was away: keeps the order by putting new entries behind those in the spool, and from
     /// time to time sends from its front. False once the appender can end.
     async fn step_behind_spool(&mut self, drain_at: &mut Instant) -> bool {
-        let room = self.spool_has_room();
+        // Where nothing comes any more, no room is needed.
+        let ended = self.ready.is_empty() && self.commands.is_closed() && self.commands.is_empty();
+        let room = ended || self.spool_has_room();
         let stop = self.stop.clone();
         let filled = tokio::select! {
             biased;
@@ -179,7 +190,10 @@ impl Worker {
             Some(false) => self.drain_at_end().await,
             None if self.stop.is_cancelled() => self.end_behind_spool().await,
             None => {
-                let pause = self.drain().await.unwrap_or_default();
+                let pause = match self.drain().await {
+                    Drained::Sent => Duration::ZERO,
+                    Drained::Away(pause) | Drained::Stuck(pause) => pause,
+                };
                 *drain_at = Instant::now() + pause;
                 true
             }
@@ -232,8 +246,8 @@ impl Worker {
         }
     }
 
-    /// Sends one batch from the spool's front. `None` if that went well, else how long to wait.
-    async fn drain(&mut self) -> Option<Duration> {
+    /// Sends one batch from the spool's front.
+    async fn drain(&mut self) -> Drained {
         let (entries_max, bytes_max) =
             (self.options.batch_entries_max, self.options.batch_bytes_max);
         let peeked = self.with_spool(move |spool| spool.peek(entries_max, bytes_max)).await;
@@ -241,7 +255,7 @@ impl Worker {
             Ok(entries) => entries,
             Err(error) => {
                 tracing::error!(%error, "spool cannot be read; its entries stay where they are");
-                return Some(self.options.retry.pause_max);
+                return Drained::Stuck(self.options.retry.pause_max);
             }
         };
         match self.attempt(&entries).await {
@@ -254,28 +268,30 @@ impl Worker {
                 tracing::info!(%error, attempts = self.backoff.attempts(), "spooled entries wait");
                 self.summary.retries += 1;
                 let pause = self.backoff.failed(error.retry_after());
-                Some(pause.unwrap_or(self.options.retry.pause_max))
+                Drained::Away(pause.unwrap_or(self.options.retry.pause_max))
             }
         }
     }
 
     /// Nobody hands anything over any more: the spool is sent as long as the server answers. As many
-    /// failures as call it away leave the rest to the next appender; false then.
+    /// failures as call it away leave the rest to the next appender, and so does a spool that cannot be
+    /// read; false then.
     async fn drain_at_end(&mut self) -> bool {
         match self.drain().await {
-            None => true,
-            Some(_) if self.backoff.attempts() >= self.options.spool_after => false,
-            Some(pause) => self.pause(pause).await,
+            Drained::Sent => true,
+            Drained::Stuck(_) => false,
+            Drained::Away(_) if self.backoff.attempts() >= self.options.spool_after => false,
+            Drained::Away(pause) => self.pause(pause).await,
         }
     }
 
-    async fn pop(&mut self, entries: Vec<NewEntry>) -> Option<Duration> {
+    async fn pop(&mut self, entries: Vec<NewEntry>) -> Drained {
         // A crash before this removes them sends them again, and their keys make them duplicates.
         match self.with_spool(move |spool| spool.pop(&entries)).await {
-            Ok(()) => None,
+            Ok(()) => Drained::Sent,
             Err(error) => {
                 tracing::error!(%error, "sent entries cannot be removed from the spool");
-                Some(self.options.retry.pause_max)
+                Drained::Stuck(self.options.retry.pause_max)
             }
         }
     }

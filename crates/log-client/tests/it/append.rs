@@ -5,7 +5,7 @@ use std::time::Duration;
 use log_client::{
     Advice, Appender, AppenderOptions, Client, ClientOptions, NewEntry, ReceiptLevel, RetryPolicy,
     appender::{AppendError, Delivery, Pending, Summary},
-    spool::SpoolOptions,
+    spool::{Spool, SpoolOptions},
 };
 
 use crate::fake::{Fake, Fault, numbered, trust};
@@ -167,4 +167,28 @@ async fn while_the_server_is_away_entries_go_to_disk_and_are_sent_by_the_next_ap
     let summary = appender.close().await;
     assert!(summary.duplicates > 0, "{summary:?}");
     assert_eq!(fake.state().entries, numbered(0..12));
+}
+
+#[tokio::test]
+async fn an_appender_ends_though_its_spool_is_full_or_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    // Room for this entry, and not for a batch more.
+    let spool = SpoolOptions { bytes_max: 3_000, ..SpoolOptions::new(folder.path()) };
+    Spool::open(spool.clone()).unwrap().push(&[NewEntry::new(vec![1; 2_900])]).unwrap();
+    let options = AppenderOptions { spool: Some(spool), spool_after: 2, ..options() };
+    let nowhere = Client::connect("http://127.0.0.1:9", &ClientOptions::default()).unwrap();
+    let appender = Appender::start(nowhere, "default", options.clone()).unwrap();
+    assert_eq!(appender.close().await.appended, 0);
+
+    let (fake, client) = Fake::start(Vec::new()).await;
+    let appender = Appender::start(client, "default", options).unwrap();
+    // Its task has not run yet.
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "seg") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    assert_eq!(appender.close().await.appended, 0);
+    assert!(fake.state().entries.is_empty());
 }

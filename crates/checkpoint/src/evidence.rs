@@ -202,7 +202,9 @@ impl Evidence {
         one: SignedCheckpoint,
         other: SignedCheckpoint,
     ) -> Result<Self, EvidenceError> {
-        let (first, second) = if other.root() < one.root() { (other, one) } else { (one, other) };
+        let mut checkpoints = [one, other];
+        checkpoints.sort_by_key(|checkpoint| *checkpoint.root());
+        let [first, second] = checkpoints;
         Self { hashes: Vec::new(), first, second: Some(second) }.checked()
     }
 

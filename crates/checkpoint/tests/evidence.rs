@@ -5,7 +5,7 @@
 use checkpoint::evidence::{EVIDENCE_BYTES_MAX, PREFIX_HASHES_MAX};
 use checkpoint::{
     Checkpoint, CheckpointError, Contradiction, Evidence, EvidenceError, KeyName, NotShown, Origin,
-    PrivateKey, SignedCheckpoint, Timestamp, VerifierKey, sign,
+    PrivateKey, SignedCheckpoint, Timestamp, VerifiedCheckpoint, VerifierKey, sign,
 };
 use merkle::{CompactRange, Hash, ProofError, TreeSize, leaf_hash, plan_prefix};
 use proptest::prelude::*;
@@ -63,7 +63,10 @@ fn signed(at: u64, root: Hash, key: &PrivateKey) -> SignedCheckpoint {
 fn holds(evidence: &Evidence, contradiction: Contradiction) {
     let read = Evidence::parse(&evidence.format()).unwrap();
     assert_eq!(&read, evidence);
-    assert_eq!(read.verify(&keys()).unwrap().contradiction(), contradiction);
+    let shown = read.verify(&keys()).unwrap();
+    assert_eq!((shown.contradiction(), read.claim()), (contradiction, contradiction));
+    assert_eq!(shown.first().signed(), read.first());
+    assert_eq!(shown.second().map(VerifiedCheckpoint::signed), read.second());
 }
 
 #[test]
@@ -102,6 +105,7 @@ fn a_tree_that_does_not_continue_another_is_evidence_at_all_small_sizes() {
         for m in 1..n {
             let proof = forged.prefix(m, n);
             let evidence = Evidence::of_sizes(honest.head(m), forged.head(n), proof).unwrap();
+            assert_eq!(evidence.hashes(), forged.prefix(m, n));
             holds(&evidence, Contradiction::NotContinued);
             // The same proof against the head that tree really had.
             let proof = forged.prefix(m, n);

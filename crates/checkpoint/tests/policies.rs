@@ -119,6 +119,9 @@ fn a_quorum_may_be_nobody_or_one_witness() {
     assert!(!one.needs_no_witness());
     assert!(holds(&one, &[1]) && holds(&one, &[1, 2]) && holds(&one, &[1, 3]));
     assert!(!holds(&one, &[]) && !holds(&one, &[2]));
+    let needed = |policy: &Policy| Trust::Policy(policy.clone()).needs_witnesses();
+    assert!(needed(&one) && !needed(&nobody));
+    assert!(!Trust::Keys(vec![log(0).verifier_key().clone()]).needs_witnesses());
     // A witness that signs twice counts once.
     let two = parse("log LOG\nwitness w W1\nwitness v W2\ngroup g 2 w v\nquorum g\n").unwrap();
     assert!(!holds(&two, &[1, 1]) && holds(&two, &[1, 2]));

@@ -88,7 +88,7 @@ fn trust_again(config: &Config, origin: &Origin) -> anyhow::Result<ExitCode> {
 /// A command that checks or changes a store makes none.
 fn existing_store(config: &Config) -> anyhow::Result<Store> {
     let path = config.store_path();
-    anyhow::ensure!(path.exists(), "{}: no store is there; see --data-dir", path.display());
+    anyhow::ensure!(Store::is_at(&path), "{}: no store is there; see --data-dir", path.display());
     Ok(Store::open(&path, config.cache_bytes)?)
 }
 

@@ -204,7 +204,7 @@ struct Opened {
 fn open(config: &Config) -> Result<Opened, StartError> {
     let (store_path, keys) = (config.store_path(), config.keys_path());
     let mark = keys.with_extension("in-use");
-    let first_start = !store_path.exists();
+    let first_start = !Store::is_at(&store_path);
     if first_start && mark.exists() {
         return Err(StartError::StoreMissing { store: store_path, keys });
     }

@@ -68,11 +68,19 @@ pub struct Store {
 }
 
 impl Store {
+    /// Whether a store lies at `path`. An empty file is none: the engine would make a new one of it.
+    pub fn is_at(path: &Path) -> bool {
+        std::fs::metadata(path).map_or_else(
+            |error| error.kind() != std::io::ErrorKind::NotFound,
+            |metadata| metadata.len() > 0,
+        )
+    }
+
     /// Opens the store at `path`, and makes it if it is missing. `cache_bytes` bounds its memory.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
         let folder = path.parent().unwrap_or_else(|| Path::new("."));
         durable::create_dir_all(folder, 0o700)?;
-        let fresh = !path.exists();
+        let fresh = !Self::is_at(path);
         let opened = Database::builder().set_cache_size(cache_bytes).create(path);
         let store = Self { db: opened.map_err(|error| opening(path, error))? };
         if fresh {

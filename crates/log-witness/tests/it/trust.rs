@@ -1,5 +1,6 @@
 //! Evidence, the operator's way back, refused notes, and stores that were rolled back.
 
+use log_witness::config::Config;
 use log_witness::store::Store;
 use log_witness::witness::origin_path;
 use log_witness::{fsck, trust};
@@ -89,13 +90,23 @@ async fn our_own_cosignature_brings_back_what_a_rolled_back_store_forgot() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_have_signed_are_not_used_without_their_store() {
-    let log = TestLog::new("example.com/log");
-    let node = Node::start(&[&log]).await;
-    node.cosigned(&log, 0, 5).await;
-    let (dir, _) = node.stop().await;
-    std::fs::remove_dir_all(dir.path().join("db")).unwrap();
-    let Err(error) = Node::start_in(dir).await else { panic!("it must not start") };
-    assert!(error.to_string().contains("bring the store back"), "{error}");
+    type Loss = fn(&Config) -> std::io::Result<()>;
+    let losses: [Loss; 2] = [
+        |config| std::fs::remove_dir_all(config.store_path().parent().unwrap()),
+        // Of an empty file the engine would make a new store.
+        |config| {
+            node::durable::replace(&config.store_path(), b"", 0o600).map_err(std::io::Error::other)
+        },
+    ];
+    for lose in losses {
+        let log = TestLog::new("example.com/log");
+        let node = Node::start(&[&log]).await;
+        node.cosigned(&log, 0, 5).await;
+        let (dir, _) = node.stop().await;
+        lose(&config(dir.path())).unwrap();
+        let Err(error) = Node::start_in(dir).await else { panic!("it must not start") };
+        assert!(error.to_string().contains("bring the store back"), "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,9 +27,27 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    spawn_vital_on(handle, name, future, || {})
+}
+
+/// As [`spawn_on`], for a task that others wait for: `on_panic` runs if it panics.
+pub fn spawn_vital_on<F>(
+    handle: &Handle,
+    name: &'static str,
+    future: F,
+    on_panic: impl FnOnce() + Send + 'static,
+) -> JoinHandle<Option<F::Output>>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
     let supervised = async move {
         let result = AssertUnwindSafe(future).catch_unwind().await;
-        result.map_err(|_| error!(task = name, "a task panicked")).ok()
+        if result.is_err() {
+            error!(task = name, "a task panicked");
+            on_panic();
+        }
+        result.ok()
     };
     handle.spawn(supervised.instrument(tracing::debug_span!("task", name)))
 }
@@ -61,6 +79,16 @@ mod tests {
         let task: JoinHandle<Option<()>> = spawn("panics", panics);
         assert!(task.await.unwrap().is_none());
         assert_eq!(spawn("fine", async { 7 }).await.unwrap(), Some(7));
+    }
+
+    #[tokio::test]
+    async fn a_panicking_vital_task_calls_its_supervisor() {
+        let (sent, received) = std::sync::mpsc::channel();
+        let panics = async { panic!("on purpose") };
+        let task: JoinHandle<Option<()>> =
+            spawn_vital_on(&Handle::current(), "t", panics, move || sent.send(1).unwrap());
+        assert!(task.await.unwrap().is_none());
+        assert_eq!(received.recv(), Ok(1));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::error::{AppendError, Fatal};
 use super::invariants::{Invariant, check};
 use super::linger::Linger;
 use super::plan::Planned;
+use super::registry::on_panic;
 use super::sequencer::{self, LogPlan, Share};
 use super::state::{LogShared, Process};
 use crate::storage::{CommitOutcome, LogCommit, LogId, LogRecord, LogState, Row};
@@ -237,13 +238,14 @@ fn advance(process: &Process, plans: &[LogPlan], commits: &[LogCommit]) {
     }
 }
 
-fn answer(process: &Process, plans: Vec<LogPlan>) {
+fn answer(process: &Arc<Process>, plans: Vec<LogPlan>) {
     let answers: usize = plans.iter().map(|planned| planned.plan.answers.len()).sum();
     if answers < DELIVER_IN_TASK_FROM {
         plans.into_iter().for_each(deliver);
     } else {
         let delivery = async move { plans.into_iter().for_each(deliver) };
-        drop(tasks::spawn_on(&process.runtime, "deliver", delivery));
+        let runtime = &process.runtime;
+        drop(tasks::spawn_vital_on(runtime, "deliver", delivery, on_panic(process)));
     }
 }
 

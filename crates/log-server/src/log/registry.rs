@@ -336,13 +336,14 @@ impl Inner {
     /// Starts the publisher of a log.
     pub(super) fn adopt(&self, shared: &Arc<LogShared>, archived: bool) {
         let publisher = Publisher::new(Arc::clone(shared), archived);
-        let task = tasks::spawn_on(&self.process.runtime, "publisher", publisher.run());
+        let (process, runtime) = (&self.process, &self.process.runtime);
+        let task = tasks::spawn_vital_on(runtime, "publisher", publisher.run(), on_panic(process));
         // It ends with its log, on `Wish::Stop` or with the runtime.
         drop(task);
         if shared.witnessing.is_some() {
             let rounds = witness::run(Arc::clone(shared));
             // It ends when the publisher does.
-            drop(tasks::spawn_on(&self.process.runtime, "witness rounds", rounds));
+            drop(tasks::spawn_vital_on(runtime, "witness rounds", rounds, on_panic(process)));
         }
         shared.publisher.wake();
     }
@@ -406,7 +407,7 @@ impl Drop for Inner {
     }
 }
 
-/// Ends the process through its owner when a writer thread is gone.
+/// Ends the process through its owner when a thread or task is gone that a log cannot do without.
 pub(super) fn on_panic(process: &Arc<Process>) -> impl FnOnce() + Send + 'static {
     let process = Arc::clone(process);
     move || process.fatal(Fatal::Panic)

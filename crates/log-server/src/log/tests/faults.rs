@@ -136,3 +136,26 @@ async fn a_second_shutdown_stops_at_once_and_loses_nothing_acknowledged() {
     assert_eq!(registry.log("default").unwrap().tree().head.size, size(4));
     registry.shutdown().await;
 }
+
+/// Fails where the first entry is published.
+struct FailsToPublish(std::sync::atomic::AtomicBool);
+
+impl Observer for FailsToPublish {
+    fn published(&self, _: &LogName) {
+        assert!(!self.0.swap(true, std::sync::atomic::Ordering::SeqCst), "on purpose");
+    }
+}
+
+/// Everybody who asks the publisher would wait for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_that_panics_ends_the_process() {
+    let observer = Arc::new(FailsToPublish(false.into()));
+    let rig = Rig { observer, ..Rig::new() };
+    let (registry, log) = rig.start().await;
+    log.append(numbered(0, 1)).await.unwrap();
+    while rig.fatals.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(*rig.fatals.lock().unwrap(), [Fatal::Panic]);
+    assert!(!registry.can_commit() && !registry.can_sign());
+}

@@ -16,7 +16,7 @@ use merkle::TreeSize;
 use node::clock::ManualClock;
 use tempfile::TempDir;
 
-use super::observe::Unobserved;
+use super::observe::{Observer, Unobserved};
 use super::*;
 use crate::storage::faulty::FaultyEngine;
 use crate::storage::memory::MemoryEngine;
@@ -34,6 +34,7 @@ struct Rig {
     fatals: Arc<Mutex<Vec<Fatal>>>,
     read_only: bool,
     adopt_journal: bool,
+    observer: Arc<dyn Observer>,
 }
 
 impl Rig {
@@ -52,6 +53,7 @@ impl Rig {
             fatals: Arc::default(),
             read_only: false,
             adopt_journal: false,
+            observer: Arc::new(Unobserved),
         }
     }
 
@@ -67,7 +69,7 @@ impl Rig {
             read_only: self.read_only,
             adopt_journal: self.adopt_journal,
             witness: None,
-            observer: Arc::new(Unobserved),
+            observer: Arc::clone(&self.observer),
             on_fatal: Arc::new(move |fatal| fatals.lock().unwrap().push(fatal)),
         })
     }

@@ -14,6 +14,7 @@ use super::submit::{Report, Result as Submitted, Submitter};
 use super::{OnQuorumLoss, Witnessing};
 use crate::log::error::SignError;
 use crate::log::invariants::{Invariant, check};
+use crate::log::registry::on_panic;
 use crate::log::signing::{sign_newest, sign_with_all_keys};
 use crate::log::state::LogShared;
 use crate::log::types::{SignedHead, TreeView};
@@ -51,7 +52,8 @@ pub(in crate::log) async fn run(log: Arc<LogShared>) {
         let stop = witnessing.stop.clone();
         let body = async move { stop.run_until_cancelled(submitter.run()).await };
         // It ends when the log stops.
-        drop(tasks::spawn_on(&log.process.runtime, "witness submitter", body));
+        let (runtime, on_panic) = (&log.process.runtime, on_panic(&log.process));
+        drop(tasks::spawn_vital_on(runtime, "witness submitter", body, on_panic));
     }
     let rounds =
         Rounds { log: &log, witnessing, targets, reports: received, started: None, round: 0 };

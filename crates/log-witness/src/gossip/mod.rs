@@ -30,6 +30,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use checkpoint::{Evidence, NotShown, Origin, SignedCheckpoint};
 use futures_util::StreamExt as _;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use log_proto::gossip_v1::gossip_service_server::GossipServiceServer;
 use merkle::Hash;
 use node::clock::Clock;
@@ -45,8 +47,9 @@ use book::{Book, Due, Newest, Offered};
 use compare::Compared;
 use head::{Head, HeadError};
 
-/// Logs that are asked for proofs at the same time.
-const COMPARISONS_MAX: usize = 8;
+/// Logs that are asked for proofs at the same time: most answer at once, and one that does not holds its
+/// place for as long as its addresses may take.
+const COMPARISONS_MAX: usize = 64;
 /// How often heads that wait are looked for in the time of a round.
 const TICKS_PER_ROUND: u32 = 4;
 /// How often the files of URLs are read again, at most.
@@ -174,6 +177,8 @@ impl Gossip {
     }
 
     async fn compare_rounds(self) {
+        let mut comparing = FuturesUnordered::new();
+        let mut busy: HashSet<Origin> = HashSet::new();
         for tick in 0_u64.. {
             // Reading the configuration and the store costs more than looking for what waits.
             if tick.is_multiple_of(u64::from(TICKS_PER_ROUND)) {
@@ -182,10 +187,19 @@ impl Gossip {
                     tracing::error!(%error, "the store cannot be read for gossip");
                 }
             }
-            self.compare_due().await;
+            for (origin, due) in self.due(&busy).await {
+                busy.insert(origin.clone());
+                comparing.push(self.compare_all(origin, due));
+            }
             let (pending, suspects) = lock(&self.inner.book).counts();
             self.inner.metrics.gossip(pending, suspects);
-            self.inner.clock.sleep(self.inner.options.interval / TICKS_PER_ROUND).await;
+            let mut pause = self.inner.clock.sleep(self.inner.options.interval / TICKS_PER_ROUND);
+            loop {
+                tokio::select! {
+                    Some(origin) = comparing.next() => drop(busy.remove(&origin)),
+                    () = &mut pause => break,
+                }
+            }
         }
     }
 
@@ -283,14 +297,28 @@ impl Gossip {
         }
     }
 
-    async fn compare_due(&self) {
-        let due = lock(&self.inner.book).due(self.inner.clock.monotonic());
-        if due.is_empty() {
-            return;
+    /// The heads to compare now, by their logs, without those of `busy` ones, and as many logs as there is
+    /// room for.
+    async fn due(&self, busy: &HashSet<Origin>) -> HashMap<Origin, Vec<Due>> {
+        let room = COMPARISONS_MAX.saturating_sub(busy.len());
+        let mut by_log: HashMap<Origin, Vec<Due>> = HashMap::new();
+        for due in lock(&self.inner.book).due(self.inner.clock.monotonic()) {
+            if let Some(others) = by_log.get_mut(&due.origin) {
+                others.push(due);
+            } else if by_log.len() < room && !busy.contains(&due.origin) {
+                by_log.insert(due.origin.clone(), vec![due]);
+            }
         }
-        self.read_urls().await;
-        let compare = |due: Due| async move { self.compare(due).await };
-        futures_util::stream::iter(due).for_each_concurrent(COMPARISONS_MAX, compare).await;
+        if !by_log.is_empty() {
+            self.read_urls().await;
+        }
+        by_log
+    }
+
+    /// Compares the heads of one log: whoever does not answer makes its own heads wait, and no others.
+    async fn compare_all(&self, origin: Origin, due: Vec<Due>) -> Origin {
+        join_all(due.into_iter().map(|due| self.compare(due))).await;
+        origin
     }
 
     async fn read_urls(&self) {

@@ -9,12 +9,13 @@ mod over_tls;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, Mutex};
 
     use checkpoint::{Contradiction, Evidence};
     use log_proto::gossip_v1::{self as pb, Standing};
 
-    use crate::nodes::{Cable, Node, Tiles, head, history, key, serve, until};
+    use crate::nodes::{Cable, Node, Tiles, add_log, head, head_of, history, key, serve, until};
 
     fn verified(evidence: &[u8]) -> Contradiction {
         let evidence = Evidence::parse(evidence).unwrap();
@@ -155,6 +156,37 @@ mod tests {
         assert_eq!(node.add(&honest, 5).0, 200);
         until("the node holds evidence", || async { node.evidence().is_some() }).await;
         assert_eq!(verified(&node.evidence().unwrap()), Contradiction::TwoRoots);
+    }
+
+    #[tokio::test]
+    async fn logs_that_do_not_answer_make_no_other_wait() {
+        let (dir, tiles) = (tempfile::tempdir().unwrap(), Tiles::start());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let silent = serve(move |_, _| {
+            count.fetch_add(1, Ordering::SeqCst);
+            loop {
+                std::thread::park();
+            }
+        });
+        // More than could be waited for one after the other while this test runs.
+        let others: Vec<String> = (0..40).map(|number| format!("example.com/{number}")).collect();
+        for origin in &others {
+            add_log(dir.path(), origin, &silent);
+        }
+        let node = Node::start(dir.path(), Some(&tiles.url), &[], &[]);
+        for origin in &others {
+            let leaves = history(origin, 0, 9);
+            for size in [5, 9] {
+                node.report(&head_of(origin, &leaves[..size])).await;
+            }
+        }
+        until("they are asked", || async { asked.load(Ordering::SeqCst) >= others.len() }).await;
+        let honest = history("honest", 0, 12);
+        assert_eq!(node.add(&honest[..5], 0).0, 200);
+        tiles.publish(&honest);
+        node.report(&head(&honest)).await;
+        until("it is compared", || node.knows(&honest)).await;
     }
 
     #[tokio::test]

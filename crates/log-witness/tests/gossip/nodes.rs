@@ -42,10 +42,33 @@ pub(crate) fn history(name: &str, shared: usize, size: usize) -> Vec<Hash> {
 
 /// The head of a history, signed with the log's own key.
 pub(crate) fn head(leaves: &[Hash]) -> SignedCheckpoint {
+    signed(ORIGIN, leaves, &key())
+}
+
+/// The head of a history of another log.
+pub(crate) fn head_of(origin: &str, leaves: &[Hash]) -> SignedCheckpoint {
+    signed(origin, leaves, &key_of(origin))
+}
+
+fn key_of(origin: &str) -> PrivateKey {
+    PrivateKey::ed25519(KeyName::new(origin).unwrap(), &Sha256::digest(origin).into())
+}
+
+fn signed(origin: &str, leaves: &[Hash], key: &PrivateKey) -> SignedCheckpoint {
     let size = TreeSize::new(u64::try_from(leaves.len()).unwrap()).unwrap();
-    let head = Checkpoint::new(Origin::new(ORIGIN).unwrap(), size, merkle::root_of(leaves));
-    let note = checkpoint::sign(&head, &[&key()], Timestamp::ZERO).unwrap();
+    let head = Checkpoint::new(Origin::new(origin).unwrap(), size, merkle::root_of(leaves));
+    let note = checkpoint::sign(&head, &[key], Timestamp::ZERO).unwrap();
     SignedCheckpoint::parse(&note).unwrap()
+}
+
+/// Has a witness that will be started in `dir` know another log, whose tiles are at `tiles`.
+pub(crate) fn add_log(dir: &Path, origin: &str, tiles: &str) {
+    let name = dir.join("logs").join(origin.replace('/', "-"));
+    fs::create_dir_all(dir.join("logs")).unwrap();
+    let vkey = format!("{}\n", key_of(origin).verifier_key());
+    let path = |kind| format!("{}.{kind}", name.display());
+    File::create(path("vkey")).unwrap().write_all(vkey.as_bytes()).unwrap();
+    File::create(path("url")).unwrap().write_all(format!("{tiles}\n").as_bytes()).unwrap();
 }
 
 /// The public tiles of a log: whatever history was published last.

@@ -128,7 +128,6 @@ impl Port {
                         conversation.over(speaks, stream).await;
                     }
                     Some(Ok(Ok(Some(Opened::Tls(speaks, stream))))) => {
-                        // In a box of its own, so that a plain connection is not made larger by it.
                         Box::pin(conversation.over(speaks, stream)).await;
                     }
                     Some(Ok(Err(error))) => tracing::debug!(%error, "a connection did not begin"),
@@ -166,6 +165,7 @@ impl Port {
 /// A connection that has said what it speaks.
 enum Opened {
     Plain(Speaks, Begun<TcpStream>),
+    /// What TLS needs is in boxes, here and below, so that a plain connection is not made larger by it.
     Tls(Speaks, Box<Begun<TlsStream<Begun<TcpStream>>>>),
 }
 
@@ -177,8 +177,8 @@ async fn begin(stream: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<Option
         return Ok(Some(Opened::Plain(speaks, stream)));
     }
     let Some(tls) = tls else { return Ok(None) };
-    let stream = tls.accept(stream).await?;
-    let within = first_bytes::arrive(stream).await?;
+    let stream = Box::pin(tls.accept(stream)).await?;
+    let within = Box::pin(first_bytes::arrive(stream)).await?;
     let once = within.filter(|(speaks, _)| *speaks != Speaks::Tls);
     Ok(once.map(|(speaks, stream)| Opened::Tls(speaks, Box::new(stream))))
 }

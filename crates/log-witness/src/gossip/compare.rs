@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
@@ -50,7 +51,10 @@ pub(super) async fn compare(
                 Compared::Unproven => tracing::info!(url, "the tiles are not of this head"),
                 compared => return compared,
             },
-            Ok(Err(error)) => tracing::info!(url, %error, "no proof from a log"),
+            Ok(Err(error)) => {
+                let error: &(dyn Error + 'static) = &error;
+                tracing::info!(url, error, "no proof from a log");
+            }
             Err(_) => tracing::info!(url, "no proof from a log in time"),
         }
     }

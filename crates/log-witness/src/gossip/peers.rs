@@ -111,8 +111,8 @@ impl Peer {
         match (&found, outcome) {
             (Said::HasOtherKey(OtherKey { wanted, seen }), _) => tracing::warn!(
                 %peer, %wanted, %seen,
-                "the peer has another key than the one that is pinned, and is told nothing: it made \
-                 itself a new one, which then belongs into --peer, or somebody stands between"
+                "the peer has another key than the one that is pinned, and is told nothing: either it \
+                 was given a new one, which then belongs into --peer, or somebody stands between"
             ),
             (_, Err(status)) => tracing::warn!(%peer, %status, "the peer does not answer"),
             (_, Ok(())) => tracing::info!(%peer, "the peer answers again"),

@@ -1,5 +1,6 @@
 //! Tells the operator's own system of new evidence.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,7 +64,10 @@ impl Webhook {
                 Ok(Ok(answer)) => {
                     tracing::warn!(%uri, status = %answer.status(), "the webhook refused");
                 }
-                Ok(Err(error)) => tracing::warn!(%uri, %error, "the webhook cannot be reached"),
+                Ok(Err(error)) => {
+                    let error: &(dyn Error + 'static) = &error;
+                    tracing::warn!(%uri, error, "the webhook cannot be reached");
+                }
                 Err(_) => tracing::warn!(%uri, "the webhook does not answer"),
             }
             clock.sleep(FIRST_PAUSE * 2_u32.pow(attempt)).await;

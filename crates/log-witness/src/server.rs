@@ -19,7 +19,7 @@ use node::identity::{Identity, IdentityError};
 use node::middleware::limits::Limits;
 use node::middleware::{Chain, to_status};
 use node::port::{Port, PortOptions};
-use node::tasks;
+use node::tasks::{self, Background};
 use tls::Pin;
 use tokio_util::sync::CancellationToken;
 
@@ -84,6 +84,7 @@ pub struct Server {
     witness: Witness,
     metrics: Arc<Metrics>,
     stopping: CancellationToken,
+    background: Background,
     accepting: tokio::task::JoinHandle<Option<()>>,
 }
 
@@ -118,7 +119,9 @@ impl Server {
         let stopping = CancellationToken::new();
         let mut logs = Logs { watcher: Some(opened.watcher), witness: witness.clone() };
         logs.look(&metrics).await?;
-        follow_logs(config.logs_poll, logs, &metrics, Arc::clone(&clock), &stopping);
+        let mut background = Background::new(stopping.clone());
+        let follow = follow_logs(config.logs_poll, logs, Arc::clone(&metrics), Arc::clone(&clock));
+        background.spawn("logs", follow);
 
         let pin = opened.identity.pin();
         let port = open_port(config, &stopping)?.with_tls(opened.identity);
@@ -129,14 +132,14 @@ impl Server {
             gossip_options,
             Arc::clone(&clock),
             Arc::clone(&metrics),
-            &stopping,
+            &mut background,
         )?;
         let http = Http { witness: witness.clone(), metrics: Arc::clone(&metrics), clock };
         let handler = Handler { http, gossip: gossip.service() };
         let stack = chain(config, &metrics, prefix).around(handler);
         let accepting = tasks::spawn("accept", port.serve(stack));
         let first_start = opened.first_start;
-        Ok(Self { address, pin, first_start, witness, metrics, stopping, accepting })
+        Ok(Self { address, pin, first_start, witness, metrics, stopping, background, accepting })
     }
 
     /// Where it listens.
@@ -180,6 +183,7 @@ impl Server {
         self.stopping.cancel();
         // A panic of the task was logged where it happened.
         drop((&mut self.accepting).await);
+        self.background.ended().await;
         let witness = self.witness.clone();
         drop(tokio::task::spawn_blocking(move || witness.stop()).await);
     }
@@ -262,31 +266,18 @@ impl Logs {
     }
 }
 
-fn follow_logs(
-    poll: Duration,
-    mut logs: Logs,
-    metrics: &Arc<Metrics>,
-    clock: Arc<dyn Clock>,
-    stopping: &CancellationToken,
-) {
-    let (metrics, stopping) = (Arc::clone(metrics), stopping.clone());
+async fn follow_logs(poll: Duration, mut logs: Logs, metrics: Arc<Metrics>, clock: Arc<dyn Clock>) {
     let mut pause = poll;
-    let follow = async move {
-        loop {
-            clock.sleep(pause).await;
-            let started = clock.monotonic();
-            if logs.look(&metrics).await.is_err() {
-                // The store failed, and the process ends.
-                return;
-            }
-            let took = clock.monotonic().saturating_sub(started);
-            pause = (took * LOOK_SHARE).clamp(poll, poll * LOOK_PAUSES_MAX);
+    loop {
+        clock.sleep(pause).await;
+        let started = clock.monotonic();
+        if logs.look(&metrics).await.is_err() {
+            // The store failed, and the process ends.
+            return;
         }
-    };
-    // It ends when the witness stops.
-    drop(tasks::spawn("logs", async move {
-        stopping.run_until_cancelled(follow).await;
-    }));
+        let took = clock.monotonic().saturating_sub(started);
+        pause = (took * LOOK_SHARE).clamp(poll, poll * LOOK_PAUSES_MAX);
+    }
 }
 
 fn open_port(config: &Config, stopping: &CancellationToken) -> Result<Port, StartError> {

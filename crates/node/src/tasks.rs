@@ -7,6 +7,7 @@ use std::thread;
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, error};
 
 /// Runs `future` on the current runtime. `None` is what the task gives after a panic.
@@ -52,6 +53,37 @@ where
     handle.spawn(supervised.instrument(tracing::debug_span!("task", name)))
 }
 
+/// Tasks that go on until a server stops, and that are waited for then: what they hold, such as a store, is
+/// free for the next one only when they are gone.
+#[derive(Debug)]
+pub struct Background {
+    stopping: CancellationToken,
+    tasks: Vec<JoinHandle<Option<()>>>,
+}
+
+impl Background {
+    /// None yet. They stop, wherever they wait, when `stopping` is cancelled.
+    pub fn new(stopping: CancellationToken) -> Self {
+        Self { stopping, tasks: Vec::new() }
+    }
+
+    /// One more, as [`spawn`].
+    pub fn spawn(&mut self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
+        let stopping = self.stopping.clone();
+        self.tasks.push(spawn(name, async move {
+            stopping.run_until_cancelled_owned(future).await;
+        }));
+    }
+
+    /// Completes when all of them are gone.
+    pub async fn ended(&mut self) {
+        for task in self.tasks.drain(..) {
+            // A panic was logged where it happened.
+            drop(task.await);
+        }
+    }
+}
+
 /// Runs `body` on its own operating-system thread; `on_panic` runs there if it panics.
 ///
 /// # Errors
@@ -89,6 +121,24 @@ mod tests {
             spawn_vital_on(&Handle::current(), "t", panics, move || sent.send(1).unwrap());
         assert!(task.await.unwrap().is_none());
         assert_eq!(received.recv(), Ok(1));
+    }
+
+    #[tokio::test]
+    async fn what_background_tasks_hold_is_free_when_they_ended() {
+        let stopping = CancellationToken::new();
+        let mut background = Background::new(stopping.clone());
+        let held = std::sync::Arc::new(());
+        for _ in 0..100 {
+            let holds = std::sync::Arc::clone(&held);
+            background.spawn("waits", async move {
+                std::future::pending::<()>().await;
+                drop(holds);
+            });
+        }
+        background.spawn("panics", async { std::panic::panic_any("on purpose") });
+        stopping.cancel();
+        background.ended().await;
+        assert_eq!(std::sync::Arc::strong_count(&held), 1);
     }
 
     #[test]

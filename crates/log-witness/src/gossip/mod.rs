@@ -35,10 +35,9 @@ use futures_util::stream::FuturesUnordered;
 use log_proto::gossip_v1::gossip_service_server::GossipServiceServer;
 use merkle::Hash;
 use node::clock::Clock;
-use node::tasks;
+use node::tasks::{self, Background};
 use tls::AuthoritiesError;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 use crate::store::{StoreError, TrustRow};
@@ -138,7 +137,7 @@ impl Gossip {
         options: GossipOptions,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
-        stopping: &CancellationToken,
+        background: &mut Background,
     ) -> Result<Self, GossipError> {
         let convicted = convicted(&witness)?;
         let inner = Inner {
@@ -155,17 +154,10 @@ impl Gossip {
         };
         let gossip = Self { inner: Arc::new(inner) };
         gossip.follow_witness();
-        let (rounds, stop) = (gossip.clone(), stopping.clone());
-        drop(tasks::spawn("gossip", async move {
-            stop.run_until_cancelled(rounds.compare_rounds()).await;
-        }));
+        background.spawn("gossip", gossip.clone().compare_rounds());
         for peer in &gossip.inner.options.peers {
             let channel = peer.channel(peers::CALL_TIMEOUT)?;
-            let exchange = peers::follow(gossip.clone(), peer.clone(), channel);
-            let stop = stopping.clone();
-            drop(tasks::spawn("peer", async move {
-                stop.run_until_cancelled(exchange).await;
-            }));
+            background.spawn("peer", peers::follow(gossip.clone(), peer.clone(), channel));
         }
         Ok(gossip)
     }

@@ -16,7 +16,6 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use log_witness::config::{Config, TABLE};
 use log_witness::server::{Server, StartError};
-use log_witness::store::StoreError;
 use log_witness::witness::origin_path;
 use merkle::{
     Hash, Subtree, TreeSize, leaf_hash, plan_consistency, plan_subtree_consistency, root_of,
@@ -78,15 +77,8 @@ impl Node {
         dir: tempfile::TempDir,
         clock: Arc<ManualClock>,
     ) -> Result<Self, StartError> {
-        let config = config(dir.path());
-        let server = loop {
-            let shared = Arc::clone(&clock) as Arc<dyn Clock>;
-            match Server::start_with(&config, shared).await {
-                // Tasks of a witness before this one let go of the store a moment after it has stopped.
-                Err(StartError::Store(StoreError::InUse { .. })) => tokio::task::yield_now().await,
-                started => break started?,
-            }
-        };
+        let shared = Arc::clone(&clock) as Arc<dyn Clock>;
+        let server = Server::start_with(&config(dir.path()), shared).await?;
         let http = Client::builder(TokioExecutor::new()).build_http();
         Ok(Self { server, clock, dir, http })
     }

@@ -92,6 +92,10 @@ fn the_empty_tree_has_one_root() {
     holds(&wrong, Contradiction::EmptyRoot);
     let right = Evidence::of_empty(signed(0, Hash::EMPTY_ROOT, &key())).unwrap();
     assert_eq!(right.verify(&keys()).unwrap_err(), NotShown::EmptyRoot);
+    let text = String::from_utf8(wrong.format()).unwrap();
+    let stray = text.replacen("\n\n", &format!("\n{ZEROS}\n\n"), 1);
+    let hashes = EvidenceError::HashesWithoutSizes { found: 1 };
+    assert_eq!(Evidence::parse(stray.as_bytes()), Err(hashes));
     let tree = Tree::new("", 5);
     assert_eq!(Evidence::of_empty(tree.head(5)), Err(EvidenceError::Alone { size: 5 }));
     let beside = Evidence::of_sizes(wrong.first().clone(), tree.head(5), vec![tree.root(0, 5)]);

@@ -5,10 +5,10 @@ mod offline;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use log_server::config::{self, Command, Config};
+use log_server::config::{self, Command, Config, TABLE};
 use log_server::server::{DEFAULT_LOG, Server};
 use node::config::Refusal;
-use node::process::{StopSignals, worker_threads};
+use node::process::{StopSignals, variable_names, worker_threads};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -58,6 +58,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
+    for variable in TABLE.unknown_variables(variable_names()) {
+        tracing::warn!(variable, "the environment sets what is no setting: see serve --help");
+    }
     let mut signals = StopSignals::new()?;
     let mut server = Server::start(config).await?;
     output::started(&server, config);

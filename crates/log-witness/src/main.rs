@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use checkpoint::Origin;
-use log_witness::config::{self, Command, Config};
+use log_witness::config::{self, Command, Config, TABLE};
 use log_witness::server::Server;
 use log_witness::store::Store;
 use log_witness::witness::Cosigner;
 use log_witness::{fsck, trust};
 use node::config::Refusal;
-use node::process::{StopSignals, worker_threads};
+use node::process::{StopSignals, variable_names, worker_threads};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -52,6 +52,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
+    for variable in TABLE.unknown_variables(variable_names()) {
+        tracing::warn!(variable, "the environment sets what is no setting: see serve --help");
+    }
     let mut signals = StopSignals::new()?;
     let mut server = Server::start(config).await?;
     output::started(&server, config);

@@ -3,7 +3,8 @@
 //!
 //! Every setting is one row of a [`Table`], which the file, the environment (a prefix and the key in
 //! capitals), the flags (`--` and the key with dashes), the limits and the documented example all follow.
-//! A key the table does not have is refused in the file and as a flag. The settings `listen`,
+//! A key the table does not have is refused in the file and as a flag; in the environment, which others
+//! fill too, [`Table::unknown_variables`] finds it. The settings `listen`,
 //! `insecure_listen` and `data_dir` are known here; what the others mean is the binary's to say.
 
 mod table;
@@ -241,6 +242,7 @@ mod tests {
             Setting::tables("parts", &["file", "mode"], "Which."),
         ],
         environment: "A_",
+        read_elsewhere: &["A_LOG", "A_B_"],
         example: "a.toml",
     };
 
@@ -329,5 +331,15 @@ mod tests {
             @"listen is 0.0.0.0:1, which other machines can reach, and nothing is encrypted: use a loopback address, or accept it with --insecure-listen"
         );
         assert!(of("listen = \"0.0.0.0:1\"\ninsecure_listen = true").unwrap().listen("").is_ok());
+    }
+
+    #[test]
+    fn variables_that_look_like_settings_are_found() {
+        let names = ["A_A_MAX", "A_CONFIG", "A_LOG", "A_B_A_MAX", "B_A_MAX", "A", "HOME"];
+        let unknown =
+            |names: &[&str]| TABLE.unknown_variables(names.iter().map(ToString::to_string));
+        assert!(unknown(&names).is_empty());
+        let misspelt = ["A_A_MIN", "A_a_max", "A_LOGS", "A_B", "A_"];
+        assert_eq!(unknown(&misspelt), misspelt);
     }
 }

@@ -14,6 +14,11 @@ pub fn worker_threads(setting: usize) -> usize {
     }
 }
 
+/// The names of the variables in the environment, as far as they are UTF-8.
+pub fn variable_names() -> impl Iterator<Item = String> {
+    std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())
+}
+
 /// SIGINT and SIGTERM. From its making on they end nothing by themselves.
 #[derive(Debug)]
 pub struct StopSignals {

@@ -10,8 +10,12 @@ const GIB: u64 = 1024 * MIB;
 const HOUR_MS: u64 = 3_600_000;
 
 /// The settings, and where they are read from.
-pub const TABLE: Table =
-    Table { settings: SETTINGS, environment: "CAIRN_", example: "deploy/cairn-server.toml" };
+pub const TABLE: Table = Table {
+    settings: SETTINGS,
+    environment: "CAIRN_",
+    read_elsewhere: &["CAIRN_LOG", "CAIRN_SERVER", "CAIRN_STATE", "CAIRN_WITNESS_"],
+    example: "deploy/cairn-server.toml",
+};
 
 /// Every setting there is.
 pub const SETTINGS: &[Setting] = &[

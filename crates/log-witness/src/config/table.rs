@@ -11,6 +11,7 @@ const HOUR_MS: u64 = 3_600_000;
 pub const TABLE: Table = Table {
     settings: SETTINGS,
     environment: "CAIRN_WITNESS_",
+    read_elsewhere: &[],
     example: "deploy/cairn-witness.toml",
 };
 

@@ -176,6 +176,8 @@ pub struct Table {
     pub settings: &'static [Setting],
     /// What the names of environment variables begin with; the key in capitals follows.
     pub environment: &'static str,
+    /// Variables that begin so and are read elsewhere; `_` at the end stands for all that go on from there.
+    pub read_elsewhere: &'static [&'static str],
     /// The documented example, which `--help` points to.
     pub example: &'static str,
 }
@@ -184,6 +186,23 @@ impl Table {
     /// The setting with this key.
     pub fn named(&self, key: &str) -> Option<&'static Setting> {
         self.settings.iter().find(|setting| setting.key == key)
+    }
+
+    /// Those of the variables `names` that look like settings and are none: misspelt, most of the time.
+    pub fn unknown_variables(&self, names: impl IntoIterator<Item = String>) -> Vec<String> {
+        let is_setting = |key: &str| {
+            key == "CONFIG" || self.settings.iter().any(|s| s.key.to_uppercase() == key)
+        };
+        let is_read = |name: &str| {
+            self.read_elsewhere.iter().any(|other| {
+                if other.ends_with('_') { name.starts_with(other) } else { name == *other }
+            })
+        };
+        let is_unknown = |name: &String| {
+            let key = name.strip_prefix(self.environment);
+            key.is_some_and(|key| !is_setting(key)) && !is_read(name)
+        };
+        names.into_iter().filter(is_unknown).collect()
     }
 
     /// The flags of the settings that `takes` names by key, and `--config`.

@@ -60,15 +60,24 @@ pub(super) fn restore(
 
 pub(super) fn recover(config: &Config) -> anyhow::Result<ExitCode> {
     let (data_dir, heads_dir) = (&config.data_dir, &config.heads_dir);
-    let report = backup::recover_truncating(data_dir, heads_dir, &config.storage)?;
+    let without_journal = config.adopt_journal;
+    let report = backup::recover_truncating(data_dir, heads_dir, without_journal, &config.storage)?;
     let mut out = output::results();
+    match &report.cut {
+        None => writeln!(out, "the write-ahead log is not damaged: nothing was changed")?,
+        Some(cut) => writeln!(out, "{}: cut at byte {}", cut.path.display(), cut.offset)?,
+    }
     for log in &report.logs {
         let (name, kept, seen) = (&log.log, log.kept, log.seen);
-        if seen > kept {
-            writeln!(out, "log {name}: kept {kept} entries, {kept} to {seen} may be lost")?;
-        } else {
-            writeln!(out, "log {name}: kept {kept} entries")?;
+        match seen.checked_sub(1).filter(|last| *last >= kept) {
+            Some(last) => {
+                writeln!(out, "log {name}: kept {kept} entries, lost entries {kept} to {last}")?;
+            }
+            None => writeln!(out, "log {name}: kept {kept} entries")?,
         }
+    }
+    if let Some(unread) = report.cut.map(|cut| cut.unread_bytes).filter(|bytes| *bytes > 0) {
+        writeln!(out, "{unread} bytes could not be read: more entries may be lost behind these")?;
     }
     Ok(ExitCode::SUCCESS)
 }

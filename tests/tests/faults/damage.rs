@@ -21,7 +21,7 @@ fn stopped() -> Home {
     home
 }
 
-fn files(db: &Path, extension: &str) -> Vec<PathBuf> {
+pub(crate) fn files(db: &Path, extension: &str) -> Vec<PathBuf> {
     let files = fs::read_dir(db).unwrap().map(|file| file.unwrap().path());
     let mut files: Vec<_> =
         files.filter(|path| path.extension().is_some_and(|found| found == extension)).collect();
@@ -96,7 +96,8 @@ fn killed(lines: [&str; 3], receipt: &str) -> Home {
     home
 }
 
-fn damage_wal(home: &Home, entry: &str) {
+/// Flips a bit of an entry in the write-ahead log.
+pub(crate) fn damage_wal(home: &Home, entry: &str) {
     let wals = files(&home.data().join("db"), "log");
     let wal = wals.iter().max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap();
     let bytes = fs::read(wal).unwrap();

@@ -4,6 +4,7 @@
 
 mod damage;
 mod full_disk;
+mod recover;
 mod refusals;
 
 use std::path::Path;

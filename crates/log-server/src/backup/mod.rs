@@ -13,7 +13,7 @@ mod restore;
 mod tests;
 
 pub use control::ControlServer;
-pub use recover::{RecoverReport, Recovered, RetireReport, recover_truncating, retire};
+pub use recover::{Cut, RecoverReport, Recovered, RetireReport, recover_truncating, retire};
 pub use restore::{RestoreReport, restore};
 
 use std::fs;
@@ -103,6 +103,25 @@ pub enum BackupError {
         log: LogName,
         /// The signed size.
         size: u64,
+    },
+    /// A log that has signed heads would be gone.
+    #[error(
+        "the journal holds signed heads of a log that is not in the data (origin hash {origin_hash}): \
+         use newer data"
+    )]
+    LogLost {
+        /// How the journal names the log.
+        origin_hash: Hash,
+    },
+    /// Nothing says what was signed.
+    #[error(
+        "{heads_dir}: no journal of signed heads, so nothing says whether more was signed than would be \
+         left: name its folder with --heads-dir, or accept that with --adopt-journal",
+        heads_dir = heads_dir.display()
+    )]
+    JournalMissing {
+        /// The folder.
+        heads_dir: PathBuf,
     },
     /// There is no such log.
     #[error("no log named {name}")]

@@ -197,8 +197,12 @@ fn a_restore_says_when_the_journal_is_ahead_and_leaves_it_alone() {
     assert!(checked.unwrap().findings.contains_key("journal_ahead"));
 }
 
-/// Corrupts the write-ahead log before its last record: a commit of 10, then one of 20, above 300.
-fn corrupt_wal(data: &mut Data, engine: RocksEngine) -> [StoredHead; 2] {
+/// Corrupts the write-ahead log: a commit of 10, then one of 20, above 300. `damage` gets its bytes.
+fn corrupt_wal(
+    data: &mut Data,
+    engine: RocksEngine,
+    damage: impl FnOnce(&mut [u8]),
+) -> [StoredHead; 2] {
     engine.flush().unwrap();
     let kept = data.planner.head.unwrap();
     commit(&engine, &[data.planner.append(entries(300, 10))]);
@@ -220,35 +224,112 @@ fn corrupt_wal(data: &mut Data, engine: RocksEngine) -> [StoredHead; 2] {
         .max()
         .unwrap();
     let mut bytes = fs::read(&wal).unwrap();
-    bytes[100] ^= 1;
+    damage(&mut bytes);
     fs::write(&wal, &bytes).unwrap();
     [kept, data.planner.head.unwrap()]
 }
 
+/// Where a text is in a write-ahead log.
+fn position(bytes: &[u8], text: &str) -> usize {
+    bytes.windows(text.len()).position(|found| found == text.as_bytes()).unwrap()
+}
+
+fn flip_entry(bytes: &mut [u8]) {
+    bytes[position(bytes, "entry 305")] ^= 1;
+}
+
+fn recover(data: &Data, without_journal: bool) -> Result<RecoverReport, BackupError> {
+    let options = RocksOptions::default();
+    recover_truncating(&data.data(), &data.path("heads"), without_journal, &options)
+}
+
 #[test]
 fn a_corrupt_write_ahead_log_is_cut_and_what_is_lost_is_told() {
+    type Damage = fn(&mut [u8]);
+    let flip_tag: Damage = |bytes| {
+        // Of the row: tag, family, length of the key, key, length of the value; then version and length.
+        let tag = position(bytes, "entry 305") - 2 - 1 - 12 - 1 - 1 - 1;
+        assert_eq!(bytes[tag], 5);
+        bytes[tag] ^= 4;
+    };
+    let flip_length: Damage = |bytes| bytes[5] ^= 0x40;
+    let flip_kind: Damage = |bytes| bytes[6] ^= 0x10;
+    let nothing_after: Damage = |bytes| bytes[..7].fill(0xff);
+    for (damage, seen, whole) in [
+        (flip_entry as Damage, 330, true),
+        (flip_tag, 330, false),
+        (flip_kind, 300, false),
+        (nothing_after, 300, false),
+        (flip_length, 300, false),
+    ] {
+        let (mut data, engine) = Data::new();
+        let planner = data.planner.clone();
+        let [kept, _] = corrupt_wal(&mut data, engine, damage);
+        data.journal(kept);
+        let Err(refused) = RocksEngine::open(&data.data().join(DB), &RocksOptions::default())
+        else {
+            // A length beyond the end of the file is what a crash in a write leaves, and is no damage.
+            assert_eq!((seen, whole), (300, false));
+            continue;
+        };
+        assert!(matches!(refused, StorageError::WalDamaged { offset: 0, .. }), "{refused}");
+        assert!(refused.to_string().contains("recover --truncate-wal"), "{refused}");
+        let report = recover(&data, false).unwrap();
+        let cut = report.cut.unwrap();
+        assert_eq!((cut.offset, cut.unread_bytes == 0), (0, whole));
+        let log = planner.record.name.clone();
+        assert_eq!(report.logs, [Recovered { log, kept: 300, seen }]);
+        assert_holds(&open(&data.data().join(DB)), &planner, &entries(0, 300));
+    }
+}
+
+#[test]
+fn a_write_ahead_log_that_is_whole_is_not_cut() {
     let (mut data, engine) = Data::new();
-    let planner = data.planner.clone();
-    let [kept, _] = corrupt_wal(&mut data, engine);
-    data.journal(kept);
-    let options = RocksOptions::default();
-    assert!(RocksEngine::open(&data.data().join(DB), &options).is_err());
-    let report = recover_truncating(&data.data(), &data.path("heads"), &options).unwrap();
-    assert_eq!(report.logs.len(), 1);
-    assert_eq!(report.logs[0].kept, 300);
-    assert!(report.logs[0].seen >= 300);
-    assert_holds(&open(&data.data().join(DB)), &planner, &entries(0, 300));
+    let [_, newest] = corrupt_wal(&mut data, engine, |_| {});
+    // Not even the journal is asked.
+    let report = recover(&data, false).unwrap();
+    assert_eq!(report.cut, None);
+    let log = data.planner.record.name.clone();
+    assert_eq!(report.logs, [Recovered { log, kept: 330, seen: 330 }]);
+    assert_eq!(open(&data.data().join(DB)).head(data.planner.log()).unwrap(), Some(newest));
 }
 
 #[test]
 fn a_write_ahead_log_is_not_cut_below_a_journaled_head() {
     let (mut data, engine) = Data::new();
-    let [_, signed] = corrupt_wal(&mut data, engine);
+    let [_, signed] = corrupt_wal(&mut data, engine, flip_entry);
     data.journal(signed);
-    let options = RocksOptions::default();
-    let error = recover_truncating(&data.data(), &data.path("heads"), &options).unwrap_err();
+    let error = recover(&data, false).unwrap_err();
     assert!(matches!(error, BackupError::Behind { found: 300, known: 330, .. }), "{error}");
+    let options = RocksOptions::default();
     assert!(RocksEngine::open(&data.data().join(DB), &options).is_err(), "nothing has changed");
+}
+
+#[test]
+fn a_write_ahead_log_is_not_cut_before_a_log_that_was_journaled() {
+    let (mut data, engine) = Data::new();
+    let [kept, _] = corrupt_wal(&mut data, engine, flip_entry);
+    data.journal(kept);
+    let (mut other, heads) = (Planner::new(2), data.path("heads"));
+    drop(other.create());
+    let created = journaled(&other, other.head.unwrap());
+    Journal::open(&heads).unwrap().append(&[created]).unwrap();
+    let error = recover(&data, false).unwrap_err();
+    assert!(matches!(error, BackupError::LogLost { .. }), "{error}");
+
+    Journal::open(&heads).unwrap().retire(other.record.origin.as_str()).unwrap();
+    assert_eq!(recover(&data, false).unwrap().logs.len(), 1, "of a retired log nothing is signed");
+}
+
+#[test]
+fn without_a_journal_a_write_ahead_log_is_cut_only_by_who_accepts_it() {
+    let (mut data, engine) = Data::new();
+    corrupt_wal(&mut data, engine, flip_entry);
+    let error = recover(&data, false).unwrap_err();
+    assert!(matches!(error, BackupError::JournalMissing { .. }), "{error}");
+    assert!(error.to_string().contains("--heads-dir"), "{error}");
+    assert_eq!(recover(&data, true).unwrap().logs[0].seen, 330);
 }
 
 #[test]

@@ -61,9 +61,11 @@ fn command_line() -> clap::Command {
         .args_conflicts_with_subcommands(true)
         .args(TABLE.flags(|_| true))
         .args(WitnessFlags::args());
-    let offline = |name: &'static str, about: &'static str| {
-        clap::Command::new(name).about(about).args(TABLE.flags(|key| SHARED.contains(&key)))
+    let taking = |name: &'static str, about: &'static str, more: &[&str]| {
+        let flags = TABLE.flags(|key| SHARED.contains(&key) || more.contains(&key));
+        clap::Command::new(name).about(about).args(flags)
     };
+    let offline = |name: &'static str, about: &'static str| taking(name, about, &[]);
     let serve = clap::Command::new("serve").about(serve).args(TABLE.flags(|_| true));
     base.subcommand(serve.args(WitnessFlags::args()))
         .subcommand(
@@ -92,7 +94,12 @@ fn command_line() -> clap::Command {
                 )),
         )
         .subcommand(
-            offline("recover", "Reopens a database whose write-ahead log is corrupt").arg(
+            taking(
+                "recover",
+                "Reopens a database whose write-ahead log is corrupt, and says what is lost",
+                &["adopt_journal"],
+            )
+            .arg(
                 Arg::new("truncate-wal")
                     .long("truncate-wal")
                     .action(ArgAction::SetTrue)

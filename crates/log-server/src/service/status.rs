@@ -383,6 +383,7 @@ fn storage(error: &StorageError) -> Status {
             .says("stored data do not match the tree; run `cairn-server fsck`"),
         StorageError::Io { .. }
         | StorageError::Engine { .. }
+        | StorageError::WalDamaged { .. }
         | StorageError::InUse { .. }
         | StorageError::Layout { .. }
         | StorageError::NotAStore { .. }

@@ -8,7 +8,7 @@ use super::LogId;
 
 /// An error of a storage engine.
 ///
-/// `Corrupt` and `Layout` need an operator and `cairn-server fsck`; `Poisoned` needs a restart, which
+/// `Corrupt`, `WalDamaged` and `Layout` need an operator and `cairn-server fsck`; `Poisoned` needs a restart, which
 /// runs recovery; `ReadOnly` means the request came to the wrong process; `Contract` is a defect of
 /// the caller and was refused before anything was written. The others are the machine's.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -31,6 +31,21 @@ pub enum StorageError {
         #[source]
         source: rocksdb::Error,
     },
+    /// The write-ahead log is damaged before its end.
+    #[error(
+        "{path}: the write-ahead log is corrupt at byte {offset} ({source}): restore a backup, or let \
+         `cairn-server recover --truncate-wal` give up what follows, and say what it is",
+        path = path.display()
+    )]
+    WalDamaged {
+        /// The file.
+        path: PathBuf,
+        /// Where its first bad record begins.
+        offset: u64,
+        /// The engine's error.
+        #[source]
+        source: rocksdb::Error,
+    },
     /// A stored row is not what the layout allows, or a row that must exist is missing.
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
@@ -42,8 +57,8 @@ pub enum StorageError {
         /// The version this program reads and writes.
         expected: u8,
     },
-    /// Another process has the store open.
-    #[error("{path}: in use by another process", path = path.display())]
+    /// Another process has the store open, or another server in this one.
+    #[error("{path}: in use by another server", path = path.display())]
     InUse {
         /// The database folder.
         path: PathBuf,
@@ -91,7 +106,7 @@ impl StorageError {
     /// What is stored is damaged; the machine works.
     pub fn is_corruption(&self) -> bool {
         match self {
-            Self::Corrupt(_) => true,
+            Self::Corrupt(_) | Self::WalDamaged { .. } => true,
             Self::Engine { source, .. } => source.kind() == rocksdb::ErrorKind::Corruption,
             _ => false,
         }

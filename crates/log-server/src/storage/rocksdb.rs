@@ -11,10 +11,12 @@ mod options;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod wal;
 
 pub use lock::StoreLock;
 pub use options::RocksOptions;
 pub use scan::{RawRow, Scan, TableFiles};
+pub use wal::Wal;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -127,7 +129,7 @@ impl RocksEngine {
         database.set_wal_recovery_mode(mode);
         let families = options.families();
         let db = DB::open_cf_descriptors_read_only(&database, path, families, false)
-            .map_err(engine("open the database read-only"))?;
+            .map_err(|source| wal::not_opened(path, "open the database read-only", source))?;
         let engine = Self::new(db, path, true);
         engine.check_layout()?;
         Ok(engine)
@@ -498,16 +500,20 @@ fn synced() -> WriteOptions {
     options
 }
 
-/// Names the operation in an error of the engine.
 /// Why the database did not open. RocksDB does not tell a lock held by another process from any other
 /// I/O error, so the lock itself is asked.
 fn not_opened(path: &Path, source: ::rocksdb::Error) -> StorageError {
+    if source.as_ref().contains("lock hold by current process") {
+        // To ask for the lock here would drop it.
+        return StorageError::InUse { path: path.to_path_buf() };
+    }
     match StoreLock::take(path) {
         Err(in_use @ StorageError::InUse { .. }) => in_use,
-        _ => engine("open the database")(source),
+        _ => wal::not_opened(path, "open the database", source),
     }
 }
 
+/// Names the operation in an error of the engine.
 fn engine(operation: &'static str) -> impl Fn(::rocksdb::Error) -> StorageError {
     move |source| StorageError::Engine { operation, source }
 }

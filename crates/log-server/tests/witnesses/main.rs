@@ -98,7 +98,7 @@ impl Site {
         let opened = async {
             loop {
                 match Server::start(&config).await {
-                    Err(StartError::Storage(error)) if is_held(&error) => {
+                    Err(StartError::Storage(StorageError::InUse { .. })) => {
                         tokio::time::sleep(Duration::from_millis(10)).await;
                     }
                     result => return result,
@@ -126,10 +126,6 @@ impl Site {
         let client = LogServiceClient::new(channel.clone());
         Ok(Running { server, client, health: HealthClient::new(channel) })
     }
-}
-
-fn is_held(error: &StorageError) -> bool {
-    error.to_string().contains("lock hold by current process")
 }
 
 struct Running {

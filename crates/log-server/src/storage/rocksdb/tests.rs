@@ -140,7 +140,7 @@ fn corruption_before_the_last_record_refuses_the_start_and_can_be_truncated() {
     bytes[200] ^= 1;
     fs::write(&wal, &bytes).unwrap();
     let error = RocksEngine::open(copy.path(), &RocksOptions::default()).unwrap_err();
-    assert!(matches!(error, StorageError::Engine { .. }), "{error}");
+    assert!(matches!(&error, StorageError::WalDamaged { path, .. } if *path == wal), "{error}");
     let engine = RocksEngine::open_truncating(copy.path(), &RocksOptions::default()).unwrap();
     assert_holds(&engine, &first, &entries(0, 300));
     drop(engine);
@@ -148,11 +148,45 @@ fn corruption_before_the_last_record_refuses_the_start_and_can_be_truncated() {
     assert_holds(store.engine(), &planner, &entries(0, 320));
 }
 
+/// What is read without RocksDB is what was written, over blocks and batches of any length.
+#[test]
+fn the_write_ahead_log_is_read_without_rocksdb() {
+    let store = Temporary::new();
+    let mut planners = [Planner::new(1), Planner::new(2)];
+    for planner in &mut planners {
+        commit(store.engine(), &[planner.create()]);
+        commit(store.engine(), &[planner.append(entries(0, 3_000))]);
+        for count in 1..40 {
+            commit(store.engine(), &[planner.append(entries(0, count * 7))]);
+        }
+    }
+    let read = Wal::read(store.folder.path()).unwrap();
+    assert_eq!((&read.damage, read.unread_bytes), (&None, 0));
+    for planner in &planners {
+        assert_eq!(read.heads.get(&planner.log()).copied(), planner.head);
+        assert_eq!(read.records.get(&planner.log()), Some(&planner.record));
+    }
+
+    // Every block but the damaged one is still read, wherever the damage is.
+    let copy = store.crash_copy();
+    let wal = newest_wal(copy.path());
+    let whole = fs::read(&wal).unwrap();
+    for at in (3..whole.len() - 40_000).step_by(7_919) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x20;
+        fs::write(&wal, &bytes).unwrap();
+        let read = Wal::read(copy.path()).unwrap();
+        let (path, offset) = read.damage.unwrap();
+        assert!(path == wal && usize::try_from(offset).unwrap() <= at, "{offset}, {at}");
+        assert_eq!(read.heads.get(&planners[1].log()).copied(), planners[1].head, "{at}");
+    }
+}
+
 #[test]
 fn a_store_is_locked_while_open() {
     let store = Temporary::new();
     let error = RocksEngine::open(store.folder.path(), &RocksOptions::default()).unwrap_err();
-    assert!(matches!(error, StorageError::Engine { .. }), "{error}");
+    assert!(matches!(error, StorageError::InUse { .. }), "{error}");
 }
 
 #[test]

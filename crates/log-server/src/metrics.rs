@@ -196,11 +196,6 @@ impl Metrics {
         tracing::error!(invariant = id, "an invariant does not hold");
     }
 
-    /// Forgets what is read at each scrape: it holds the logs, and they hold this.
-    pub fn close(&self) {
-        *self.registry.lock().expect("no holder of the registry panics") = Registry::default();
-    }
-
     /// Adds what is read at each scrape.
     pub fn collect(&self, source: impl prometheus_client::collector::Collector) {
         let mut registry = self.registry.lock().expect("no holder of the registry panics");

@@ -88,8 +88,15 @@ impl Server {
         let engine = Arc::new(open_engine(config)?);
         let store = Arc::<RocksEngine>::clone(&engine);
         let mut server = Self::start_on(config, store, Arc::new(SystemClock::new())).await?;
-        if !config.read_only {
-            server.control = Some(ControlServer::start(engine, &config.data_dir)?);
+        if config.read_only {
+            return Ok(server);
+        }
+        match ControlServer::start(engine, &config.data_dir) {
+            Ok(control) => server.control = Some(control),
+            Err(error) => {
+                server.stop().await;
+                return Err(error.into());
+            }
         }
         Ok(server)
     }
@@ -105,57 +112,15 @@ impl Server {
         let (mut options, fatal) = registry_options(config, &engine, &clock, &metrics);
         options.witness = witness_options(config, &reads)?;
         let registry = tokio::task::block_in_place(|| Registry::open(options))?;
-        if let Err(refusal) = registry.ask_witnesses().await {
-            registry.shutdown().await;
-            return Err(refusal.into());
-        }
-        let first_start = registry.is_empty() && !config.read_only;
-        if first_start {
-            create_default(&registry).await?;
-        }
-        metrics.collect_logs(Arc::new(RegistryGauges {
-            registry: registry.clone(),
-            reads: Arc::clone(&reads),
-            clock: Arc::clone(&clock),
-        }));
-        metrics.collect(WitnessCollector::new(registry.clone()));
         let stopping = CancellationToken::new();
-        follow_leaves(config, &registry, &reads, clock, &stopping);
-        let service = Service::new(
-            registry.clone(),
-            reads,
-            Arc::clone(&metrics),
-            config.service,
-            stopping.clone(),
-        );
-        let ops = Ops::new(registry.clone(), Arc::clone(&metrics));
-        let http = Http::new(service.clone(), Encoder::new(config.bundle_cache_bytes), ops);
-        let health = HealthReporter::new();
-        let health_server = HealthServer::new(HealthService::from_health_reporter(health.clone()));
-        report_health(&health, registry.clone(), &stopping).await;
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(log_proto::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1()?;
-        let log = LogServiceServer::new(service).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        let handler = Handler { log, health: health_server, reflection, http };
-        let prefix = getrandom::u32().map_err(StartError::Random)?;
-        let stack = chain(config, &metrics, prefix).around(handler);
-
-        let port = open_port(config, &stopping)?;
-        let address = port.address();
-        let accepting = tasks::spawn("accept", port.serve(stack));
-        Ok(Self {
-            address,
-            first_start,
-            registry,
-            metrics,
-            health,
-            stopping,
-            accepting,
-            fatal,
-            control: None,
-        })
+        let parts = Parts { registry: registry.clone(), reads, metrics, clock, fatal };
+        let served = parts.serve(config, stopping.clone()).await;
+        if served.is_err() {
+            // What has begun ends, and lets go of the store.
+            stopping.cancel();
+            registry.shutdown().await;
+        }
+        served
     }
 
     /// Where it listens.
@@ -209,7 +174,86 @@ impl Server {
         drop((&mut self.accepting).await);
         self.registry.shutdown().await;
         drop(self.control.take());
-        self.metrics.close();
+    }
+}
+
+/// What a server is made of before it listens.
+struct Parts {
+    registry: Registry,
+    reads: Arc<Reads>,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    fatal: tokio::sync::watch::Receiver<Option<Fatal>>,
+}
+
+impl Parts {
+    /// Asks the witnesses, and opens the port.
+    async fn serve(
+        self,
+        config: &Config,
+        stopping: CancellationToken,
+    ) -> Result<Server, StartError> {
+        self.registry.ask_witnesses().await?;
+        let first_start = self.registry.is_empty() && !config.read_only;
+        if first_start {
+            create_default(&self.registry).await?;
+        }
+        self.collect();
+        follow_leaves(config, &self.registry, &self.reads, Arc::clone(&self.clock), &stopping);
+        let health = HealthReporter::new();
+        report_health(&health, self.registry.clone(), &stopping).await;
+        let prefix = getrandom::u32().map_err(StartError::Random)?;
+        let chain = chain(config, &self.metrics, prefix);
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(log_proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()?;
+        let stack = chain.around(self.handler(config, &health, reflection, &stopping));
+        let port = open_port(config, &stopping)?;
+        let address = port.address();
+        let accepting = tasks::spawn("accept", port.serve(stack));
+        let Self { registry, metrics, fatal, .. } = self;
+        Ok(Server {
+            address,
+            first_start,
+            registry,
+            metrics,
+            health,
+            stopping,
+            accepting,
+            fatal,
+            control: None,
+        })
+    }
+
+    fn collect(&self) {
+        self.metrics.collect_logs(Arc::new(RegistryGauges {
+            registry: self.registry.downgrade(),
+            reads: Arc::downgrade(&self.reads),
+            clock: Arc::clone(&self.clock),
+        }));
+        self.metrics.collect(WitnessCollector::new(self.registry.downgrade()));
+    }
+
+    fn handler<R>(
+        &self,
+        config: &Config,
+        health: &HealthReporter,
+        reflection: R,
+        stopping: &CancellationToken,
+    ) -> Handler<R> {
+        let service = Service::new(
+            self.registry.clone(),
+            Arc::clone(&self.reads),
+            Arc::clone(&self.metrics),
+            config.service,
+            stopping.clone(),
+        );
+        let ops = Ops::new(self.registry.clone(), Arc::clone(&self.metrics));
+        let http = Http::new(service.clone(), Encoder::new(config.bundle_cache_bytes), ops);
+        let health = HealthServer::new(HealthService::from_health_reporter(health.clone()));
+        let log = LogServiceServer::new(service).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        Handler { log, health, reflection, http }
     }
 }
 

@@ -1,14 +1,14 @@
 //! What an operator asks for: readiness and metrics. Liveness is being answered at all.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::{HeaderValue, Response, StatusCode, header};
 use node::body::{Body, full, plain};
 use node::clock::Clock;
 
-use crate::log::Registry;
 use crate::log::read::Reads;
+use crate::log::{Registry, WeakRegistry};
 use crate::metrics::{LogGauge, LogGauges, Metrics};
 
 /// How long the store or the head journal may fail before the server is not ready.
@@ -67,22 +67,25 @@ pub fn readiness(registry: &Registry) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The logs' gauges, read at each scrape.
+/// The logs' gauges, read at each scrape. They hold nothing: the logs hold the metrics that hold these.
 #[derive(Debug)]
 pub struct RegistryGauges {
-    pub registry: Registry,
-    pub reads: Arc<Reads>,
+    pub registry: WeakRegistry,
+    pub reads: Weak<Reads>,
     pub clock: Arc<dyn Clock>,
 }
 
 impl LogGauges for RegistryGauges {
     fn log_gauges(&self) -> Vec<LogGauge> {
+        let (Some(registry), Some(reads)) = (self.registry.upgrade(), self.reads.upgrade()) else {
+            return Vec::new();
+        };
         let now = self.clock.unix_ms();
-        let logs = self.registry.list(None, usize::MAX);
+        let logs = registry.list(None, usize::MAX);
         let gauge = |log: &crate::log::Log| {
             let published = log.published();
             let age = Duration::from_millis(now.saturating_sub(published.published_ms));
-            let indexed = self.reads.engine().leaf_indexed_to(log.id());
+            let indexed = reads.engine().leaf_indexed_to(log.id());
             LogGauge {
                 name: log.name().as_str().to_owned(),
                 tree_size: log.tree().head.size.get(),
@@ -95,7 +98,8 @@ impl LogGauges for RegistryGauges {
     }
 
     fn queued(&self) -> (u64, u64) {
-        let (entries, bytes) = self.registry.queued();
+        let queued = self.registry.upgrade().map(|registry| registry.queued());
+        let (entries, bytes) = queued.unwrap_or_default();
         let of = |count| u64::try_from(count).unwrap_or(u64::MAX);
         (of(entries), of(bytes))
     }

@@ -62,7 +62,7 @@ pub use error::{
 };
 pub use keyring::{KeyringError, LogKeys};
 pub use producers::ProducerLease;
-pub use registry::{Registry, RegistryOptions};
+pub use registry::{Registry, RegistryOptions, WeakRegistry};
 pub use state::OnFatal;
 pub use types::{
     CALL_BYTES_MAX, CALL_ENTRIES_MAX, Committed, CreateLog, DEDUP_KEY_BYTES_MAX, ENTRY_BYTES_MAX,

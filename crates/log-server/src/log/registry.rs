@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -70,6 +70,19 @@ pub struct Registry {
     pub(super) inner: Arc<Inner>,
 }
 
+/// The logs, for as long as somebody else holds them.
+#[derive(Clone, Debug)]
+pub struct WeakRegistry {
+    inner: Weak<Inner>,
+}
+
+impl WeakRegistry {
+    /// The logs; `None` once nobody holds them.
+    pub fn upgrade(&self) -> Option<Registry> {
+        self.inner.upgrade().map(|inner| Registry { inner })
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) process: Arc<Process>,
@@ -107,6 +120,11 @@ impl Registry {
     /// A log that is damaged, behind the journal or without its keys refuses the start.
     pub fn open(options: RegistryOptions) -> Result<Self, StartError> {
         super::start::open(options).map(|inner| Self { inner })
+    }
+
+    /// For whoever must not keep the logs, and with them the store, alive.
+    pub fn downgrade(&self) -> WeakRegistry {
+        WeakRegistry { inner: Arc::downgrade(&self.inner) }
     }
 
     /// Asks the witnesses of all logs what they hold. Until then, and while too few of them answer, logs

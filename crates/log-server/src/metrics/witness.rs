@@ -9,22 +9,23 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use crate::log::Registry;
+use crate::log::WeakRegistry;
 use crate::log::witness::{TROUBLES, WitnessStatus, WitnessingStatus};
 
-/// Reads the witnessing of all logs at each scrape.
+/// Reads the witnessing of all logs at each scrape. Holds nothing: the logs hold the metrics.
 #[derive(Debug)]
 pub struct WitnessCollector {
-    registry: Registry,
+    registry: WeakRegistry,
 }
 
 impl WitnessCollector {
-    pub fn new(registry: Registry) -> Self {
+    pub fn new(registry: WeakRegistry) -> Self {
         Self { registry }
     }
 
     fn statuses(&self) -> Vec<(String, WitnessingStatus)> {
-        let logs = self.registry.list(None, usize::MAX);
+        let logs = self.registry.upgrade().map(|registry| registry.list(None, usize::MAX));
+        let logs = logs.unwrap_or_default();
         let of = |log: &crate::log::Log| Some((log.name().to_string(), log.witnessing()?));
         logs.iter().filter_map(of).collect()
     }

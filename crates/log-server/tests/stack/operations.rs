@@ -1,7 +1,10 @@
 //! What an operator asks for, and the standard services beside the log.
 
+use std::sync::Arc;
+
 use http_body_util::Full;
 use log_proto::log_v1 as pb;
+use log_server::server::StartError;
 use tokio_stream::StreamExt as _;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
@@ -12,7 +15,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
-use crate::harness::{LOG, Stack};
+use crate::harness::{LOG, Stack, start};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_health_service_knows_the_server_the_log_and_the_witnesses() {
@@ -154,5 +157,26 @@ async fn headers_beyond_the_limit_are_refused_over_http_and_grpc() {
     let expected = crate::harness::because(Code::ResourceExhausted, "BAD_FIELD");
     assert_eq!(crate::harness::refused(&refused), expected);
     client.get_log(ask).await.unwrap();
+    stack.stop().await;
+}
+
+/// Within one process, where nothing but the server itself can let go of its store.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stopped_or_did_not_start_lets_go_of_its_store() {
+    let mut stack = Stack::new().await;
+    stack.append(b"a", pb::Receipt::Signed).await.unwrap();
+    stack.get("/metrics", &[]).await;
+    let metrics = Arc::clone(stack.server.metrics());
+    let data = stack.stop().await;
+    assert!(metrics.encode().contains("cairn_entries_total 1"), "what was counted is still told");
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for _ in 0..2 {
+        let refused = start(&data, &[("listen", &address)]).await;
+        assert!(matches!(refused, Err(StartError::Listen { .. })), "{refused:?}");
+    }
+    let mut stack = Stack::over(data, &[]).await;
+    assert_eq!(stack.append(b"b", pb::Receipt::Signed).await.unwrap().leaf_index, 1);
     stack.stop().await;
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use tonic::server::NamedService;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
+use tower::Service as _;
 use witness_client::WitnessClient;
 
 use crate::backup::ControlServer;
@@ -432,7 +434,7 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+    type Future = Answering;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         // None of the services has to be waited for: each bounds itself when it is called.
@@ -440,6 +442,32 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        Answering(self.dispatch(request))
+    }
+}
+
+type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+/// An answer on its way, whose refusal has details whoever made it.
+struct Answering(Answer);
+
+impl Future for Answering {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx).map_ok(status::of_answer)
+    }
+}
+
+impl<R> Handler<R> {
+    fn dispatch<B>(&mut self, request: Request<B>) -> Answer
+    where
+        R: tower::Service<Request<B>, Response = Response<Body>, Error = Infallible>,
+        R::Future: Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error:
+            Into<Box<dyn std::error::Error + Send + Sync>> + std::fmt::Display + Send + 'static,
+    {
         let path = request.uri().path();
         if path.starts_with("/cairn.log.v1.LogService/") {
             return self.log.call(request);

@@ -57,7 +57,7 @@ async fn serve(
     sender: &Sender<pb::AppendStreamResponse>,
 ) -> Stop {
     let opened = tokio::time::timeout(OPEN_TIMEOUT, requests.message()).await;
-    let first = opened.map_err(|_| status::deadline())??;
+    let first = opened.map_err(|_| status::deadline())?.map_err(status::of_tonic)?;
     let Some(Asked::Open(open)) = first.and_then(|first| first.message) else {
         return Err(status::bad_field("open", "the first message of a stream"));
     };
@@ -161,7 +161,7 @@ impl Stream<'_> {
                         return Ok(ended);
                     }
                 }
-                request = requests.message(), if receiving && room => match request? {
+                request = requests.message(), if receiving && room => match request.map_err(status::of_tonic)? {
                     Some(request) => self.begin(lease, request).await?,
                     None => receiving = false,
                 },

@@ -114,6 +114,45 @@ pub(crate) fn deadline() -> Status {
         .says("deadline passed; an append may still be committed, a deduplication key finds it")
 }
 
+/// A refusal of tonic's, which has no details, as one of ours: of a message it would not read.
+pub(crate) fn of_tonic(status: Status) -> Status {
+    if !status.details().is_empty() {
+        return status;
+    }
+    let message = status.message();
+    if status.code() == Code::OutOfRange {
+        // It says both numbers, in a sentence of its own.
+        let numbers = message.split(|byte: char| !byte.is_ascii_digit());
+        let mut numbers = numbers.filter_map(|number| number.parse::<u64>().ok());
+        let (Some(bytes), Some(bytes_max)) = (numbers.next(), numbers.next()) else {
+            return status;
+        };
+        return Refusal::new(Code::InvalidArgument, ErrorReason::BatchTooLarge)
+            .field("message")
+            .says(format!("message has {bytes} bytes, the limit is {bytes_max}"));
+    }
+    if status.code() == Code::Internal && message.starts_with("failed to decode") {
+        return Refusal::new(Code::InvalidArgument, ErrorReason::BadField)
+            .field("message")
+            .says("message is not that of the method");
+    }
+    status
+}
+
+/// The same for an answer that is nothing but a refusal. Any other costs one look at its headers.
+pub(crate) fn of_answer<B: Default>(response: http::Response<B>) -> http::Response<B> {
+    let headers = response.headers();
+    if !headers.contains_key(Status::GRPC_STATUS)
+        || headers.contains_key(Status::GRPC_STATUS_DETAILS)
+    {
+        return response;
+    }
+    match Status::from_header_map(headers).map(of_tonic) {
+        Some(status) if !status.details().is_empty() => status.into_http(),
+        _ => response,
+    }
+}
+
 // Refusals of a handler.
 
 pub(crate) fn bad_field(field: &'static str, expected: &str) -> Status {

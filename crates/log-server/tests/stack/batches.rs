@@ -1,10 +1,13 @@
 //! Many entries in one call.
 
 use bytes::Bytes;
+use http_body_util::Full;
 use log_proto::log_v1 as pb;
 use log_proto::log_v1::ErrorReason::{BadDedupKey, DedupKeyConflict, EmptyEntry, EntryTooLarge};
 use log_proto::log_v1::append_result::Result as One;
+use log_server::service::MESSAGE_BYTES_MAX;
 use merkle::leaf_hash;
+use prost::Message as _;
 use tonic::Code;
 
 use crate::harness::{
@@ -67,14 +70,45 @@ async fn batches_have_8_mib_of_entries() {
     stack.stop().await;
 }
 
+/// A batch whose message has exactly so many bytes; its entries are more than 8 MiB.
+fn message_of(bytes: usize) -> pb::AppendBatchRequest {
+    let mut request = batch_request(vec![entry(&vec![1; 64 << 10]); 143], pb::Receipt::Index);
+    let missing = bytes - request.encoded_len();
+    // Tag and length of the entry and of its data come with it.
+    request.entries.push(entry(&vec![1; missing - 8]));
+    assert_eq!(request.encoded_len(), bytes);
+    request
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_beyond_9_mib_is_refused_and_nothing_of_it_written() {
+async fn a_message_beyond_9_mib_is_refused_by_its_length_and_nothing_of_it_written() {
     let mut stack = Stack::new().await;
-    let request = batch_request(vec![entry(&vec![1; 64 << 10]); 160], pb::Receipt::Index);
-    let beyond = stack.client.append_batch(request).await.unwrap_err();
-    assert_eq!(beyond.code(), Code::OutOfRange, "{beyond}");
-    assert!(beyond.message().contains("length too large"), "{beyond}");
+    // At the limit it is read, and refused for what is in it.
+    let at_limit = stack.client.append_batch(message_of(MESSAGE_BYTES_MAX)).await.unwrap_err();
+    assert_eq!(
+        refused_field(&at_limit),
+        at_fault(Code::InvalidArgument, "BATCH_TOO_LARGE", "entries")
+    );
+    let beyond = stack.client.append_batch(message_of(MESSAGE_BYTES_MAX + 1)).await.unwrap_err();
+    assert_eq!(
+        refused_field(&beyond),
+        at_fault(Code::InvalidArgument, "BATCH_TOO_LARGE", "message")
+    );
+    assert_eq!(beyond.message(), "message has 9437185 bytes, the limit is 9437184");
     assert_eq!(stack.describe(LOG).await.unwrap().tree_size, 0);
+    stack.stop().await;
+}
+
+/// Bytes that are no message of the method.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_cannot_be_decoded_is_refused_with_details() {
+    let stack = Stack::new().await;
+    let request = http::Request::post(stack.uri("/cairn.log.v1.LogService/Append"))
+        .header("content-type", "application/grpc")
+        .body(Full::from(Bytes::from_static(&[0, 0, 0, 0, 2, 0xff, 0xff])));
+    let answer = stack.send(request.unwrap()).await;
+    let status = tonic::Status::from_header_map(answer.headers()).unwrap();
+    assert_eq!(refused_field(&status), at_fault(Code::InvalidArgument, "BAD_FIELD", "message"));
     stack.stop().await;
 }
 

@@ -112,6 +112,21 @@ async fn a_stream_goes_on_where_it_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_beyond_9_mib_ends_a_stream_with_details() {
+    let mut stack = Stack::new().await;
+    let (mut stream, _) = Producer::open(&mut stack, 7, pb::Receipt::Index).await;
+    stream.send(items(1, &[b"a"])).await;
+    assert_eq!(stream.committed().await.to_sequence, 1);
+    let large = vec![1; 60_000];
+    stream.send(items(2, &[&large[..]; 160])).await;
+    let refusal = stream.refusal().await;
+    let expected = at_fault(Code::InvalidArgument, "BATCH_TOO_LARGE", "message");
+    assert_eq!(refused_field(&refusal), expected);
+    assert_eq!(stack.describe(LOG).await.unwrap().tree_size, 1);
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn receipts_follow_and_prove_every_committed_index_once() {
     let mut stack = Stack::new().await;
     let trust = stack.trust(LOG).await;

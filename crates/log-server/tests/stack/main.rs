@@ -8,6 +8,7 @@ mod harness;
 
 mod appending;
 mod batches;
+mod deadline;
 mod deduplication;
 mod pressure;
 mod receipts;

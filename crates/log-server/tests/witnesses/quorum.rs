@@ -1,5 +1,10 @@
 //! Quorums at and around their thresholds, and what happens without one.
 
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use prost::Message as _;
+
 use super::*;
 
 /// Two of three of one kind, and one of two of another: both are needed.
@@ -133,4 +138,38 @@ async fn a_log_is_frozen_with_its_witnesses_and_without_them() {
         drop(last);
         running.stop().await;
     }
+}
+
+/// Of the deadline only the server knows: no timer of a client's is in the way.
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_deadline_an_append_is_answered_with_what_was_reached() {
+    let witness = [Witness::start("w1").await];
+    let site = Site::new(&policy(&witness, 1)).set("witness_timeout_ms", "3600000");
+    let running = site.start().await;
+    witness[0].set(Mode::Silent);
+    let url = format!("http://{}/cairn.log.v1.LogService/Append", running.server.address());
+    let message = pb::AppendRequest {
+        log: "default".to_owned(),
+        entry: Some(entry("a")),
+        receipt: pb::Receipt::Witnessed.into(),
+        receipt_wait: Some(wait(LONG)),
+    };
+    let message = message.encode_to_vec();
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    let body = [&[0][..], &length, &message].concat();
+    let request = http::Request::post(url)
+        .header("content-type", "application/grpc")
+        .header("grpc-timeout", "3S")
+        .body(Full::new(Bytes::from(body)));
+    let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+    let answer = client.request(request.unwrap()).await.unwrap();
+    assert!(!answer.headers().contains_key("grpc-status"), "{:?}", answer.headers());
+    let body = answer.into_body().collect().await.unwrap();
+    assert_eq!(body.trailers().unwrap()["grpc-status"], "0");
+    let answer = pb::AppendResponse::decode(&body.to_bytes()[5..]).unwrap();
+    assert_eq!((answer.leaf_index, answer.tree_size), (0, 1));
+    // The level below, with its receipt.
+    assert_eq!(answer.receipt_reached(), pb::Receipt::Signed);
+    assert!(TlogProof::parse(&answer.tlog_proof).is_ok());
+    running.stop().await;
 }

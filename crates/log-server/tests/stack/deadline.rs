@@ -1,0 +1,164 @@
+//! What an append answers whose receipt cannot come before its deadline. Signing stands still here, and
+//! time passes only where everybody waits for it, so when an answer comes is known to the millisecond.
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use log_proto::log_v1 as pb;
+use log_proto::log_v1::log_service_server::LogService as _;
+use log_server::log::observe::Observer;
+use log_server::log::read::Reads;
+use log_server::log::{CreateLog, Limits, Registry, RegistryOptions};
+use log_server::metrics::Metrics;
+use log_server::service::{Service, ServiceOptions};
+use log_server::storage::Engine;
+use log_server::storage::memory::MemoryEngine;
+use merkle::leaf_hash;
+use node::clock::ManualClock;
+use node::middleware::deadline::Deadline;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::Request;
+
+use crate::harness::{LOG, append_request, batch_request, entry};
+
+/// Longer than any deadline here.
+const HOUR: Duration = Duration::from_hours(1);
+
+/// Keeps heads from being released while it is closed.
+#[derive(Default)]
+struct Gate {
+    closed: Mutex<bool>,
+    moved: Condvar,
+}
+
+impl Gate {
+    fn set(&self, closed: bool) {
+        *self.closed.lock().unwrap() = closed;
+        self.moved.notify_all();
+    }
+}
+
+impl Observer for Gate {
+    /// On the thread that signs, before anybody gets the head.
+    fn journaled(&self, _heads: usize, _took: Duration) {
+        let closed = self.closed.lock().unwrap();
+        drop(self.moved.wait_while(closed, |closed| *closed).unwrap());
+    }
+}
+
+struct Rig {
+    _dir: tempfile::TempDir,
+    gate: Arc<Gate>,
+    registry: Registry,
+    service: Service,
+}
+
+impl Rig {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::new());
+        let gate = Arc::new(Gate::default());
+        let registry = Registry::open(RegistryOptions {
+            engine: Arc::clone(&engine),
+            clock: Arc::new(ManualClock::new(1_700_000_000_000)),
+            limits: Limits { linger_max: Duration::ZERO, ..Limits::default() },
+            keys_dir: dir.path().join("keys"),
+            heads_dir: dir.path().join("heads"),
+            hostname: "host.example".to_owned(),
+            read_only: false,
+            adopt_journal: false,
+            witness: None,
+            observer: Arc::<Gate>::clone(&gate),
+            on_fatal: Arc::new(|fatal| panic!("{fatal:?}")),
+        });
+        let registry = registry.unwrap();
+        let name = LOG.to_owned();
+        let log = CreateLog { name, origin: None, deduplicate_entries: false };
+        registry.create(log).await.unwrap();
+        let options =
+            ServiceOptions { receipt_wait_default: HOUR, receipt_wait_max: HOUR, streams_max: 1 };
+        let reads = Arc::new(Reads::new(engine, 1 << 20));
+        let metrics = Arc::new(Metrics::new());
+        let stopping = CancellationToken::new();
+        let service = Service::new(registry.clone(), reads, metrics, options, stopping);
+        Self { _dir: dir, gate, registry, service }
+    }
+
+    async fn stop(self) {
+        self.gate.set(false);
+        self.registry.shutdown().await;
+    }
+}
+
+/// A call as the deadline layer hands it on.
+fn due<T>(request: T, within: Duration) -> Request<T> {
+    let mut request = Request::new(request);
+    request.extensions_mut().insert(Deadline(Instant::now() + within));
+    request
+}
+
+fn waiting(receipt_wait: Option<Duration>) -> pb::AppendRequest {
+    let receipt_wait = receipt_wait.map(|wait| wait.try_into().unwrap());
+    pb::AppendRequest { receipt_wait, ..append_request(LOG, entry(b"x"), pb::Receipt::Signed) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_signed_in_time_is_answered_with_its_index_50_ms_before_the_deadline() {
+    let rig = Rig::new().await;
+    rig.gate.set(true);
+    // Deadline, wait, when the answer comes: all in milliseconds.
+    let cases = [
+        (10_000, None, 9_950),
+        (10_000, Some(20_000), 9_950),
+        (10_000, Some(300), 300),
+        (10_000, Some(0), 0),
+        (51, None, 1),
+        // Too near to wait at all.
+        (50, None, 0),
+        (20, None, 0),
+    ];
+    for (index, (deadline, wait, answered)) in (0..).zip(cases) {
+        let start = Instant::now();
+        let request =
+            due(waiting(wait.map(Duration::from_millis)), Duration::from_millis(deadline));
+        let answer = rig.service.append(request).await.unwrap().into_inner();
+        let took = u64::try_from(start.elapsed().as_millis()).unwrap();
+        assert!((answered..=answered + 1).contains(&took), "{deadline}, {wait:?}: {took} ms");
+        assert_eq!(answer.receipt_reached(), pb::Receipt::Index);
+        assert_eq!((answer.leaf_index, answer.tree_size), (index, index + 1));
+        assert_eq!(answer.leaf_hash[..], leaf_hash(b"x").as_bytes()[..]);
+        assert_eq!(answer.tlog_proof, Bytes::new());
+    }
+
+    let batch = batch_request(vec![entry(b"y"), entry(b"z")], pb::Receipt::Signed);
+    let start = Instant::now();
+    let answer = rig.service.append_batch(due(batch, Duration::from_secs(1))).await;
+    let answer = answer.unwrap().into_inner();
+    assert!((950..=951).contains(&start.elapsed().as_millis()));
+    assert_eq!((answer.receipt_reached(), answer.range_receipt), (pb::Receipt::Index, None));
+    assert_eq!(answer.results.len(), 2);
+    rig.stop().await;
+}
+
+/// The same calls where heads are signed.
+#[tokio::test(start_paused = true)]
+async fn what_is_signed_in_time_has_its_receipt() {
+    let rig = Rig::new().await;
+    // Somebody is always busy, so time stands still.
+    let busy = tokio::spawn(async {
+        loop {
+            tokio::task::yield_now().await;
+        }
+    });
+    let answer = rig.service.append(due(waiting(None), Duration::from_secs(10))).await;
+    let answer = answer.unwrap().into_inner();
+    assert_eq!(answer.receipt_reached(), pb::Receipt::Signed);
+    assert!(!answer.tlog_proof.is_empty());
+    let batch = batch_request(vec![entry(b"y"), entry(b"z")], pb::Receipt::Signed);
+    let answer = rig.service.append_batch(due(batch, Duration::from_secs(10))).await;
+    assert_eq!(answer.unwrap().into_inner().receipt_reached(), pb::Receipt::Signed);
+    busy.abort();
+    rig.stop().await;
+}

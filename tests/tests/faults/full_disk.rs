@@ -1,6 +1,7 @@
 //! A disk that takes no more, in the middle of a write.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use e2e::{Home, Server};
@@ -16,17 +17,63 @@ use super::clean_report;
 const OUTCOME_UNKNOWN: i32 = 75;
 const ENTRIES: u64 = 500;
 
-/// No file may grow beyond 12 MiB: for any user, on any machine.
-const SMALL_FILES: [&str; 4] =
-    ["sh", "-c", "ulimit -f $((12 * 2048)); trap '' XFSZ; exec \"$@\"", "sh"];
-/// A disk of 24 MiB of its own, whose content is kept beside it when the server ends.
-fn small_disk(home: &Home) -> String {
-    let (data, kept) = (home.data(), home.path("kept"));
-    format!(
-        "mount -t tmpfs -o size=24m none {data} && \"$@\"; code=$?; cp -a {data} {kept}; exit $code",
-        data = data.display(),
-        kept = kept.display()
-    )
+/// What stands between a server and its disk.
+struct Small {
+    /// The command line it is run through.
+    wrapper: Vec<String>,
+    /// What a failed write is called there.
+    reason: &'static str,
+    /// Where its data are afterwards, if not in the data folder.
+    kept: Option<PathBuf>,
+}
+
+impl Small {
+    /// No file may grow beyond so many MiB: for any user, on any machine.
+    fn files(mebibytes: u32) -> Self {
+        let blocks = mebibytes * 2_048;
+        let script = format!("ulimit -f {blocks}; trap '' XFSZ; exec \"$@\"");
+        let wrapper = ["sh", "-c", &script, "sh"].map(str::to_owned).to_vec();
+        Self { wrapper, reason: "File too large", kept: None }
+    }
+
+    /// A disk of 24 MiB of its own, whose content is kept beside it when the server ends. Where the kernel
+    /// grants none to a user without rights, files that may not grow large fail the write instead.
+    fn disk(home: &Home) -> Self {
+        let unshare = ["unshare", "-rmpf", "--kill-child"];
+        let granted = Command::new(unshare[0]).args(&unshare[1..]).arg("true").output();
+        if !granted.is_ok_and(|output| output.status.success()) {
+            return Self::files(6);
+        }
+        let (data, kept) = (home.data(), home.path("kept"));
+        fs::create_dir(&data).unwrap();
+        let script = format!(
+            "mount -t tmpfs -o size=24m none {data} && \"$@\"; code=$?; cp -a {data} {kept}; exit $code",
+            data = data.display(),
+            kept = kept.display()
+        );
+        let wrapper = [&unshare[..], &["sh", "-c", &script, "sh"]].concat();
+        let wrapper = wrapper.into_iter().map(str::to_owned).collect();
+        Self { wrapper, reason: "No space left", kept: Some(kept) }
+    }
+
+    /// Fills it, and looks at what is there afterwards.
+    async fn test(self, home: &Home) {
+        let Self { wrapper, reason, kept } = self;
+        let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
+        let server = home.start_under(&wrapper, &["--min-free-bytes", "0"]).unwrap();
+        let (acknowledged, refusal) = fill(&server).await;
+        assert!(acknowledged > 0, "{refusal}");
+        assert_unknown(&refusal);
+        assert_eq!(server.end().unwrap(), Some(OUTCOME_UNKNOWN));
+        let said = fs::read_to_string(home.path("server.stderr")).unwrap();
+        assert!(said.contains(reason), "{reason} is named: {said}");
+        assert!(said.contains("restart"), "the way out is named: {said}");
+        if let Some(kept) = kept {
+            fs::remove_dir(home.data()).unwrap();
+            fs::rename(kept, home.data()).unwrap();
+        }
+        check(home, acknowledged).await;
+    }
 }
 
 fn entry(number: u64) -> Vec<u8> {
@@ -88,38 +135,11 @@ fn assert_unknown(refusal: &Status) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_fails_half_way_ends_the_process_and_loses_nothing_acknowledged() {
-    let home = Home::new();
-    let server = home.start_under(&SMALL_FILES, &["--min-free-bytes", "0"]).unwrap();
-    let (acknowledged, refusal) = fill(&server).await;
-    assert!(acknowledged > 0, "{refusal}");
-    assert_unknown(&refusal);
-    assert_eq!(server.end().unwrap(), Some(OUTCOME_UNKNOWN));
-    let said = fs::read_to_string(home.path("server.stderr")).unwrap();
-    assert!(said.contains("restart"), "the way out is named: {said}");
-    check(&home, acknowledged).await;
+    Small::files(12).test(&Home::new()).await;
 }
 
-/// The same on a disk that is really full. Where the kernel grants no disk of one's own to a user without
-/// rights, the test above is what remains.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_ends_the_process_and_loses_nothing_acknowledged() {
-    let unshare = ["unshare", "-rmpf", "--kill-child"];
-    let granted = Command::new(unshare[0]).args(&unshare[1..]).arg("true").output();
-    if !granted.is_ok_and(|output| output.status.success()) {
-        return;
-    }
     let home = Home::new();
-    fs::create_dir(home.data()).unwrap();
-    let script = small_disk(&home);
-    let wrapper = [&unshare[..], &["sh", "-c", &script, "sh"]].concat();
-    let server = home.start_under(&wrapper, &["--min-free-bytes", "0"]).unwrap();
-    let (acknowledged, refusal) = fill(&server).await;
-    assert!(acknowledged > 0, "{refusal}");
-    assert_unknown(&refusal);
-    assert_eq!(server.end().unwrap(), Some(OUTCOME_UNKNOWN));
-    let said = fs::read_to_string(home.path("server.stderr")).unwrap();
-    assert!(said.contains("No space left"), "the reason is named: {said}");
-    fs::remove_dir(home.data()).unwrap();
-    fs::rename(home.path("kept"), home.data()).unwrap();
-    check(&home, acknowledged).await;
+    Small::disk(&home).test(&home).await;
 }

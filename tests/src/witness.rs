@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io::BufReader,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -35,6 +35,14 @@ impl Witness {
         let listen = self.url.strip_prefix("http://").context("it listens on http")?.to_owned();
         (self.child, self.url) = spawn(self.name, &self.dir, &listen)?;
         Ok(())
+    }
+
+    /// Runs `cairn-witness` with a subcommand, over this witness's folder.
+    pub fn command(&self, args: &[&str]) -> Output {
+        let (command, args) = args.split_first().expect("a subcommand");
+        let mut witness = Command::new(binary("cairn-witness"));
+        witness.arg(command).arg("--data-dir").arg(self.data()).args(args);
+        witness.output().expect("the binary starts")
     }
 
     pub fn kill(&mut self) {

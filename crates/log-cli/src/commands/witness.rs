@@ -123,6 +123,20 @@ struct Status<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
     contradicts: bool,
+    /// It answered, whatever it said.
+    #[serde(skip)]
+    answered: bool,
+}
+
+impl Status<'_> {
+    fn exit(&self) -> Exit {
+        match (self.contradicts, &self.problem) {
+            (true, _) => Exit::No,
+            (false, Some(_)) if self.answered => Exit::No,
+            (false, Some(_)) => Exit::Failed,
+            (false, None) => Exit::Done,
+        }
+    }
 }
 
 pub(crate) async fn run(command: WitnessCommand, ui: &Ui) -> Result<Exit, CliError> {
@@ -173,12 +187,11 @@ async fn status(args: &StatusArgs, ui: &Ui) -> Result<Exit, CliError> {
     for url in &urls {
         for origin in &origins {
             let found = ask(url, origin, &keys).await?;
-            let failed = found.problem.is_some() && found.size.is_none() && !found.contradicts;
-            if found.contradicts || (found.problem.is_some() && !failed) {
-                exit = Exit::No;
-            } else if failed && exit == Exit::Done {
-                exit = Exit::Failed;
-            }
+            exit = match (exit, found.exit()) {
+                (Exit::No, _) | (_, Exit::No) => Exit::No,
+                (Exit::Done, found) => found,
+                (before, _) => before,
+            };
             ui.result(said(&found), &found)?;
         }
     }
@@ -201,12 +214,14 @@ async fn ask<'a>(
         root: None,
         problem: None,
         contradicts: false,
+        answered: true,
     };
     let note = match client.monitored_checkpoint(&address, origin).await {
         Ok(Some(note)) => note,
         Ok(None) => return Ok(status),
         Err(error) => {
             status.problem = Some(chain(&error));
+            status.answered = false;
             return Ok(status);
         }
     };
@@ -227,7 +242,7 @@ async fn ask<'a>(
 }
 
 fn said(status: &Status<'_>) -> String {
-    let Status { witness, origin, size, root, problem, contradicts } = status;
+    let Status { witness, origin, size, root, problem, contradicts, answered: _ } = status;
     let held = match (size, root, problem) {
         (_, _, Some(problem)) => problem.clone(),
         (Some(size), Some(root), None) => format!("{size}\t{root}"),

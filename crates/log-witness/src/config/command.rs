@@ -64,6 +64,10 @@ fn command_line() -> clap::Command {
                 "trust",
                 "Trusts a log again despite the evidence, and by whatever keys its file has now",
             )
+            .after_help(
+                "The witness must be stopped: its store has one user. What is decided here holds from the \
+                 next start on; the evidence stays served.",
+            )
             .arg(origin),
         )
 }

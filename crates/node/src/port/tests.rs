@@ -100,31 +100,44 @@ async fn a_server_with_another_key_is_refused_and_named() {
     assert_eq!(tls::other_key(&error), None);
 }
 
-/// The certificate is public: whoever shows it must also have its key.
-#[tokio::test]
-async fn the_pinned_certificate_without_its_key_is_refused() {
-    let [theirs, own] = [(), ()].map(|()| KeyPair::generate().unwrap());
-    let certificate = CertificateParams::new(Vec::<String>::new()).unwrap().self_signed(&theirs);
+/// Connects to who shows a certificate for `shown` and signs with `own`; gives the error, if there is one.
+async fn handshake(
+    version: &'static rustls::SupportedProtocolVersion,
+    shown: &KeyPair,
+    own: &KeyPair,
+) -> Option<Box<dyn std::error::Error + Send + Sync>> {
+    let certificate = CertificateParams::new(Vec::<String>::new()).unwrap().self_signed(shown);
     let der = PrivatePkcs8KeyDer::from(own.serialize_der());
     let provider = ring::default_provider();
     let key = provider.key_provider.load_private_key(der.into()).unwrap();
-    let shown = CertifiedKey::new(vec![certificate.unwrap().der().clone()], key);
+    let certified = CertifiedKey::new(vec![certificate.unwrap().der().clone()], key);
     let config = rustls::ServerConfig::builder_with_provider(Arc::new(provider))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(&[version])
         .unwrap()
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let pinned = Known::ByKey(Pin::of_spki(&theirs.subject_public_key_info()));
+    let uri = format!("https://{}/", listener.local_addr().unwrap()).parse().unwrap();
+    let pinned = Known::ByKey(Pin::of_spki(&shown.subject_public_key_info()));
+    let mut connector = tls::connector(pinned, Http::One, LONG).unwrap();
     let pretend = async {
         let (stream, _) = listener.accept().await.unwrap();
         TlsAcceptor::from(Arc::new(config)).accept(stream).await.map(drop)
     };
-    let (pretended, asked) = tokio::join!(pretend, get("https", address, pinned, Http::One));
-    assert!(pretended.is_err(), "the handshake does not end");
-    let error = asked.unwrap_err();
-    assert_eq!(tls::other_key(&error), None, "the key in the certificate is the right one");
+    tokio::join!(pretend, connector.call(uri)).1.err()
+}
+
+/// The certificate is public: whoever shows it must also have its key.
+#[tokio::test]
+async fn the_pinned_certificate_without_its_key_is_refused() {
+    let [shown, other] = [(), ()].map(|()| KeyPair::generate().unwrap());
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let accepted = handshake(version, &shown, &shown).await;
+        assert!(accepted.is_none(), "{accepted:?}");
+        let refused = handshake(version, &shown, &other).await.unwrap();
+        assert!(refused.to_string().contains("BadSignature"), "{refused}");
+        assert_eq!(tls::other_key(&*refused), None, "the key in the certificate is the right one");
+    }
 }
 
 #[tokio::test]

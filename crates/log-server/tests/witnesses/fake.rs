@@ -63,7 +63,7 @@ pub(crate) struct State {
     pub(crate) mode: Mode,
     pub(crate) size: TreeSize,
     root: Hash,
-    note: Option<Bytes>,
+    pub(crate) note: Option<Bytes>,
     /// Whether it serves the checkpoint it holds.
     pub(crate) monitoring: bool,
     pub(crate) submissions: u64,

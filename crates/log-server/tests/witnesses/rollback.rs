@@ -64,6 +64,57 @@ async fn a_restored_backup_is_refused_and_the_evidence_kept() {
     running.stop().await;
 }
 
+/// A checkpoint of this size that the log's own key has signed, over another tree.
+fn contradicting(site: &Site, leaves: u64) -> Bytes {
+    let keys = std::fs::read_to_string(site.data().join("keys/default")).unwrap();
+    let keys = checkpoint::KeyFile::parse(&keys).unwrap();
+    let leaves = merkle::TreeSize::new(leaves).unwrap();
+    let root = merkle::Hash::from([7; 32]);
+    let head = checkpoint::Checkpoint::new(keys.name().clone().into(), leaves, root);
+    let key: &dyn checkpoint::Signer = &keys.keys()[0];
+    checkpoint::sign(&head, &[key], checkpoint::Timestamp::ZERO).unwrap().into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contradiction_is_kept_as_evidence_that_anyone_can_check() {
+    let witness = [Witness::start("w1").await];
+    let site = Site::new(&policy(&witness, 1));
+    let mut running = site.start().await;
+    for entry in ["one", "two", "three", "four", "five"] {
+        running.witnessed(entry).await;
+    }
+    running.stop().await;
+    let vkeys = std::fs::read_to_string(site.data().join("keys/default.vkey")).unwrap();
+    let keys = checkpoint::key::parse_vkeys(&vkeys).unwrap();
+    let kept = |ending: &str| site.data().join(format!("evidence/default.w1-ed.{ending}"));
+    for size in [5, 4, 3, 2, 1] {
+        let note = contradicting(&site, size);
+        witness[0].with(|state| {
+            state.size = merkle::TreeSize::new(size).unwrap();
+            state.note = Some(note.clone());
+        });
+        let refusal = refused(site.try_start().await);
+        assert!(refusal.contains("default.w1-ed.evidence"), "{size}: {refusal}");
+        let evidence = std::fs::read(kept("evidence")).unwrap();
+        let evidence = checkpoint::Evidence::parse(&evidence).unwrap();
+        evidence.verify(&keys).unwrap();
+        let heads = [Some(evidence.first()), evidence.second()];
+        assert!(heads.iter().flatten().any(|head| head.as_bytes() == note), "{size}");
+        std::fs::remove_file(kept("evidence")).unwrap();
+    }
+
+    // Of a larger tree this log can show nothing.
+    let note = contradicting(&site, 9);
+    witness[0].with(|state| {
+        state.size = merkle::TreeSize::new(9).unwrap();
+        state.note = Some(note.clone());
+    });
+    let refusal = refused(site.try_start().await);
+    assert!(refusal.contains("default.w1-ed.checkpoint"), "{refusal}");
+    assert_eq!(std::fs::read(kept("checkpoint")).unwrap(), note);
+    assert!(!kept("evidence").exists());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bare_number_is_believed_unless_its_witness_is_not() {
     let witnesses = three().await;

@@ -47,6 +47,19 @@ impl Snapshot {
         self.root_at(size, access)
     }
 
+    /// What shows the root that this tree had at a smaller size, whatever anyone claims about it.
+    pub fn prefix(&self, size: TreeSize, access: Access) -> Result<Vec<Hash>, ReadError> {
+        self.check_size("tree_size", size)?;
+        let (whole, root) = (self.size(), &self.view.head.root);
+        let plan = proof::plan_prefix(size, whole).map_err(|_| corrupt_proof(size))?;
+        let hashes = self.build(&plan, whole, access)?;
+        let had = proof::prefix_root(size, whole, root, &hashes);
+        if had.is_ok_and(|had| self.raw_root(size, access).is_ok_and(|root| root == had)) {
+            return Ok(hashes);
+        }
+        Err(corrupt_proof(size))
+    }
+
     /// One proof of many leaves, their indexes ascending and each once.
     pub fn batch_inclusion(
         &self,

@@ -8,7 +8,6 @@
 //! themselves: any newer head that satisfied it was cosigned by one of those that did answer.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,15 +15,14 @@ use bytes::Bytes;
 use checkpoint::{SignedCheckpoint, VerifierKey};
 use futures_util::future::join_all;
 use merkle::{Hash, TreeSize};
-use node::durable;
 use node::tasks;
 use tokio::sync::{Semaphore, oneshot};
 use witness_client::Answer;
 
-use super::Witnessing;
 use super::pause::pause;
 use super::submit::body;
 use super::trouble::Trouble;
+use super::{Witnessing, evidence};
 use crate::log::error::StartError;
 use crate::log::keyring::LogKeys;
 use crate::log::read::{Access, ReadError, Reads, Snapshot};
@@ -107,22 +105,6 @@ fn is_ours(log: &LogShared, note: &[u8]) -> bool {
     let keys: Vec<VerifierKey> = log.keys.as_ref().map(LogKeys::verifier_keys).unwrap_or_default();
     let signed = SignedCheckpoint::parse(note);
     signed.is_ok_and(|signed| signed.origin() == &log.record.origin && signed.verify(&keys).is_ok())
-}
-
-/// Writes a checkpoint that contradicts the log's data beside it, for whoever has to find out why.
-pub(super) fn keep_evidence(
-    log: &LogShared,
-    witness: &str,
-    note: &[u8],
-) -> Result<PathBuf, durable::FileError> {
-    let witnessing = log.witnessing.as_ref().expect("only logs with a policy have witnesses");
-    let dir = &witnessing.options.evidence_dir;
-    durable::create_dir_all(dir, 0o700)?;
-    let safe = |character: char| if character.is_ascii_alphanumeric() { character } else { '-' };
-    let witness: String = witness.chars().map(safe).take(64).collect();
-    let path = dir.join(format!("{}.{witness}.checkpoint", log.record.name));
-    durable::replace(&path, note, 0o644)?;
-    Ok(path)
 }
 
 /// Asks the witnesses of every log that has some. Returns once each log takes entries, was refused, or
@@ -299,18 +281,18 @@ async fn standing(log: &LogShared, peer: usize) -> Result<(), Answerless> {
         Err(trouble) => return Err(trouble.into()),
     };
     let name = log.record.name.to_string();
-    let evidence = |note: &Bytes| match keep_evidence(log, &witness, note) {
+    let evidence = async |note: &Bytes| match evidence::keep(log, &witness, note).await {
         Ok(path) => path.display().to_string(),
         Err(error) => format!("which could not be written ({error})"),
     };
     let refusal = match served {
         Elsewhere::Ahead(note) => {
             let signed = SignedCheckpoint::parse(&note).map_or(claimed, |signed| signed.size());
-            let evidence = evidence(&note);
+            let evidence = evidence(&note).await;
             StartError::WitnessAhead { log: name, witness, signed, store, evidence }
         }
         Elsewhere::Fork(note) => {
-            let evidence = evidence(&note);
+            let evidence = evidence(&note).await;
             StartError::WitnessFork { log: name, witness, evidence }
         }
         Elsewhere::Known(_) if claimed > store && !is_distrusted(witnessing, peer) => {

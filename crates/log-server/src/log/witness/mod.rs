@@ -25,6 +25,7 @@ mod pause;
 mod trouble;
 
 mod ask;
+mod evidence;
 mod gate;
 mod status;
 

@@ -21,7 +21,7 @@ use super::policy::Peer;
 use super::rounds::Target;
 use super::status::PeerState;
 use super::trouble::{BadAnswer, Trouble};
-use super::{WitnessOptions, Witnessing};
+use super::{WitnessOptions, Witnessing, evidence};
 use crate::log::read::{Access, Reads, Snapshot};
 use crate::log::state::LogShared;
 
@@ -256,7 +256,7 @@ impl Submitter {
         match ask::elsewhere(&self.log, self.peer).await {
             Ok(Elsewhere::Ahead(note) | Elsewhere::Fork(note)) => {
                 self.witnessing().gate.refuse();
-                let file = ask::keep_evidence(&self.log, witness, &note);
+                let file = evidence::keep(&self.log, witness, &note).await;
                 let file = file.map(|file| file.display().to_string());
                 tracing::error!(
                     %log, witness, evidence = ?file.ok(),

@@ -47,7 +47,10 @@ fn receipt(index: u64, size: u64) -> TlogProof {
 fn receipts_of_small_trees_hold_for_their_entry_alone() {
     for size in 1..=20 {
         for index in 0..size {
-            let proof = TlogProof::parse(&receipt(index, size).format()).unwrap();
+            let written = receipt(index, size).format();
+            let proof = TlogProof::parse(&written).unwrap();
+            let note = proof.checkpoint().as_bytes();
+            assert_eq!(TlogProof::format_under(proof.index(), proof.hashes(), note), written);
             let entry = index.to_string();
             let verified = proof.verify_entry(entry.as_bytes(), &trust()).unwrap();
             assert_eq!(verified.index().get(), index);

@@ -35,15 +35,7 @@ pub fn binary(name: &str) -> PathBuf {
         let profile = exe.ancestors().nth(2).expect("target/PROFILE/deps/TEST").to_owned();
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
-            .args([
-                "build",
-                "--quiet",
-                "--locked",
-                "--workspace",
-                "--bins",
-                "--tests",
-                "--examples",
-            ])
+            .args(["build", "--quiet", "--locked", "--workspace", "--bins", "--tests"])
             .arg("--target-dir")
             .arg(profile.parent().expect("target/PROFILE"))
             .current_dir(env!("CARGO_MANIFEST_DIR"));

@@ -11,6 +11,17 @@ use crate::storage::conformance::{self, Opened, assert_holds, commit};
 use crate::storage::faulty::FaultyEngine;
 use crate::storage::testing::{Planner, entries, index, keyed, size};
 
+/// Rows as no commit would write them, for tests of what finds damage.
+impl RocksEngine {
+    pub(crate) fn put_raw(&self, family: Family, key: &[u8], value: &[u8]) {
+        self.db.put_cf(self.family(family), key, value).unwrap();
+    }
+
+    pub(crate) fn delete_raw(&self, family: Family, key: &[u8]) {
+        self.db.delete_cf(self.family(family), key).unwrap();
+    }
+}
+
 /// An engine whose folder goes with it.
 struct Temporary {
     engine: Option<RocksEngine>,
@@ -216,7 +227,7 @@ fn what_is_no_store_is_not_opened_read_only() {
 #[test]
 fn another_layout_is_refused() {
     let mut store = Temporary::new();
-    store.put(Family::Meta, &LAYOUT_KEY, &[9]);
+    store.put(Family::Meta, &keys::LAYOUT_KEY, &[9]);
     store.engine = None;
     let error = RocksEngine::open(store.folder.path(), &RocksOptions::default()).unwrap_err();
     assert!(matches!(error, StorageError::Layout { found: 9, expected: 1 }), "{error}");
@@ -227,7 +238,7 @@ fn data_without_a_layout_row_are_refused() {
     let mut store = Temporary::new();
     let mut planner = Planner::new(1);
     commit(store.engine(), &[planner.create()]);
-    store.engine().delete_raw(Family::Meta, &LAYOUT_KEY);
+    store.engine().delete_raw(Family::Meta, &keys::LAYOUT_KEY);
     store.engine = None;
     let error = RocksEngine::open(store.folder.path(), &RocksOptions::default()).unwrap_err();
     assert!(matches!(error, StorageError::NotAStore { .. }), "{error}");

@@ -87,6 +87,10 @@ fn witnessed_receipts_outlive_a_witness_and_name_a_rollback() {
     }
     let evidence = fs::read_dir(site.home.data().join("evidence")).unwrap();
     assert_ne!(evidence.count(), 0);
+    let without_policy = site.home.start();
+    let said = without_policy.stderr();
+    assert!(said.contains("witnesses have cosigned this log"), "{said}");
+    without_policy.stop().unwrap();
     let read_only = site.home.start_with(&["--read-only"]).unwrap();
     stdout_of(&read_only.cairn(&site.home, ["log", "show", "default"]));
 }

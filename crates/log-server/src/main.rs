@@ -8,7 +8,7 @@ use std::time::Duration;
 use log_server::config::{self, Command, Config, TABLE};
 use log_server::server::{DEFAULT_LOG, Server};
 use node::config::Refusal;
-use node::process::{StopSignals, variable_names, worker_threads};
+use node::process::{StopSignals, log_to_stderr, variable_names, worker_threads};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         Err(Refusal::CommandLine(error)) => return output::command_line(&error),
         Err(Refusal::Config(error)) => return output::refusal(&error),
     };
-    output::log_to_stderr();
+    log_to_stderr();
     match run(command) {
         Ok(code) => code,
         Err(error) => output::refusal(&*error),
@@ -89,12 +89,6 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
 mod output {
     use super::{Config, DEFAULT_LOG, ExitCode, REFUSED, Server};
     use std::io::Write as _;
-
-    pub(super) fn log_to_stderr() {
-        let filter = tracing_subscriber::EnvFilter::try_from_env("CAIRN_LOG")
-            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    }
 
     /// Clap's own answer: help and the version are results, the rest is a refusal.
     pub(super) fn command_line(error: &clap::Error) -> ExitCode {

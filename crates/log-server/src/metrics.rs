@@ -236,6 +236,9 @@ pub trait LogGauges: Send + Sync + std::fmt::Debug + 'static {
 
     /// Entries and entry bytes that wait for a commit, over all logs.
     fn queued(&self) -> (u64, u64);
+
+    /// Bytes free on the store's disk, once they are known.
+    fn free_bytes(&self) -> Option<u64>;
 }
 
 #[derive(Debug)]
@@ -277,7 +280,11 @@ impl prometheus_client::collector::Collector for LogCollector {
             ConstGauge::new(gauge_value(value)).encode(metric)
         };
         total("queue_entries", "Entries waiting for a commit, over all logs", entries)?;
-        total("queue_bytes", "Entry bytes waiting for a commit, over all logs", bytes)
+        total("queue_bytes", "Entry bytes waiting for a commit, over all logs", bytes)?;
+        match self.source.free_bytes() {
+            Some(free) => total("free_bytes", "Bytes free on the disk of the store", free),
+            None => Ok(()),
+        }
     }
 }
 
@@ -355,6 +362,10 @@ mod tests {
             fn queued(&self) -> (u64, u64) {
                 (2, 400)
             }
+
+            fn free_bytes(&self) -> Option<u64> {
+                Some(9)
+            }
         }
         let metrics = Metrics::new();
         metrics.collect_logs(Arc::new(Two));
@@ -373,6 +384,7 @@ mod tests {
             r#"cairn_invariant_violations_total{id="L-1"} 0"#,
             r#"cairn_log_tree_size{log="b"} 7"#,
             "cairn_queue_entries 2",
+            "cairn_free_bytes 9",
         ] {
             assert!(text.lines().any(|found| found.starts_with(line)), "{line}\n{text}");
         }

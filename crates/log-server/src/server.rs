@@ -46,6 +46,8 @@ use crate::storage::{Engine, StorageError};
 pub const DEFAULT_LOG: &str = "default";
 /// The gRPC health name of witnessed receipts: it fails alone, as stale witnesses never stop appends.
 pub const WITNESSED_HEALTH: &str = "cairn.log.v1.LogService/witnessed";
+/// How long a backup waits for its checkpoints, at most.
+const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often readiness is looked at for the gRPC health service.
 const HEALTH_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -58,7 +60,7 @@ pub enum StartError {
     Registry(#[from] RegistryError),
     #[error("log {DEFAULT_LOG} cannot be made: {0}")]
     DefaultLog(#[from] CreateError),
-    #[error("{listen}: {source}")]
+    #[error("cannot listen on {listen}: {source}: choose another address with --listen")]
     Listen { listen: SocketAddr, source: std::io::Error },
     #[error("the reflection service cannot be built: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -93,7 +95,17 @@ impl Server {
         if config.read_only {
             return Ok(server);
         }
-        match ControlServer::start(engine, &config.data_dir) {
+        let (runtime, registry) = (tokio::runtime::Handle::current(), server.registry.downgrade());
+        let prepare = move || {
+            if let Some(registry) = registry.upgrade() {
+                let archived =
+                    async { tokio::time::timeout(ARCHIVE_TIMEOUT, registry.archive()).await };
+                if runtime.block_on(archived).is_err() {
+                    tracing::warn!("a backup holds older checkpoints than it could");
+                }
+            }
+        };
+        match ControlServer::start(engine, &config.data_dir, prepare) {
             Ok(control) => server.control = Some(control),
             Err(error) => {
                 server.stop().await;

@@ -9,7 +9,7 @@ use log_witness::store::Store;
 use log_witness::witness::Cosigner;
 use log_witness::{fsck, trust};
 use node::config::Refusal;
-use node::process::{StopSignals, variable_names, worker_threads};
+use node::process::{StopSignals, log_to_stderr, variable_names, worker_threads};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Err(Refusal::CommandLine(error)) => return output::command_line(&error),
         Err(Refusal::Config(error)) => return output::refusal(&error),
     };
-    output::log_to_stderr();
+    log_to_stderr();
     match run(command) {
         Ok(code) => code,
         Err(error) => output::refusal(&*error),
@@ -100,12 +100,6 @@ fn existing_store(config: &Config) -> anyhow::Result<Store> {
 mod output {
     use super::{Config, ExitCode, Origin, REFUSED, Server, trust};
     use std::io::Write as _;
-
-    pub(super) fn log_to_stderr() {
-        let filter = tracing_subscriber::EnvFilter::try_from_env("CAIRN_LOG")
-            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    }
 
     /// Clap's own answer: help and the version are results, the rest is a refusal.
     pub(super) fn command_line(error: &clap::Error) -> ExitCode {

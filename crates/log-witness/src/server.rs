@@ -56,12 +56,12 @@ pub enum StartError {
     #[error(transparent)]
     Witness(#[from] crate::witness::StartError),
     #[error(
-        "{store}: the store is missing, and these keys have cosigned: bring the store back, or give the keys up and let new ones be made (remove {keys} and what is beside it)", store = store.display(), keys = keys.display()
+        "{store}: the store is missing, and these keys have cosigned: bring the store back, or give the keys up and let new ones be made (remove {keys} and {keys}.vkey, not the keys of TLS)", store = store.display(), keys = keys.display()
     )]
     StoreMissing { store: PathBuf, keys: PathBuf },
     #[error("the keys of the logs cannot be stored: {0}")]
     Pins(#[from] Refusal),
-    #[error("{listen}: {source}")]
+    #[error("cannot listen on {listen}: {source}: choose another address with --listen")]
     Listen { listen: SocketAddr, source: std::io::Error },
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),

@@ -25,8 +25,8 @@ pub enum ConfigError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("{path}: {source}", path = path.display())]
     Syntax { path: PathBuf, source: Box<toml::de::Error> },
-    #[error("{path}: unknown key {key}", path = path.display())]
-    UnknownKey { path: PathBuf, key: String },
+    #[error("{path}: unknown key {key}: {example} has those there are", path = path.display())]
+    UnknownKey { path: PathBuf, key: String, example: &'static str },
     #[error("{key} is {found:?} in {origin}, it must be {expected}")]
     BadValue { key: &'static str, found: String, origin: Origin, expected: String },
     #[error(
@@ -117,7 +117,8 @@ impl Values {
         })?;
         for (key, value) in table {
             let Some(setting) = self.table.named(&key) else {
-                return Err(ConfigError::UnknownKey { path: path.to_owned(), key });
+                let (path, example) = (path.to_owned(), self.table.example);
+                return Err(ConfigError::UnknownKey { path, key, example });
             };
             let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
             self.set(setting, text, Origin::File)?;
@@ -313,7 +314,7 @@ mod tests {
 
     #[test]
     fn refusals_say_what_is_wrong_and_where() {
-        insta::assert_snapshot!(error("b_max = 1"), @"a.toml: unknown key b_max");
+        insta::assert_snapshot!(error("b_max = 1"), @"a.toml: unknown key b_max: a.toml has those there are");
         insta::assert_snapshot!(
             error("a_max = 6"),
             @r#"a_max is "6" in the configuration file, it must be a number from 1 to 5"#

@@ -1,5 +1,7 @@
 //! The process around a server: its threads, and the signals that end it.
 
+use std::io::IsTerminal as _;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Threads that serve requests. `setting` 0 means one for each core, but with few cores one is left to the
@@ -12,6 +14,20 @@ pub fn worker_threads(setting: usize) -> usize {
         (0, _) => cores,
         (threads, _) => threads,
     }
+}
+
+/// Sends what is logged to stderr, from the level `info` on or as `CAIRN_LOG` says (the syntax of
+/// `tracing_subscriber::EnvFilter`). In colours on a terminal only, and not where `NO_COLOR` is set. Once a
+/// process.
+pub fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CAIRN_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(!plain && std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
 }
 
 /// The names of the variables in the environment, as far as they are UTF-8.

@@ -38,9 +38,13 @@ pub struct ControlServer {
 }
 
 impl ControlServer {
-    /// Starts answering for the store `engine` of `data_dir`. The caller has the store open, so a socket
+    /// Starts answering for the store `engine` of `data_dir`; `prepare` runs before each backup. The caller has the store open, so a socket
     /// that is there already is left from a server that is gone, and replaced.
-    pub fn start(engine: Arc<RocksEngine>, data_dir: &Path) -> Result<Self, StorageError> {
+    pub fn start(
+        engine: Arc<RocksEngine>,
+        data_dir: &Path,
+        prepare: impl Fn() + Send + 'static,
+    ) -> Result<Self, StorageError> {
         let path = data_dir.join(SOCKET);
         let failed = |error| StorageError::io(&path, error);
         match fs::remove_file(&path) {
@@ -58,7 +62,9 @@ impl ControlServer {
                 if stop.load(Ordering::Acquire) {
                     break;
                 }
-                if let Err(error) = caller.and_then(|caller| answer(caller, &engine, &data_dir)) {
+                if let Err(error) =
+                    caller.and_then(|caller| answer(caller, &engine, &data_dir, &prepare))
+                {
                     tracing::warn!(%error, "a request for a backup was not answered");
                 }
             }
@@ -102,9 +108,15 @@ pub(super) fn ask(data_dir: &Path, out: &Path) -> Result<bool, BackupError> {
     }
 }
 
-fn answer(mut caller: UnixStream, engine: &RocksEngine, data_dir: &Path) -> io::Result<()> {
+fn answer(
+    mut caller: UnixStream,
+    engine: &RocksEngine,
+    data_dir: &Path,
+    prepare: &impl Fn(),
+) -> io::Result<()> {
     caller.set_read_timeout(Some(REQUEST_WAIT))?;
     let out = PathBuf::from(std::ffi::OsString::from_vec(read_text(&mut caller)?));
+    prepare();
     match super::write(engine, data_dir, &out) {
         Ok(()) => caller.write_all(&[0]),
         Err(error) => {

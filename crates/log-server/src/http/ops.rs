@@ -103,4 +103,8 @@ impl LogGauges for RegistryGauges {
         let of = |count| u64::try_from(count).unwrap_or(u64::MAX);
         (of(entries), of(bytes))
     }
+
+    fn free_bytes(&self) -> Option<u64> {
+        self.registry.upgrade()?.free_bytes()
+    }
 }

@@ -191,6 +191,12 @@ impl Registry {
         self.inner.process.disk().is_err()
     }
 
+    /// Bytes free on the store's disk, as read some seconds ago at most; `None` before that.
+    pub fn free_bytes(&self) -> Option<u64> {
+        let free = self.inner.process.free_bytes.load(Ordering::Relaxed);
+        (free != u64::MAX).then_some(free)
+    }
+
     /// For how long writes of the store have been tried without success; zero if none waits.
     pub fn commits_stalled_for(&self) -> Duration {
         let process = &self.inner.process;
@@ -245,6 +251,21 @@ impl Registry {
         let mut logs = inner.logs.write().unwrap_or_else(PoisonError::into_inner);
         logs.insert(record.name, log.clone());
         Ok(log)
+    }
+
+    /// Publishes and archives the newest heads, as far as they may be: what a copy of the store then proves
+    /// without signing. A log that cannot is left as it is.
+    pub async fn archive(&self) {
+        if self.inner.process.read_only {
+            return;
+        }
+        let logs = self.list(None, usize::MAX);
+        let asked = logs.iter().map(|log| ask(&log.shared, Wish::Now));
+        for (log, result) in logs.iter().zip(futures_util::future::join_all(asked).await) {
+            if let Err(error) = result {
+                tracing::warn!(log = %log.name(), %error, "the newest head was not archived");
+            }
+        }
     }
 
     /// Stops taking appends, commits what is queued, publishes and archives the newest heads, and ends

@@ -207,6 +207,9 @@ impl Opening<'_> {
     ) -> Result<Option<Arc<SignedHead>>, StartError> {
         let policies = self.options.witness.as_ref().map(|witness| &witness.policies);
         let policy = policies.and_then(|policies| policies.get(&reader.record.name));
+        if let (None, Some(keys), Some(archived)) = (policy, keys, archived.as_deref()) {
+            warn_of_lost_policy(reader, keys, archived);
+        }
         let (Some(policy), Some(keys), Some(archived)) = (policy, keys, archived) else {
             return Ok(None);
         };
@@ -270,6 +273,22 @@ impl Opening<'_> {
         };
         self.keyring.store(&record.name, &file)?;
         Ok(self.keyring.adopt(&record.name, &record.origin, file)?)
+    }
+}
+
+/// A log that was witnessed and has no policy any more may have lost it by mistake: a flag forgotten.
+fn warn_of_lost_policy(reader: &Reader<'_>, keys: &LogKeys, archived: &Published) {
+    let Ok(signed) = SignedCheckpoint::parse(&archived.note) else { return };
+    let own = keys.verifier_keys();
+    let foreign = signed
+        .signatures()
+        .any(|line| own.iter().all(|key| key.id() != line.id || key.name().as_str() != line.name));
+    if foreign {
+        tracing::warn!(
+            log = %reader.record.name,
+            "witnesses have cosigned this log, and it has no policy: from here on it publishes without them; \
+             name the policy with --policy or under [logs.NAME] unless that is meant"
+        );
     }
 }
 

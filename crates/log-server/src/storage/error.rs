@@ -58,7 +58,7 @@ pub enum StorageError {
         expected: u8,
     },
     /// Another process has the store open, or another server in this one.
-    #[error("{path}: in use by another server", path = path.display())]
+    #[error("{path}: in use by another server: stop it first, or name another --data-dir", path = path.display())]
     InUse {
         /// The database folder.
         path: PathBuf,

@@ -62,7 +62,8 @@ impl State {
 /// Which server to ask.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Server {
-    /// The server's address
+    /// The server: http://HOST:PORT, or over TLS https://HOST:PORT, whose certificate the machine's
+    /// authorities vouch for, or https://HOST:PORT#sha256//PIN, by its key alone
     #[arg(long, value_name = "URL", env = "CAIRN_SERVER", default_value = "http://127.0.0.1:6962")]
     pub(crate) server: String,
 }

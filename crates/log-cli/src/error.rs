@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use log_client::ClientError;
 use log_client::audit::AuditError;
 use log_client::fork::Fork;
 
@@ -98,7 +99,7 @@ pub(crate) enum CliError {
     #[error("stopped after {appended} entries: {first}")]
     AppendStopped { first: String, appended: u64 },
     #[error(transparent)]
-    Client(#[from] log_client::ClientError),
+    Client(#[from] ClientError),
     #[error("the connection to the server failed")]
     Post { source: io::Error },
     #[error("the log grew by {grew} entries, and {acknowledged} were acknowledged")]
@@ -137,9 +138,7 @@ pub(crate) enum CliError {
     NotGrown { source: Refusal },
     #[error("the server {url:?} cannot be reached")]
     Connect { url: String, source: tonic::transport::Error },
-    #[error("the server address {url:?} is not valid")]
-    ServerUrl { url: String, source: tonic::transport::Error },
-    #[error("the server address {url:?} is not of the form http://HOST:PORT")]
+    #[error("mode http speaks plain HTTP alone, and {url:?} is not of the form http://HOST:PORT")]
     PlainHttpOnly { url: String },
 }
 
@@ -157,11 +156,11 @@ impl CliError {
         match self {
             Self::Audit { source } => audit_exit(source),
             Self::Witness(error) => error.exit(),
+            Self::Client(error) => client_exit(error),
             Self::Write { .. }
             | Self::Stdout { .. }
             | Self::Runtime { .. }
             | Self::Random { .. }
-            | Self::Client(_)
             | Self::Connect { .. }
             | Self::Post { .. }
             | Self::Appender { .. }
@@ -200,7 +199,6 @@ impl CliError {
             | Self::NoStateFolder
             | Self::AuditState { .. }
             | Self::OneEntryManyReceipts
-            | Self::ServerUrl { .. }
             | Self::PlainHttpOnly { .. } => Exit::Unusable,
         }
     }
@@ -243,8 +241,8 @@ impl CliError {
             Self::Connect { .. } | Self::Post { .. } => {
                 "check that the server runs, and name it with --server or CAIRN_SERVER"
             }
-            Self::ServerUrl { .. } | Self::PlainHttpOnly { .. } => {
-                "use a form like http://127.0.0.1:6962"
+            Self::PlainHttpOnly { .. } => {
+                "use a form like http://127.0.0.1:6962, or another mode, which speaks TLS"
             }
             Self::GrewLess { .. } => {
                 "do not trust this run; check the server with `cairn-server fsck`"
@@ -282,6 +280,13 @@ impl CliError {
     /// Whether stdout was closed by whoever read it.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Stdout { source } if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+fn client_exit(error: &ClientError) -> Exit {
+    match error {
+        ClientError::Address(_) => Exit::Unusable,
+        _ => Exit::Failed,
     }
 }
 

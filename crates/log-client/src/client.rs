@@ -12,19 +12,16 @@ use std::{
     time::Duration,
 };
 
-use coalesce::Coalesced;
-use http::Uri;
-use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use log_proto::log_v1::{self as proto, log_service_client::LogServiceClient};
 use merkle::{LeafIndex, TreeSize};
-use tokio::net::TcpStream;
+use tls::Address;
 use tonic::{
     Request, Response, Status, Streaming,
     transport::{Channel, Endpoint},
 };
-use tower::{Service, ServiceExt as _};
 
 use crate::{
+    connect::channel,
     convert,
     error::{AnswerError, ClientError},
     types::{
@@ -66,21 +63,6 @@ impl Default for ClientOptions {
     }
 }
 
-/// Opens connections on which the requests of many callers are written together.
-fn connector() -> impl Service<
-    Uri,
-    Response = TokioIo<Coalesced<TcpStream>>,
-    Error: std::error::Error + Send + Sync,
-    Future: Send,
-> + Clone
-+ Send
-+ 'static {
-    let mut tcp = HttpConnector::new();
-    tcp.set_nodelay(true);
-    tcp.enforce_http(false);
-    tcp.map_response(|stream| TokioIo::new(Coalesced::new(stream.into_inner())))
-}
-
 /// A server. Clones are cheap and share the connections.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -95,21 +77,25 @@ struct Shared {
 }
 
 impl Client {
-    /// A client of the server at `url` (`http://HOST:PORT`). Connects when the first call is made, and
-    /// again whenever a connection was lost. Must be called within a tokio runtime.
+    /// A client of the server at `url`: `http://HOST:PORT`; `https://HOST:PORT`, whose server is known by the
+    /// machine's certificate authorities; or `https://HOST:PORT#sha256//PIN`, by its key ([`tls::Pin`]). Connects
+    /// when the first call is made, and again whenever a connection was lost. Must be called within a tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// The address has another form, or the machine's certificate authorities cannot be read.
     pub fn connect(url: &str, options: &ClientOptions) -> Result<Self, ClientError> {
-        let endpoint = Endpoint::from_shared(url.to_owned())
-            .map_err(|source| ClientError::Address { url: url.to_owned(), source })?
+        let address: Address = url.parse()?;
+        let endpoint = Endpoint::from(address.uri().clone())
             .connect_timeout(options.connect_timeout)
             .http2_keep_alive_interval(options.keep_alive_interval)
             .keep_alive_timeout(options.keep_alive_timeout)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES);
-        let connector = connector();
         let channels = (0..options.connections.get())
-            .map(|_| endpoint.connect_with_connector_lazy(connector.clone()))
-            .collect();
+            .map(|_| channel(&endpoint, address.known(), options.connect_timeout))
+            .collect::<Result<_, _>>()?;
         let shared =
             Shared { channels, next: AtomicUsize::new(0), call_timeout: options.call_timeout };
         Ok(Self { shared: Arc::new(shared) })

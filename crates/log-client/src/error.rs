@@ -7,6 +7,7 @@
 use std::{fmt, time::Duration};
 
 pub use log_proto::log_v1::ErrorReason;
+use tls::{AddressError, AuthoritiesError};
 pub use tonic::Code;
 use tonic::Status;
 use tonic_types::StatusExt as _;
@@ -32,14 +33,11 @@ pub enum ClientError {
     #[error("server failed: {0}")]
     Operator(Box<ServerError>),
     /// The address of the server is not one.
-    #[error("server address {url:?} is not valid")]
-    Address {
-        /// The address as it was given.
-        url: String,
-        /// What is wrong with it.
-        #[source]
-        source: tonic::transport::Error,
-    },
+    #[error("server address {0}")]
+    Address(#[from] AddressError),
+    /// The address is one of HTTPS, and nobody can say which server to believe.
+    #[error(transparent)]
+    Authorities(#[from] AuthoritiesError),
     /// The server's answer breaks the API's promises; nothing of it was used.
     #[error("answer to {call} is not valid")]
     BadAnswer {
@@ -67,7 +65,7 @@ impl ClientError {
     pub fn advice(&self) -> Advice {
         match self {
             Self::Busy(_) | Self::OutcomeUnknown(_) => Advice::Retry,
-            Self::Refused(_) | Self::Address { .. } => Advice::FixRequest,
+            Self::Refused(_) | Self::Address(_) | Self::Authorities(_) => Advice::FixRequest,
             Self::Operator(_) | Self::BadAnswer { .. } => Advice::Operator,
         }
     }
@@ -84,7 +82,7 @@ impl ClientError {
             | Self::OutcomeUnknown(error)
             | Self::Refused(error)
             | Self::Operator(error) => Some(error),
-            Self::Address { .. } | Self::BadAnswer { .. } => None,
+            Self::Address(_) | Self::Authorities(_) | Self::BadAnswer { .. } => None,
         }
     }
 
@@ -96,7 +94,10 @@ impl ClientError {
     /// One sentence for a person: what to do next.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Address { .. } => "give the server as http://HOST:PORT",
+            Self::Address(_) => "give the server as http://HOST:PORT or https://HOST:PORT",
+            Self::Authorities(_) => {
+                "install ca-certificates, or pin the server's key: https://HOST:PORT#sha256//PIN"
+            }
             Self::BadAnswer { .. } => {
                 "check that client and server speak the same version, and keep the answer for the operator"
             }
@@ -260,6 +261,9 @@ fn server_error(status: &Status) -> ServerError {
 
 /// A transport error's own message says little ("transport error"); its deepest source says why.
 fn message_of(status: &Status) -> String {
+    if let Some(other) = tls::other_key(status) {
+        return other.to_string();
+    }
     let mut deepest: Option<&dyn std::error::Error> = std::error::Error::source(status);
     while let Some(next) = deepest.and_then(std::error::Error::source) {
         deepest = Some(next);

@@ -47,6 +47,7 @@ pub mod types;
 
 mod backoff;
 mod client;
+mod connect;
 mod convert;
 mod tasks;
 

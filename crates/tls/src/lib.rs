@@ -5,12 +5,15 @@
 
 #![warn(missing_docs)]
 
+mod address;
+
 mod connect;
 
 mod pin;
 
 mod verifier;
 
+pub use address::{Address, AddressError};
 pub use connect::{AuthoritiesError, Connector, Http, Known, connector};
 pub use pin::{Pin, PinError};
 pub use verifier::{OtherKey, other_key};

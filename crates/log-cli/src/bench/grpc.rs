@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use log_client::ClientError;
 use log_proto::log_v1::append_result::Result as Outcome;
 use log_proto::log_v1::{AppendBatchResponse, AppendResponse, AppendResult};
 use merkle::{Hash, LeafIndex};
 use prost::Message;
+use tls::{Address, Http, Known};
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
@@ -28,15 +30,21 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Opens `count` connections of their own.
 pub(crate) async fn connect(server: &str, count: usize) -> Result<Vec<Channel>, CliError> {
-    let endpoint = Endpoint::from_shared(server.to_owned())
-        .map_err(|source| CliError::ServerUrl { url: server.to_owned(), source })?
+    let address: Address = server.parse().map_err(ClientError::from)?;
+    let endpoint = Endpoint::from(address.uri().clone())
         .tcp_nodelay(true)
         .connect_timeout(CONNECT_TIMEOUT)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
     let mut channels = Vec::with_capacity(count);
     for _ in 0..count {
-        let connected = endpoint.connect().await;
+        let connected = match address.known() {
+            Known::ByNothing => endpoint.connect().await,
+            known => {
+                let tls = tls::connector(known, Http::Two, CONNECT_TIMEOUT);
+                endpoint.connect_with_connector(tls.map_err(ClientError::from)?).await
+            }
+        };
         let url = server.to_owned();
         channels.push(connected.map_err(|source| CliError::Connect { url, source })?);
     }

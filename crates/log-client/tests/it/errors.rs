@@ -70,8 +70,10 @@ async fn a_server_that_is_not_there_is_named_as_such() {
     assert_eq!(error.advice(), Advice::Retry);
     assert_eq!(error.hint(), "check that the server runs and that its address is right");
     let error = Client::connect("not a url", &ClientOptions::default()).unwrap_err();
-    assert_eq!(error.to_string(), r#"server address "not a url" is not valid"#);
-    assert_eq!(error.hint(), "give the server as http://HOST:PORT");
+    let form = "http://HOST:PORT, https://HOST:PORT or https://HOST:PORT#sha256//PIN";
+    let said = format!("server address \"not a url\" is not of the form {form}");
+    assert_eq!(error.to_string(), said);
+    assert_eq!(error.hint(), "give the server as http://HOST:PORT or https://HOST:PORT");
 }
 
 #[test]

@@ -62,7 +62,7 @@ pub struct Metrics {
     commit_seconds: Histogram,
     commit_rows: Histogram,
     bad_log_files: Gauge,
-    gossip_rounds: Family<[(&'static str, &'static str); 1], Counter>,
+    gossip_rounds: Family<[(&'static str, String); 2], Counter>,
     gossip_pending: Gauge,
     logs_suspect: Gauge,
 }
@@ -91,7 +91,7 @@ impl Metrics {
         let text = "Files of logs that are not used as they are";
         registry.register("bad_log_files", text, bad_log_files.clone());
         let gossip_rounds = Family::default();
-        let text = "Rounds of gossip with a peer, by result";
+        let text = "Rounds of gossip, by peer and result";
         registry.register("gossip_rounds", text, gossip_rounds.clone());
         let gossip_pending = Gauge::default();
         let text = "Heads that wait for a proof of their log";
@@ -135,10 +135,11 @@ impl Metrics {
         self.bad_log_files.set(i64::try_from(files).unwrap_or(i64::MAX));
     }
 
-    /// One round with one peer.
-    pub fn gossip_round(&self, ok: bool) {
+    /// One round with one peer, of which there are few.
+    pub fn gossip_round(&self, peer: &str, ok: bool) {
         let result = if ok { "ok" } else { "failed" };
-        self.gossip_rounds.get_or_create(&[("result", result)]).inc();
+        let labels = [("result", result.to_owned()), ("peer", peer.to_owned())];
+        self.gossip_rounds.get_or_create(&labels).inc();
     }
 
     /// What gossip waits for.

@@ -27,7 +27,7 @@ pub(super) async fn follow(gossip: Gossip, address: PeerAddress, channel: Channe
     loop {
         convictions.mark_unchanged();
         let outcome = peer.round().await;
-        gossip.inner.metrics.gossip_round(outcome.is_ok());
+        gossip.inner.metrics.gossip_round(&peer.address.to_string(), outcome.is_ok());
         peer.report(&outcome);
         let pause = jittered(gossip.inner.options.interval);
         tokio::select! {

@@ -32,8 +32,8 @@ fn pinned(url: &str, pin: &str) -> String {
 
 /// Rounds of gossip that did not come to their end.
 fn failed_rounds(node: &Node) -> u64 {
-    let rounds = node.metric("cairn_witness_gossip_rounds_total{result=\"failed\"}");
-    rounds.parse().unwrap_or(0)
+    let rounds = node.metric("cairn_witness_gossip_rounds_total{result=\"failed\",peer=\"https://");
+    rounds.split_whitespace().last().map_or(0, |count| count.parse().unwrap())
 }
 
 async fn several_rounds_fail(node: &Node) {

@@ -212,7 +212,8 @@ impl Client {
     ) -> Result<Watch, ClientError> {
         let request =
             proto::WatchCheckpointsRequest { log: log.to_owned(), from_size: from.get(), entries };
-        let stream = self.service().watch_checkpoints(Request::new(request)).await?.into_inner();
+        let stream = self.service().watch_checkpoints(Request::new(request)).await;
+        let stream = stream.map_err(ClientError::of_read)?.into_inner();
         Ok(Watch { stream })
     }
 
@@ -300,7 +301,8 @@ impl Client {
             }),
             with_receipts,
         };
-        let stream = self.service().get_entries(self.request(request)).await?.into_inner();
+        let stream = self.service().get_entries(self.request(request)).await;
+        let stream = stream.map_err(ClientError::of_read)?.into_inner();
         Ok(Entries { stream, next: start.get(), end, with_receipts })
     }
 
@@ -394,7 +396,8 @@ pub struct Entries {
 impl Entries {
     /// The next entries, or `None` at the end of the range.
     pub async fn next(&mut self) -> Result<Option<EntryRange>, ClientError> {
-        let Some(message) = self.stream.message().await? else { return Ok(None) };
+        let message = self.stream.message().await.map_err(ClientError::of_read)?;
+        let Some(message) = message else { return Ok(None) };
         let range = convert::entries(message)
             .and_then(|range| self.check(range))
             .map_err(|source| ClientError::BadAnswer { call: "GetEntries", source })?;
@@ -432,7 +435,8 @@ pub struct Watch {
 impl Watch {
     /// The next message, or `None` when the server ended the stream.
     pub async fn next(&mut self) -> Result<Option<WatchEvent>, ClientError> {
-        let Some(message) = self.stream.message().await? else { return Ok(None) };
+        let message = self.stream.message().await.map_err(ClientError::of_read)?;
+        let Some(message) = message else { return Ok(None) };
         let event = convert::watch(message)
             .map_err(|source| ClientError::BadAnswer { call: "WatchCheckpoints", source })?;
         Ok(Some(event))
@@ -444,7 +448,10 @@ fn checked<M, T>(
     answer: Result<Response<M>, Status>,
     convert: impl FnOnce(M) -> Result<T, AnswerError>,
 ) -> Result<T, ClientError> {
-    convert(answer?.into_inner()).map_err(|source| ClientError::BadAnswer { call, source })
+    let changes = matches!(call, "Append" | "AppendBatch" | "CreateLog" | "FreezeLog");
+    let failed = if changes { ClientError::from } else { ClientError::of_read };
+    convert(answer.map_err(failed)?.into_inner())
+        .map_err(|source| ClientError::BadAnswer { call, source })
 }
 
 fn token(token: String) -> Option<String> {

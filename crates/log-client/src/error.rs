@@ -22,6 +22,12 @@ pub enum ClientError {
     /// Nothing was done; the same call may be sent again after [`ClientError::retry_after`].
     #[error("server cannot take the call now: {0}")]
     Busy(Box<ServerError>),
+    /// No connection came about, so that nothing was sent.
+    #[error("server cannot be reached: {0}")]
+    Unreachable(Box<ServerError>),
+    /// A call that changes nothing was broken off.
+    #[error("no answer came: {0}")]
+    NoAnswer(Box<ServerError>),
     /// The connection or the server failed while the call was under way: it may or may not have been
     /// done. An append is sent again with the same deduplication key, a read simply again.
     #[error("outcome of the call is not known: {0}")]
@@ -64,7 +70,9 @@ impl ClientError {
     /// What to do about this error.
     pub fn advice(&self) -> Advice {
         match self {
-            Self::Busy(_) | Self::OutcomeUnknown(_) => Advice::Retry,
+            Self::Busy(_) | Self::Unreachable(_) | Self::NoAnswer(_) | Self::OutcomeUnknown(_) => {
+                Advice::Retry
+            }
             Self::Refused(_) | Self::Address(_) | Self::Authorities(_) => Advice::FixRequest,
             Self::Operator(_) | Self::BadAnswer { .. } => Advice::Operator,
         }
@@ -79,6 +87,8 @@ impl ClientError {
     pub fn server(&self) -> Option<&ServerError> {
         match self {
             Self::Busy(error)
+            | Self::Unreachable(error)
+            | Self::NoAnswer(error)
             | Self::OutcomeUnknown(error)
             | Self::Refused(error)
             | Self::Operator(error) => Some(error),
@@ -101,10 +111,9 @@ impl ClientError {
             Self::BadAnswer { .. } => {
                 "check that client and server speak the same version, and keep the answer for the operator"
             }
-            Self::OutcomeUnknown(error) if error.never_connected() => {
-                "check that the server runs and that its address is right"
-            }
+            Self::Unreachable(_) => "check that the server runs and that its address is right",
             Self::Busy(error)
+            | Self::NoAnswer(error)
             | Self::OutcomeUnknown(error)
             | Self::Refused(error)
             | Self::Operator(error) => reason_hint(error.reason, self.advice()),
@@ -125,13 +134,6 @@ pub struct ServerError {
     pub field: Option<String>,
     /// How long to wait before the same call is sent again.
     pub retry_after: Option<Duration>,
-}
-
-impl ServerError {
-    /// The transport found nobody to talk to, so that nothing was sent.
-    fn never_connected(&self) -> bool {
-        self.code == Code::Unavailable && self.reason == ErrorReason::Unspecified
-    }
 }
 
 impl fmt::Display for ServerError {
@@ -225,6 +227,9 @@ pub enum AnswerError {
 impl From<Status> for ClientError {
     fn from(status: Status) -> Self {
         let error = Box::new(server_error(&status));
+        if never_connected(&status) {
+            return Self::Unreachable(error);
+        }
         match advice_of(error.code, error.reason) {
             StatusKind::Busy => Self::Busy(error),
             StatusKind::OutcomeUnknown => Self::OutcomeUnknown(error),
@@ -232,6 +237,28 @@ impl From<Status> for ClientError {
             StatusKind::Operator => Self::Operator(error),
         }
     }
+}
+
+impl ClientError {
+    /// The error of a call that changes nothing: its outcome is of no concern once it is broken off.
+    pub(crate) fn of_read(status: Status) -> Self {
+        match Self::from(status) {
+            Self::OutcomeUnknown(error) => Self::NoAnswer(error),
+            error => error,
+        }
+    }
+}
+
+/// The transport found nobody to talk to.
+fn never_connected(status: &Status) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(status);
+    while let Some(error) = next {
+        if error.is::<tonic::ConnectError>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// The name of a reason as it stands in `ErrorInfo`: without the enumeration's prefix.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use log_client::{Advice, Client, ClientError, ClientOptions};
+use log_client::{Advice, Client, ClientError, ClientOptions, NewEntry, Wanted};
+use tokio::net::TcpListener;
 use tonic::{Code, Status};
 
 use crate::fake::status;
@@ -68,12 +69,31 @@ async fn a_server_that_is_not_there_is_named_as_such() {
     let client = Client::connect("http://127.0.0.1:9", &ClientOptions::default()).unwrap();
     let error = client.checkpoint("default").await.unwrap_err();
     assert_eq!(error.advice(), Advice::Retry);
+    assert!(matches!(error, ClientError::Unreachable(_)), "{error}");
     assert_eq!(error.hint(), "check that the server runs and that its address is right");
+    let append = client.append("default", NewEntry::new("a"), Wanted::default()).await;
+    let error = append.unwrap_err();
+    assert!(matches!(error, ClientError::Unreachable(_)), "nothing was sent: {error}");
     let error = Client::connect("not a url", &ClientOptions::default()).unwrap_err();
     let form = "http://HOST:PORT, https://HOST:PORT or https://HOST:PORT#sha256//PIN";
     let said = format!("server address \"not a url\" is not of the form {form}");
     assert_eq!(error.to_string(), said);
     assert_eq!(error.hint(), "give the server as http://HOST:PORT or https://HOST:PORT");
+}
+
+#[tokio::test]
+async fn a_broken_call_is_in_doubt_only_where_it_changes_something() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    // Takes every connection, and leaves it.
+    let leaving = tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    let client = Client::connect(&url, &ClientOptions::default()).unwrap();
+    let read = client.checkpoint("default").await.unwrap_err();
+    assert!(matches!(read, ClientError::NoAnswer(_)), "{read:?}");
+    let append = client.append("default", NewEntry::new("a"), Wanted::default()).await;
+    let append = append.unwrap_err();
+    assert!(matches!(append, ClientError::OutcomeUnknown(_)), "{append:?}");
+    leaving.abort();
 }
 
 #[test]

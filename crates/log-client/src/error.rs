@@ -354,6 +354,9 @@ fn reason_hint(reason: ErrorReason, advice: Advice) -> &'static str {
             "a log's name has 1 to 64 characters of [a-z0-9-] and starts with a letter or digit"
         }
         ErrorReason::LogNotFound => "list the server's logs, or create this one",
+        ErrorReason::EntryNotFound => {
+            "the log has no such entry as far as it is signed: check every byte, the last line feed too"
+        }
         ErrorReason::BeyondSize => {
             "ask for less, or wait until the log has grown and signed a head"
         }
@@ -389,7 +392,6 @@ fn reason_hint(reason: ErrorReason, advice: Advice) -> &'static str {
         | ErrorReason::BadRange
         | ErrorReason::BadHash
         | ErrorReason::BadField
-        | ErrorReason::EntryNotFound
         | ErrorReason::TooManyLogs
         | ErrorReason::JournalUnavailable
         | ErrorReason::ShuttingDown

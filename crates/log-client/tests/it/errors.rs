@@ -19,6 +19,7 @@ fn statuses_are_sorted_by_what_the_caller_can_do() {
         (status(Code::DeadlineExceeded, "DEADLINE", None), Advice::Retry),
         (status(Code::InvalidArgument, "EMPTY_ENTRY", None), Advice::FixRequest),
         (status(Code::NotFound, "LOG_NOT_FOUND", None), Advice::FixRequest),
+        (status(Code::NotFound, "ENTRY_NOT_FOUND", None), Advice::FixRequest),
         (status(Code::OutOfRange, "BEYOND_SIZE", None), Advice::FixRequest),
         (status(Code::AlreadyExists, "DEDUP_KEY_CONFLICT", None), Advice::FixRequest),
         (status(Code::FailedPrecondition, "LOG_FROZEN", None), Advice::FixRequest),
@@ -42,6 +43,7 @@ fn statuses_are_sorted_by_what_the_caller_can_do() {
     outcome of the call is not known: told to: DEADLINE [DEADLINE] -> send again after a pause
     server refused the request: told to: EMPTY_ENTRY [EMPTY_ENTRY] -> an entry has at least one byte
     server refused the request: told to: LOG_NOT_FOUND [LOG_NOT_FOUND] -> list the server's logs, or create this one
+    server refused the request: told to: ENTRY_NOT_FOUND [ENTRY_NOT_FOUND] -> the log has no such entry as far as it is signed: check every byte, the last line feed too
     server refused the request: told to: BEYOND_SIZE [BEYOND_SIZE] -> ask for less, or wait until the log has grown and signed a head
     server refused the request: told to: DEDUP_KEY_CONFLICT [DEDUP_KEY_CONFLICT] -> this key belongs to another entry: never use a key twice
     server refused the request: told to: LOG_FROZEN [LOG_FROZEN] -> the log is final: append to another one

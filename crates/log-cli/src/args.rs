@@ -16,8 +16,8 @@ Exit codes: 0 done, or verified; 1 well-formed and does not hold, or refused in 
 usage, or input that is empty or cannot be parsed; 3 could not be done (server, network, disk).
 
 A first receipt, from a server on this machine:
-  echo 'hello' | cairn append default --receipt signed --out receipts
-  cairn log show default --json
+  cairn log show default --vkeys > default.vkey
+  echo 'hello' | cairn append default --lines --receipt signed --out receipts
   cairn verify receipts/0.tlog-proof --entry receipts/0.entry --vkey @default.vkey";
 
 /// Append to a transparency log, and verify what it says without trusting it.

@@ -69,6 +69,8 @@ pub(crate) enum CliError {
     VkeyFile { path: PathBuf, source: checkpoint::key::KeysError },
     #[error("{path} is no valid policy")]
     Policy { path: PathBuf, source: checkpoint::policy::PolicyError },
+    #[error("{path} names no log, and a policy for verifying needs a line `log <vkey>` for each")]
+    PolicyWithoutLog { path: PathBuf },
     #[error("{path} is no receipt")]
     Receipt { path: PathBuf, source: checkpoint::ProofError },
     #[error("{path} is no receipt of many entries")]
@@ -124,6 +126,8 @@ pub(crate) enum CliError {
     Fork { fork: String, path: PathBuf },
     #[error("the audit ended")]
     Audit { source: Box<AuditError> },
+    #[error("there is no folder {given:?}, and no address is of that form")]
+    AuditSource { given: String },
     #[error("{path} is no audit state")]
     AuditState { path: PathBuf, source: log_client::audit::StateError },
     #[error("the audit state {path} cannot be saved")]
@@ -185,6 +189,8 @@ impl CliError {
             | Self::Vkey { .. }
             | Self::VkeyFile { .. }
             | Self::Policy { .. }
+            | Self::PolicyWithoutLog { .. }
+            | Self::AuditSource { .. }
             | Self::Receipt { .. }
             | Self::RangeReceipt { .. }
             | Self::Checkpoint { .. }
@@ -217,6 +223,7 @@ impl CliError {
             }
             Self::VkeyFile { .. } => "put one verifier key a line, each line ended",
             Self::Policy { .. } => "see c2sp.org/tlog-policy for the form",
+            Self::PolicyWithoutLog { .. } => POLICY_WITHOUT_LOG_HINT,
             Self::Receipt { .. } => {
                 "pass the FILE.tlog-proof that `cairn append --out` or `cairn prove` wrote"
             }
@@ -251,12 +258,8 @@ impl CliError {
             Self::NoCheckpoint | Self::ServedCheckpoint { .. } | Self::GrowthForm { .. } => {
                 "check that client and server are of one version"
             }
-            Self::Audit { source } if source.is_finding() => {
-                "keep a copy of what was read, and ask the log's operator"
-            }
-            Self::Audit { .. } => {
-                "check the URL or folder: `checkpoint` and `tile/` lie right under it"
-            }
+            Self::Audit { source } => audit_hint(source),
+            Self::AuditSource { .. } => AUDIT_SOURCE_HINT,
             Self::AuditState { .. } => "move the file away to audit from the start",
             Self::AuditStateUnsaved { .. } => "check that the folder may be written and has room",
             Self::Fork { .. } => {
@@ -280,6 +283,22 @@ impl CliError {
     /// Whether stdout was closed by whoever read it.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Stdout { source } if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+const POLICY_WITHOUT_LOG_HINT: &str = "add the log's verifier key, which `cairn log show LOG --vkeys` prints, \
+                                       in the form of c2sp.org/tlog-policy";
+
+const AUDIT_SOURCE_HINT: &str =
+    "give a folder, or an address with its scheme, like http://127.0.0.1:6962/logs/default";
+
+fn audit_hint(error: &AuditError) -> &'static str {
+    match error {
+        AuditError::Checkpoint(_) => {
+            "check the keys; if they are right, keep the answer and ask the log's operator"
+        }
+        error if error.is_finding() => "keep a copy of what was read, and ask the log's operator",
+        _ => "check the URL or folder: `checkpoint` and `tile/` lie right under it",
     }
 }
 

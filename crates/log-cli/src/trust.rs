@@ -86,6 +86,9 @@ fn load(arguments: &[String], policy: Option<&Path>, ui: &Ui) -> Result<Trust, C
     let bytes = files::read(path, TRUST_FILE_BYTES_MAX)?;
     let policy = Policy::parse(&bytes)
         .map_err(|source| CliError::Policy { path: path.to_owned(), source })?;
+    if policy.logs().is_empty() {
+        return Err(CliError::PolicyWithoutLog { path: path.to_owned() });
+    }
     for (one, other) in policy.counted_twice() {
         let [one, other] = [one, other].map(|witness| witness.name().escape_ascii());
         ui.note(format_args!(

@@ -32,9 +32,9 @@ const WINDOW_BYTES: usize = 32 * 1024 * 1024;
 const AFTER_HELP: &str = "\
 One entry per file, or with --lines per line, or with --json-array per element. Order is kept:
 for each entry, in the order of the input, stdout gets its index, a tab and its leaf hash. An
-entry whose line was printed is durable in the log. Attempts are repeated while the server is
-away or busy, each entry with a key of its own, so that a retry is never a second entry; the
-same line twice is two entries.
+entry whose line was printed is durable in the log. Once the server was reached, attempts are
+repeated while it is away or busy, each entry with a key of its own, so that a retry is never a
+second entry; the same line twice is two entries.
 
 With --receipt signed (or witnessed) each receipt is verified before its line is printed: under
 --vkey or --policy, else under the keys the server names. With --out the folder then holds
@@ -72,7 +72,7 @@ pub(crate) struct AppendArgs {
     /// Folder for entries and receipts; made if absent
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Attempts in a row before giving up; pauses grow to 10 s
+    /// Attempts in a row before giving up, once the server was reached; pauses grow to 10 s
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     attempts: u32,
     #[command(flatten)]

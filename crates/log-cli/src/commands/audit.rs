@@ -63,6 +63,8 @@ pub(crate) async fn run(args: AuditArgs, ui: &Ui) -> Result<Exit, CliError> {
     let audited = if is_url {
         let source = HttpSource::new(&args.source).map_err(|error| not_done(error.into()))?;
         audit(source, &args, ui).await?
+    } else if !Path::new(&args.source).exists() {
+        return Err(CliError::AuditSource { given: args.source });
     } else {
         audit(DirSource::new(&args.source), &args, ui).await?
     };

@@ -19,6 +19,7 @@ use std::path::Path;
 
 use checkpoint::trust::Trust;
 use log_client::fork::Fork;
+use log_client::gossip::Standing;
 use log_client::{Client, ClientOptions, LogInfo, gossip};
 
 use crate::args::{Cli, Command, Server};
@@ -80,11 +81,27 @@ async fn fork_error(fork: &Fork, folder: &Path, witnesses: &[String], ui: &Ui) -
     let error = CliError::fork(fork, folder);
     for url in witnesses {
         match gossip::report_evidence(url, fork.evidence()).await {
-            Ok(standing) => ui.note(format_args!("reported to the witness at {url}: {standing:?}")),
+            Ok(standing) => ui.note(format_args!(
+                "reported to the witness at {url}: {}",
+                standing_words(standing)
+            )),
             Err(error) => ui.note(chain(&error)),
         }
     }
     error
+}
+
+/// What a witness says about evidence, for a person.
+fn standing_words(standing: Standing) -> &'static str {
+    match standing {
+        Standing::UnknownLog => "it does not know the log",
+        Standing::NotShown => "it finds nothing shown",
+        Standing::Known => "it knew this head already",
+        Standing::Pending => "it has yet to compare",
+        Standing::Suspect => "it suspects the log, which gives it no proof",
+        Standing::Contradicts => "it holds evidence that the log contradicted itself",
+        _ => "it took the report",
+    }
 }
 
 async fn trust_or_servers(

@@ -1,6 +1,6 @@
 //! What `cairn` says of itself, and what it says when it cannot go on.
 
-use crate::common::Folder;
+use crate::common::{Folder, TestLog};
 
 fn help(command: &[&str]) -> String {
     let run = Folder::new().cairn(command.iter().copied().chain(["--help"]));
@@ -47,6 +47,21 @@ fn every_command_has_examples() {
         );
         assert!(text.contains("--json"), "{command} has no --json");
     }
+}
+
+#[test]
+fn what_is_audited_is_a_folder_or_an_address_with_its_scheme() {
+    let (folder, log, other) = (Folder::new(), TestLog::new(3, 1), TestLog::new(3, 2));
+    let vkey = log.vkey();
+    let run = folder.cairn(["audit", "127.0.0.1:6962/logs/default", "--vkey", &vkey]);
+    assert_eq!(run.exit, Some(2), "{run:?}");
+    assert!(run.stderr.contains("an address with its scheme, like http://"), "{run:?}");
+    // The keys of another log are the caller's mistake first.
+    std::fs::create_dir(folder.path("mirror")).unwrap();
+    folder.file("mirror/checkpoint", other.cosigned(3, &[]).as_bytes());
+    let run = folder.cairn(["audit", "mirror", "--vkey", &vkey]);
+    assert_eq!(run.exit, Some(1), "{run:?}");
+    assert!(run.stderr.contains("try: check the keys"), "{run:?}");
 }
 
 #[test]

@@ -73,6 +73,23 @@ fn two_keys_of_one_witness_outside_a_group_are_warned_of() {
 }
 
 #[test]
+fn a_policy_without_a_log_verifies_nothing_and_says_why() {
+    let (folder, log) = two_of_three();
+    folder.file("r", log.receipt_under(5, log.cosigned(8, &[10, 11])));
+    let witness = witness_key(10).verifier_key().to_string();
+    folder.file("policy", format!("witness w {witness} http://127.0.0.1:1/\nquorum w\n"));
+    for args in [
+        &["verify", "r", "--entry", "5.entry", "--policy", "policy"][..],
+        &["witness", "status", "--policy", "policy"],
+    ] {
+        let run = folder.cairn(args);
+        assert_eq!((run.exit, run.stdout.as_str()), (Some(2), ""), "{args:?}: {run:?}");
+        assert!(run.stderr.contains("needs a line `log <vkey>`"), "{args:?}: {run:?}");
+        assert!(run.stderr.contains("c2sp.org/tlog-policy"), "{args:?}: {run:?}");
+    }
+}
+
+#[test]
 fn what_is_no_policy_is_unusable() {
     let (folder, log) = two_of_three();
     folder.file("r", log.receipt(5, 8));

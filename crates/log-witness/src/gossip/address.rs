@@ -1,11 +1,11 @@
 //! Addresses of peers, and how each is known to be that peer.
 
+use std::error::Error as _;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use http::Uri;
-use tls::{AuthoritiesError, Http, Known, Pin, PinError};
+use tls::{Address, AddressError, AuthoritiesError, Http, Known};
 use tonic::transport::{Channel, Endpoint};
 
 /// Peers of one witness: each costs a connection, and a call for every thousand logs and round.
@@ -14,12 +14,8 @@ const PEERS_MAX: usize = 64;
 /// Why an address is not one of a peer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PeerUrlError {
-    #[error("peer {url:?} is not of the form https://HOST:PORT#PIN, or http://HOST:PORT")]
-    Form { url: String },
-    #[error("peer {url:?}: {source}")]
-    Pin { url: String, source: PinError },
-    #[error("peer {url:?} has a pin and no TLS: use https")]
-    PinWithoutTls { url: String },
+    #[error("peer: {}", with_cause(.0))]
+    Address(#[from] AddressError),
     #[error(
         "peer {url:?} is on another machine, and the connection is not encrypted: use https and the pin \
          that the peer prints at start, or accept it with --insecure-peers"
@@ -29,12 +25,9 @@ pub enum PeerUrlError {
     TooMany,
 }
 
-/// Where a peer is: its scheme, host and port, and by what it is known there.
+/// Where a peer is, and by what it is known there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeerAddress {
-    uri: Uri,
-    known: Known,
-}
+pub struct PeerAddress(Address);
 
 /// The addresses of peers, separated by blanks or commas.
 ///
@@ -49,35 +42,12 @@ pub fn parse_peers(text: &str, insecure: bool) -> Result<Vec<PeerAddress>, PeerU
 
 impl PeerAddress {
     fn parse(url: &str, insecure: bool) -> Result<Self, PeerUrlError> {
-        let form = || PeerUrlError::Form { url: url.to_owned() };
-        let (address, pin) = match url.split_once('#') {
-            Some((address, pin)) => (address, Some(pin)),
-            None => (url, None),
-        };
-        let uri: Uri = address.parse().map_err(|_| form())?;
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(form)?;
-        let port = uri.port_u16().map_or_else(String::new, |port| format!(":{port}"));
-        // What is more than scheme, host and port would be left out without a word.
-        let whole = uri.authority().is_some_and(|all| *all == *format!("{host}{port}"));
-        if !whole || uri.path() != "/" || uri.query().is_some() {
-            return Err(form());
+        let address: Address = url.parse()?;
+        let plain = address.known() == Known::ByNothing;
+        if plain && !insecure && !address.uri().host().is_some_and(is_loopback) {
+            return Err(PeerUrlError::Insecure { url: url.to_owned() });
         }
-        let known = match (uri.scheme_str(), pin) {
-            (Some("https"), None) => Known::ByAuthorities,
-            (Some("https"), Some(pin)) => {
-                let pin: Result<Pin, _> = pin.parse();
-                Known::ByKey(
-                    pin.map_err(|source| PeerUrlError::Pin { url: url.to_owned(), source })?,
-                )
-            }
-            (Some("http"), Some(_)) => {
-                return Err(PeerUrlError::PinWithoutTls { url: url.to_owned() });
-            }
-            (Some("http"), None) if insecure || is_loopback(host) => Known::ByNothing,
-            (Some("http"), None) => return Err(PeerUrlError::Insecure { url: url.to_owned() }),
-            _ => return Err(form()),
-        };
-        Ok(Self { uri, known })
+        Ok(Self(address))
     }
 
     /// A connection that is made when it is first needed, and again when it is lost. `timeout` bounds making
@@ -86,8 +56,10 @@ impl PeerAddress {
     /// # Errors
     /// The peer is known by the machine's certificate authorities, which cannot be read.
     pub(super) fn channel(&self, timeout: Duration) -> Result<Channel, AuthoritiesError> {
-        let connector = tls::connector(self.known, Http::Two, timeout)?;
-        let endpoint = Endpoint::from(self.uri.clone()).connect_timeout(timeout).timeout(timeout);
+        let Self(address) = self;
+        let connector = tls::connector(address.known(), Http::Two, timeout)?;
+        let endpoint = Endpoint::from(address.uri().clone());
+        let endpoint = endpoint.connect_timeout(timeout).timeout(timeout);
         Ok(endpoint.connect_with_connector_lazy(connector))
     }
 }
@@ -95,10 +67,13 @@ impl PeerAddress {
 /// Without the pin.
 impl fmt::Display for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = self.uri.scheme_str().unwrap_or_default();
-        let authority = self.uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
-        write!(f, "{scheme}://{authority}")
+        self.0.fmt(f)
     }
+}
+
+/// A refusal to start is one line.
+fn with_cause(error: &AddressError) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -121,7 +96,7 @@ mod tests {
         let peers = parse_peers("http://127.0.0.1:1 http://[::1]:2,http://localhost:3", false);
         let peers = peers.unwrap();
         assert_eq!(peers.len(), 3);
-        assert!(peers.iter().all(|peer| peer.known == Known::ByNothing));
+        assert!(peers.iter().all(|peer| peer.0.known() == Known::ByNothing));
         assert!(parse_peers("", false).unwrap().is_empty());
         let url = "http://192.0.2.1:1".to_owned();
         assert_eq!(parse_peers(&url, true).unwrap()[0].to_string(), url);
@@ -131,38 +106,19 @@ mod tests {
     #[test]
     fn a_peer_with_tls_is_known_by_its_key_or_by_the_authorities() {
         let pinned = one(&format!("https://192.0.2.1:6963#{PIN}")).unwrap();
-        assert_eq!(pinned.known, Known::ByKey(PIN.parse().unwrap()));
+        assert_eq!(pinned.0.known(), Known::ByKey(PIN.parse().unwrap()));
         assert_eq!(pinned.to_string(), "https://192.0.2.1:6963");
         let certified = one("https://w.example").unwrap();
-        assert_eq!(certified.known, Known::ByAuthorities);
+        assert_eq!(certified.0.known(), Known::ByAuthorities);
         let many = format!("https://a:1#{PIN},https://a:1#{PIN} http://[::1]:2");
         assert_eq!(parse_peers(&many, false).unwrap().len(), 3);
     }
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for bad in [
-            "127.0.0.1:1",
-            "ftp://127.0.0.1:1",
-            "http://127.0.0.1:1/a",
-            "https://w.example/a",
-            "https://w.example?a",
-            "https://a@w.example",
-            "http://",
-            "https://",
-            "https://:1",
-            "https://w.example:",
-            "https://w.example:99999",
-        ] {
-            let url = bad.to_owned();
-            assert_eq!(parse_peers(bad, true), Err(PeerUrlError::Form { url }));
+        for bad in ["127.0.0.1:1", "https://w.example/a", "https://w.example#sha256//"] {
+            assert!(matches!(one(bad), Err(PeerUrlError::Address(_))), "{bad}");
         }
-        for bad in ["", "sha256//", "sha1//AAAA", &PIN[8..], &PIN[..PIN.len() - 1]] {
-            let url = format!("https://w.example#{bad}");
-            assert!(matches!(one(&url), Err(PeerUrlError::Pin { .. })), "{url}");
-        }
-        let url = format!("http://127.0.0.1:1#{PIN}");
-        assert_eq!(one(&url), Err(PeerUrlError::PinWithoutTls { url }));
         let many = vec!["http://127.0.0.1:1"; PEERS_MAX + 1].join(" ");
         assert_eq!(parse_peers(&many, false), Err(PeerUrlError::TooMany));
         assert_eq!(parse_peers(&many[19..], false).unwrap().len(), PEERS_MAX);

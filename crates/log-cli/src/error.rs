@@ -99,7 +99,7 @@ pub(crate) enum CliError {
     #[error("cannot append")]
     Appender { source: log_client::appender::StartError },
     #[error("stopped after {appended} entries: {first}")]
-    AppendStopped { first: String, appended: u64 },
+    AppendStopped { first: String, appended: u64, hint: &'static str },
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error("the connection to the server failed")]
@@ -241,9 +241,7 @@ impl CliError {
             Self::ReceiptBelowPolicy => "pass --receipt witnessed",
             Self::Input(error) => error.hint(),
             Self::Appender { .. } => "try again",
-            Self::AppendStopped { .. } => {
-                "append the rest once the server is well; what was printed is in the log"
-            }
+            Self::AppendStopped { hint, .. } => hint,
             Self::Client(error) => error.hint(),
             Self::Connect { .. } | Self::Post { .. } => {
                 "check that the server runs, and name it with --server or CAIRN_SERVER"

@@ -41,7 +41,7 @@ With --receipt signed (or witnessed) each receipt is verified before its line is
 <index>.entry and <index>.tlog-proof, all that `cairn verify` needs.
 
 Exit codes: 0 everything appended (and proven, if asked); 1 some entries were refused, or their
-receipt does not hold; 2 an input is unusable; 3 the server could not be reached. What was
+receipt is pending or does not hold; 2 an input is unusable; 3 the server could not be reached. What was
 appended is printed in every case, and stderr names the first entry that was not.
 
 Examples:
@@ -112,7 +112,7 @@ pub(crate) async fn run(args: AppendArgs, ui: &Ui) -> Result<Exit, CliError> {
     if level == ReceiptLevel::Signed && trust.as_ref().is_some_and(Trust::needs_witnesses) {
         return Err(CliError::ReceiptBelowPolicy);
     }
-    let outcomes = Outcomes::new(ui, level, trust, args.out.clone())?;
+    let outcomes = Outcomes::new(ui, &args.log, level, trust, args.out.clone())?;
     let appender = Appender::start(client, args.log.clone(), options(&args, &log))
         .map_err(|source| CliError::Appender { source })?;
     let input = Input { files: args.files.clone(), split: split(&args) };

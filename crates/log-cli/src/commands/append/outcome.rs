@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use checkpoint::trust::Trust;
-use log_client::ReceiptLevel;
 use log_client::appender::{AppendError, Appended};
 use log_client::receipt::BatchReceipt;
 use log_client::verify::VerifiedCheckpoints;
+use log_client::{Advice, ReceiptLevel};
 use serde::Serialize;
 
 use super::input::InputEntry;
@@ -24,6 +24,7 @@ const CHECKPOINTS_MAX: NonZeroUsize = NonZeroUsize::new(64).expect("it is not ze
 #[derive(Debug)]
 pub(super) struct Outcomes<'a> {
     ui: &'a Ui,
+    log: &'a str,
     wanted: ReceiptLevel,
     trust: Option<VerifiedCheckpoints>,
     out: Option<PathBuf>,
@@ -31,8 +32,8 @@ pub(super) struct Outcomes<'a> {
     counts: Counts,
     /// What failed first, and where it was read.
     first_failure: Option<String>,
-    /// An error after which nothing more can be appended.
-    stopped: bool,
+    /// An error after which nothing more can be appended: what to do about it.
+    stopped: Option<&'static str>,
 }
 
 /// The receipts of the batch that is being settled, verified; or why they do not hold.
@@ -46,6 +47,8 @@ struct Batch {
 struct Counts {
     appended: u64,
     proven: u64,
+    /// In the log, with a receipt of a lower level so far.
+    pending: u64,
     failed: u64,
 }
 
@@ -68,6 +71,7 @@ struct EntryDocument<'a> {
 impl<'a> Outcomes<'a> {
     pub(super) fn new(
         ui: &'a Ui,
+        log: &'a str,
         wanted: ReceiptLevel,
         trust: Option<Trust>,
         out: Option<PathBuf>,
@@ -79,13 +83,14 @@ impl<'a> Outcomes<'a> {
         let counts = Counts::default();
         Ok(Self {
             ui,
+            log,
             wanted,
             trust,
             out,
             batch: None,
             counts,
             first_failure: None,
-            stopped: false,
+            stopped: None,
         })
     }
 
@@ -95,7 +100,7 @@ impl<'a> Outcomes<'a> {
     }
 
     pub(super) fn must_stop(&self) -> bool {
-        self.stopped
+        self.stopped.is_some()
     }
 
     pub(super) fn flush(&self) -> Result<(), CliError> {
@@ -118,8 +123,13 @@ impl<'a> Outcomes<'a> {
             }
         }
         let error = proof.err();
-        if let Some(error) = &error {
-            self.unproven(entry, index, error);
+        if self.trust.is_some() && appended.reached < self.wanted {
+            self.pending(entry, index, appended.reached);
+        } else if let Some(error) = &error {
+            complain(format_args!(
+                "{} is at index {index}, and its receipt does not hold: {error}",
+                entry.place
+            ));
         } else {
             self.counts.proven += 1;
         }
@@ -137,28 +147,30 @@ impl<'a> Outcomes<'a> {
     /// An entry that is not in the log, as far as is known.
     pub(super) fn failed(&mut self, entry: &InputEntry, error: &AppendError) {
         self.counts.failed += 1;
-        self.stopped |= !matches!(error, AppendError::Refused(_) | AppendError::Length { .. });
+        let refused = matches!(error, AppendError::Refused(_) | AppendError::Length { .. });
         let text = chain(error);
         let said = format!("{} was not appended: {text}", entry.place);
-        // One line says what ended the run; each refusal says what is wrong with its own entry.
-        if !self.stopped || self.first_failure.is_none() {
+        // Each refusal says what is wrong with its own entry; what ends the run is said once, at the end.
+        if refused && self.stopped.is_none() {
             complain(&said);
         }
-        self.first_failure.get_or_insert(said);
+        if !refused && self.stopped.is_none() {
+            self.stopped = Some(way_on(error));
+            self.first_failure = Some(said);
+        }
     }
 
     /// Sums up. `read` is the error that ended the input early.
     pub(super) fn finish(&self, read: Result<(), CliError>) -> Result<Exit, CliError> {
-        let Counts { appended, proven, failed } = self.counts;
-        let receipts = match self.wanted {
-            ReceiptLevel::Index => String::new(),
-            level => format!(", {proven} with a {} receipt that holds", word(level)),
-        };
-        self.ui.note(format_args!("{appended} entries appended{receipts}; {failed} not"));
+        let Counts { appended, proven, failed, .. } = self.counts;
+        self.ui.note(self.counts.said(self.wanted));
+        let first = || self.first_failure.clone().unwrap_or_default();
+        if self.stopped.is_some() && read.is_err() {
+            complain(first());
+        }
         read?;
-        if self.stopped {
-            let first = self.first_failure.clone().unwrap_or_default();
-            return Err(CliError::AppendStopped { first, appended });
+        if let Some(hint) = self.stopped {
+            return Err(CliError::AppendStopped { first: first(), appended, hint });
         }
         Ok(if failed == 0 && proven == appended { Exit::Done } else { Exit::No })
     }
@@ -184,11 +196,46 @@ impl<'a> Outcomes<'a> {
         Ok(Some(proof.clone()))
     }
 
-    fn unproven(&mut self, entry: &InputEntry, index: u64, error: &str) {
-        let said =
-            format!("{} is at index {index}, and its receipt does not hold: {error}", entry.place);
-        complain(&said);
-        self.first_failure.get_or_insert(said);
+    fn pending(&mut self, entry: &InputEntry, index: u64, reached: ReceiptLevel) {
+        self.counts.pending += 1;
+        let (log, wanted, reached) = (self.log, word(self.wanted), word(reached));
+        let policy = if self.wanted == ReceiptLevel::Witnessed { " --policy FILE" } else { "" };
+        complain(format_args!(
+            "{} is at index {index}, and its {wanted} receipt is pending: only {reached} was reached in time; \
+             fetch it later: cairn prove {log} --index {index} --out {index}.tlog-proof{policy}",
+            entry.place
+        ));
+    }
+}
+
+impl Counts {
+    /// One sentence whose numbers add up.
+    fn said(&self, wanted: ReceiptLevel) -> String {
+        let Self { appended, proven, pending, failed } = *self;
+        let entries =
+            if appended == 1 { "1 entry".to_owned() } else { format!("{appended} entries") };
+        if wanted == ReceiptLevel::Index {
+            return format!("{entries} appended; {failed} not appended");
+        }
+        let wrong = appended - proven - pending;
+        let wrong = if wrong == 0 {
+            String::new()
+        } else {
+            format!(", {wrong} with one that does not hold")
+        };
+        let level = word(wanted);
+        format!(
+            "{entries} appended: {proven} with a {level} receipt that holds, {pending} with one \
+             pending{wrong}; {failed} not appended"
+        )
+    }
+}
+
+/// What to do about the error that ended the run.
+fn way_on(error: &AppendError) -> &'static str {
+    match error {
+        AppendError::Call { source, .. } if source.advice() != Advice::Retry => source.hint(),
+        _ => "append the rest once the server is well; what was printed is in the log",
     }
 }
 
@@ -197,5 +244,54 @@ fn word(level: ReceiptLevel) -> &'static str {
         ReceiptLevel::Index => "index",
         ReceiptLevel::Signed => "signed",
         ReceiptLevel::Witnessed => "witnessed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use log_client::ClientError;
+    use log_client::error::{Code, ErrorReason, ServerError};
+
+    use super::*;
+
+    fn ended_by(code: Code, reason: ErrorReason) -> CliError {
+        let message = "told to".to_owned();
+        let error = Box::new(ServerError { code, reason, message, field: None, retry_after: None });
+        let source = match code {
+            Code::FailedPrecondition => ClientError::Refused(error),
+            _ => ClientError::Busy(error),
+        };
+        CliError::AppendStopped {
+            first: String::new(),
+            appended: 0,
+            hint: way_on(&AppendError::Call { attempts: 1, source: Arc::new(source) }),
+        }
+    }
+
+    #[test]
+    fn what_ends_a_run_says_whether_waiting_helps() {
+        let hint = |reason| ended_by(Code::FailedPrecondition, reason).hint().unwrap();
+        assert!(hint(ErrorReason::LogFrozen).contains("append to another one"));
+        assert!(hint(ErrorReason::ReadOnly).contains("only reads work"));
+        assert!(hint(ErrorReason::NoWitnessPolicy).contains("ask for a signed receipt"));
+        let away = ended_by(Code::Unavailable, ErrorReason::ShuttingDown);
+        assert!(away.hint().unwrap().contains("once the server is well"));
+    }
+
+    #[test]
+    fn the_numbers_of_the_summary_add_up() {
+        let said = |appended, proven, pending, failed, wanted| {
+            Counts { appended, proven, pending, failed }.said(wanted)
+        };
+        let lines = [
+            said(50, 0, 50, 0, ReceiptLevel::Witnessed),
+            said(50, 40, 7, 2, ReceiptLevel::Signed),
+            said(1, 1, 0, 0, ReceiptLevel::Index),
+        ];
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        50 entries appended: 0 with a witnessed receipt that holds, 50 with one pending; 0 not appended
+        50 entries appended: 40 with a signed receipt that holds, 7 with one pending, 3 with one that does not hold; 2 not appended
+        1 entry appended; 0 not appended
+        ");
     }
 }

@@ -187,6 +187,11 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// A count and what is counted, in the number that grammar asks for.
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
+}
+
 fn write_json(out: &mut impl Write, document: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, document)?;
     out.write_all(b"\n")
@@ -223,6 +228,12 @@ mod tests {
         };
         insta::assert_snapshot!(line(50, 200), @"auditing: 50 of 200 entries (25 %), 25/s");
         insta::assert_snapshot!(line(50, 0), @"auditing: 50 entries, 25/s");
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        let said = [0, 1, 2].map(|count| counted(count, "entry", "entries"));
+        assert_eq!(said, ["0 entries", "1 entry", "2 entries"]);
     }
 
     #[test]

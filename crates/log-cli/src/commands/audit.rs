@@ -13,7 +13,7 @@ use super::fork_error;
 use crate::args::State;
 use crate::error::{CliError, Exit};
 use crate::trust::TrustArgs;
-use crate::ui::Ui;
+use crate::ui::{Ui, counted};
 
 const AFTER_HELP: &str = "\
 Reads nothing but the log's public files (c2sp.org/tlog-tiles), over HTTP or from a folder:
@@ -80,8 +80,12 @@ pub(crate) async fn run(args: AuditArgs, ui: &Ui) -> Result<Exit, CliError> {
         tiles,
         checkpoint: String::from_utf8_lossy(checkpoint.as_bytes()).into_owned(),
     };
+    let of = |count| counted(count, "entry", "entries");
     let held = format!(
-        "verified: {origin} of {size} entries; {entries} entries and {tiles} tiles hashed and compared"
+        "verified: {origin} of {}; {} and {} hashed and compared",
+        of(size),
+        of(entries),
+        counted(tiles, "tile", "tiles")
     );
     ui.verdict(None, held, &document)?;
     Ok(Exit::Done)

@@ -18,7 +18,7 @@ use crate::error::{CliError, Exit};
 use crate::files::{self, ENTRY_BYTES_MAX};
 use crate::range_receipt::{self, RANGE_ENTRIES_MAX};
 use crate::trust::OptionalTrustArgs;
-use crate::ui::Ui;
+use crate::ui::{Ui, counted};
 
 const AFTER_HELP: &str = "\
 Everything fetched is verified before it is written: under --vkey or --policy, else under the
@@ -190,10 +190,10 @@ fn said(proved: &Proved) -> String {
         (None, [[start, end]]) if start + 1 == *end => format!("index {start}"),
         (None, ranges) => {
             let entries: u64 = ranges.iter().map(|[start, end]| end - start).sum();
-            format!("{entries} entries")
+            counted(entries, "entry", "entries")
         }
     };
-    format!("{file}: {what}, {origin} of {size} entries")
+    format!("{file}: {what}, {origin} of {}", counted(*size, "entry", "entries"))
 }
 
 fn leaf_index(index: u64) -> Result<LeafIndex, CliError> {

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::input::InputEntry;
 use crate::error::{CliError, Exit};
 use crate::files;
-use crate::ui::{Ui, chain, complain};
+use crate::ui::{Ui, chain, complain, counted};
 
 /// Checkpoints remembered as verified: consecutive batches often share one.
 const CHECKPOINTS_MAX: NonZeroUsize = NonZeroUsize::new(64).expect("it is not zero");
@@ -212,8 +212,7 @@ impl Counts {
     /// One sentence whose numbers add up.
     fn said(&self, wanted: ReceiptLevel) -> String {
         let Self { appended, proven, pending, failed } = *self;
-        let entries =
-            if appended == 1 { "1 entry".to_owned() } else { format!("{appended} entries") };
+        let entries = counted(appended, "entry", "entries");
         if wanted == ReceiptLevel::Index {
             return format!("{entries} appended; {failed} not appended");
         }

@@ -62,6 +62,11 @@ async fn head_for(
     at_least: TreeSize,
 ) -> Result<(Arc<SignedHead>, TreeSize, Bytes), Status> {
     if asked == TreeSize::ZERO {
+        let committed = log.tree().head.size;
+        if at_least > committed {
+            let index = at_least.get().saturating_sub(1);
+            return Err(status::beyond_size("leaf_index", index, committed.get()));
+        }
         let head = receipt::covering(log, "leaf_index", at_least).await?;
         let (size, note) = (head.size(), head.note.clone());
         return Ok((head, size, note));

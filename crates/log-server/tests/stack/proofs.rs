@@ -72,6 +72,9 @@ async fn inclusion_of_what_is_not_there_is_refused() {
         let refusal = stack.client.get_inclusion_proof(request).await.unwrap_err();
         assert_eq!(refused_field(&refusal), at_fault(code, reason, field));
     }
+    let beyond =
+        stack.client.get_inclusion_proof(inclusion(Of::LeafIndex(10), 0)).await.unwrap_err();
+    assert_eq!(beyond.message(), "leaf_index 10 is beyond the size 10");
     let unknown = stack.client.get_inclusion_proof(inclusion(leaf_of(10), 0)).await.unwrap_err();
     assert_eq!(refused(&unknown), because(Code::NotFound, "ENTRY_NOT_FOUND"));
     let neither = pb::GetInclusionProofRequest { log: LOG.to_owned(), entry: None, tree_size: 0 };

@@ -1,9 +1,9 @@
 //! What each target does with its input: whatever a parser accepts formats back to the same bytes, and
 //! nothing panics. Each says whether any parser accepted, so that seeds can say what they expect.
 
-use checkpoint::key::parse_vkeys;
-use checkpoint::note::parse_signature_lines;
-use checkpoint::{
+use formats::key::parse_vkeys;
+use formats::note::parse_signature_lines;
+use formats::{
     AddCheckpoint, Checkpoint, Evidence, KeyFile, KeyName, Policy, PrivateKey, SignSubtree,
     SignedCheckpoint, TlogProof, UnverifiedNote, VerifierKey,
 };

@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use checkpoint::proof::TlogProof;
 use e2e::{Home, Server, cairn_server, long_profile, stdout_of};
+use formats::proof::TlogProof;
 use log_proto::log_v1::{
     AppendRequest, Entry, GetEntriesRequest, IndexRange, Receipt,
     log_service_client::LogServiceClient,

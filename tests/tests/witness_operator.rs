@@ -6,8 +6,8 @@ use std::fs;
 use std::process::Output;
 use std::time::Duration;
 
-use checkpoint::{Checkpoint, KeyFile, Signer, Timestamp};
 use e2e::{Home, Server, cairn, stderr_of, stdout_of, witness::Witness};
+use formats::{Checkpoint, KeyFile, Signer, Timestamp};
 use log_client::gossip::{Standing, report_checkpoint};
 use merkle::{Hash, TreeSize};
 use serde_json::Value;
@@ -60,7 +60,7 @@ impl Site {
         let origin = file.name().clone().into();
         let head = Checkpoint::new(origin, TreeSize::new(size).unwrap(), Hash::from([7; 32]));
         let key: &dyn Signer = &file.keys()[0];
-        checkpoint::sign(&head, &[key], Timestamp::ZERO).unwrap()
+        formats::sign(&head, &[key], Timestamp::ZERO).unwrap()
     }
 
     fn status(&self, vkey: &str, more: &[&str]) -> Output {

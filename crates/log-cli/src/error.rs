@@ -62,25 +62,25 @@ pub(crate) enum CliError {
     Random { source: getrandom::Error },
 
     #[error("the key name {name:?} is not valid")]
-    KeyName { name: String, source: checkpoint::NameError },
+    KeyName { name: String, source: formats::NameError },
     #[error("the verifier key {vkey:?} is not valid")]
-    Vkey { vkey: String, source: checkpoint::KeyError },
+    Vkey { vkey: String, source: formats::KeyError },
     #[error("{path} holds no valid verifier keys")]
-    VkeyFile { path: PathBuf, source: checkpoint::key::KeysError },
+    VkeyFile { path: PathBuf, source: formats::key::KeysError },
     #[error("{path} is no valid policy")]
-    Policy { path: PathBuf, source: checkpoint::policy::PolicyError },
+    Policy { path: PathBuf, source: formats::policy::PolicyError },
     #[error("{path} names no log, and a policy for verifying needs a line `log <vkey>` for each")]
     PolicyWithoutLog { path: PathBuf },
     #[error("{path} is no receipt")]
-    Receipt { path: PathBuf, source: checkpoint::ProofError },
+    Receipt { path: PathBuf, source: formats::ProofError },
     #[error("{path} is no receipt of many entries")]
     RangeReceipt { path: PathBuf, source: RangeReceiptError },
     #[error("{path} is no checkpoint")]
-    Checkpoint { path: PathBuf, source: checkpoint::CheckpointError },
+    Checkpoint { path: PathBuf, source: formats::CheckpointError },
     #[error("{path} is no consistency proof")]
-    Consistency { path: PathBuf, source: checkpoint::witness::BodyError },
+    Consistency { path: PathBuf, source: formats::witness::BodyError },
     #[error("{path} is no evidence")]
-    Evidence { path: PathBuf, source: checkpoint::EvidenceError },
+    Evidence { path: PathBuf, source: formats::EvidenceError },
     #[error("{path} is empty, and an entry has at least one byte")]
     EmptyEntry { path: PathBuf },
     #[error("index {index} is beyond what a tree can hold")]
@@ -111,15 +111,15 @@ pub(crate) enum CliError {
     #[error("the server's answer carries no checkpoint")]
     NoCheckpoint,
     #[error("the server's checkpoint is malformed")]
-    ServedCheckpoint { source: checkpoint::CheckpointError },
+    ServedCheckpoint { source: formats::CheckpointError },
     #[error("the server's consistency proof is malformed")]
-    GrowthForm { source: checkpoint::witness::BodyError },
+    GrowthForm { source: formats::witness::BodyError },
     #[error("the server's receipt does not hold")]
-    ProofRefused { source: checkpoint::ProofError },
+    ProofRefused { source: formats::ProofError },
     #[error("the server's receipt does not hold")]
     RangeProofRefused { source: log_client::verify::VerifyError },
     #[error("the server's checkpoint does not hold")]
-    CheckpointRefused { source: checkpoint::trust::TrustError },
+    CheckpointRefused { source: formats::trust::TrustError },
     #[error("what the server says does not hold")]
     Distrusted { source: Box<log_client::verified::ReadError> },
     #[error("the log shows two histories: {fork}; the evidence is in {path}")]

@@ -20,7 +20,7 @@ use std::ops::Range;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use checkpoint::{CheckpointError, SignedCheckpoint};
+use formats::{CheckpointError, SignedCheckpoint};
 use log_client::RangeReceipt;
 use merkle::Hash;
 

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use checkpoint::VerifierKey;
-use checkpoint::key::parse_vkeys;
-use checkpoint::policy::Policy;
-use checkpoint::trust::Trust;
 use clap::Args;
+use formats::VerifierKey;
+use formats::key::parse_vkeys;
+use formats::policy::Policy;
+use formats::trust::Trust;
 
 use crate::error::CliError;
 use crate::files;

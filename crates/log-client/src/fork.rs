@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use checkpoint::{Contradiction, Evidence, VerifiedCheckpoint};
+use formats::{Contradiction, Evidence, VerifiedCheckpoint};
 use merkle::{CompactRange, Hash, LeafIndex, TreeSize};
 
 use crate::durable;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use checkpoint::{Evidence, Trust};
+use formats::{Evidence, Trust};
 use log_proto::gossip_v1::{
     self as proto, gossip_service_client::GossipServiceClient, report_checkpoint_request::Report,
 };
@@ -77,7 +77,7 @@ pub async fn report_checkpoint(url: &str, note: Bytes) -> Result<Standing, Repor
 /// The addresses of the witnesses that a policy names, each once.
 pub fn witness_urls(trust: &Trust) -> Vec<String> {
     let Trust::Policy(policy) = trust else { return Vec::new() };
-    let urls = policy.witnesses().iter().filter_map(checkpoint::policy::Witness::url);
+    let urls = policy.witnesses().iter().filter_map(formats::policy::Witness::url);
     let mut urls: Vec<String> = urls.map(|url| String::from_utf8_lossy(url).into_owned()).collect();
     urls.sort();
     urls.dedup();

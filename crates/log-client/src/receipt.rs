@@ -1,6 +1,6 @@
 //! The receipt of a batch, with the leaves it is to prove.
 
-use checkpoint::VerifiedCheckpoint;
+use formats::VerifiedCheckpoint;
 use merkle::{Hash, LeafIndex};
 
 use crate::{

@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use checkpoint::{Origin, Trust, VerifiedCheckpoint, VerifierKey};
+use formats::{Origin, Trust, VerifiedCheckpoint, VerifierKey};
 use merkle::{Hash, TreeSize};
 
 use crate::{
@@ -46,7 +46,7 @@ impl LogKey {
         let key = match trust {
             Trust::Keys(keys) => keys.iter().find(is_of).cloned(),
             Trust::Policy(policy) => {
-                policy.logs().iter().map(checkpoint::policy::Log::key).find(is_of).cloned()
+                policy.logs().iter().map(formats::policy::Log::key).find(is_of).cloned()
             }
         };
         key.map(|key| Self { origin: origin.clone(), key })

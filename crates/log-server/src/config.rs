@@ -12,11 +12,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use node::config::{ConfigError, Values};
+use serve::config::{ConfigError, Values};
 
-use crate::log::Limits;
-use crate::service::ServiceOptions;
-use crate::storage::rocksdb::RocksOptions;
+use log_api::service::ServiceOptions;
+use log_core::Limits;
+use storage_rocksdb::RocksOptions;
 
 /// The settings of one process, checked.
 #[derive(Clone, Debug)]
@@ -130,7 +130,7 @@ fn storage(values: &Values) -> RocksOptions {
 mod tests {
     use std::path::Path;
 
-    use node::config::Kind;
+    use serve::config::Kind;
 
     use super::*;
 

@@ -1,18 +1,4 @@
-//! The log: many transparency logs in one process, over one store and on one port.
-//!
-//! A request walks one way, and the folders say so: [`service`] or [`http`] → [`log`] → [`storage`].
+//! The log server put together: storage, logs, interface and port.
 
 pub mod config;
 pub mod server;
-
-pub mod http;
-pub mod service;
-
-pub mod log;
-
-pub mod storage;
-
-pub mod backup;
-pub mod fsck;
-
-pub mod metrics;

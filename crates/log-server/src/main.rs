@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use log_server::config::{self, Command, Config, TABLE};
 use log_server::server::{DEFAULT_LOG, Server};
-use node::config::Refusal;
-use node::process::{StopSignals, log_to_stderr, variable_names, worker_threads};
+use serve::config::Refusal;
+use serve::process::{StopSignals, log_to_stderr, variable_names, worker_threads};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

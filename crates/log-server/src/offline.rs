@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use log_server::config::Config;
-use log_server::fsck::Progress;
-use log_server::storage::LogName;
-use log_server::{backup, fsck as check};
+use storage::LogName;
+use storage_rocksdb::fsck::Progress;
+use storage_rocksdb::{backup, fsck as check};
 
 use super::output;
 

@@ -7,16 +7,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use base::clock::{Clock, SystemClock};
+use base::tasks;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use log_proto::log_v1::log_service_server::LogServiceServer;
-use node::body::Body;
-use node::clock::{Clock, SystemClock};
-use node::middleware::limits::Limits;
-use node::middleware::{Chain, Protocol};
-use node::port::{Port, PortOptions};
-use node::tasks;
+use serve::body::Body;
+use serve::middleware::limits::Limits;
+use serve::middleware::{Chain, Protocol};
+use serve::port::{Port, PortOptions};
 use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
@@ -25,22 +25,22 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tower::Service as _;
 use witness_client::WitnessClient;
 
-use crate::backup::ControlServer;
 use crate::config::{Config, WitnessConfig};
-use crate::http::Http;
-use crate::http::encoding::Encoder;
-use crate::http::ops::{Ops, RegistryGauges, readiness};
-use crate::log::read::Reads;
-use crate::log::witness::{LogPolicy, WitnessOptions};
-use crate::log::{
+use log_api::http::Http;
+use log_api::http::encoding::Encoder;
+use log_api::http::ops::{Ops, RegistryGauges, readiness};
+use log_api::metrics::Metrics;
+use log_api::metrics::witness::WitnessCollector;
+use log_api::service::{MESSAGE_BYTES_MAX, Service, status};
+use log_core::read::Reads;
+use log_core::witness::{LogPolicy, WitnessOptions};
+use log_core::{
     CreateError, CreateLog, Fatal, Registry, RegistryOptions, StartError as RegistryError,
     leaf_index,
 };
-use crate::metrics::Metrics;
-use crate::metrics::witness::WitnessCollector;
-use crate::service::{MESSAGE_BYTES_MAX, Service, status};
-use crate::storage::rocksdb::RocksEngine;
-use crate::storage::{Engine, StorageError};
+use storage::{Engine, StorageError};
+use storage_rocksdb::RocksEngine;
+use storage_rocksdb::backup::ControlServer;
 
 /// The log that a first start makes.
 pub const DEFAULT_LOG: &str = "default";
@@ -415,7 +415,7 @@ fn serving(registry: &Registry) -> ServingStatus {
 fn chain(config: &Config, metrics: &Arc<Metrics>, request_id_prefix: u32) -> Chain {
     let limits = Limits {
         header_bytes_max: config.header_bytes_max,
-        http_body_bytes_max: u64::try_from(crate::log::ENTRY_BYTES_MAX).unwrap_or(u64::MAX),
+        http_body_bytes_max: u64::try_from(log_core::ENTRY_BYTES_MAX).unwrap_or(u64::MAX),
     };
     Chain {
         requests: Arc::clone(metrics.requests()),

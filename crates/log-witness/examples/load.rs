@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use checkpoint::{
+use formats::{
     AddCheckpoint, Checkpoint, KeyFile, KeyName, PrivateKey, SignedCheckpoint, Signer as _,
     Timestamp, sign,
 };
@@ -91,18 +91,18 @@ fn log_key(number: usize) -> Result<PrivateKey> {
 
 fn prepare(folder: &Path, logs: usize, ml_dsa: bool) -> Result<()> {
     ensure!(!folder.exists(), "{} is there already", folder.display());
-    node::durable::create_dir_all(&folder.join("logs"), 0o700)?;
+    base::durable::create_dir_all(&folder.join("logs"), 0o700)?;
     for number in 0..logs {
         let text = format!("{}\n", log_key(number)?.verifier_key());
         let path = folder.join(format!("logs/{number}.vkey"));
-        node::durable::replace(&path, text.as_bytes(), 0o600)?;
+        base::durable::replace(&path, text.as_bytes(), 0o600)?;
     }
     let name = KeyName::new("example.com/witness")?;
     let mut keys = vec![PrivateKey::cosigner_ed25519(name.clone(), &[1; 32])];
     if ml_dsa {
         keys.push(PrivateKey::ml_dsa_44(name, &[2; 32]));
     }
-    Ok(node::keys::write(&folder.join("keys/witness"), &KeyFile::new(keys)?)?)
+    Ok(base::keys::write(&folder.join("keys/witness"), &KeyFile::new(keys)?)?)
 }
 
 /// For each log the requests for the sizes 1, 2, 3 and so on, all over one tree.
@@ -152,7 +152,7 @@ async fn run(address: &str, bodies: Vec<Vec<Vec<u8>>>, seconds: u64) -> Result<V
     let end = Instant::now() + Duration::from_secs(seconds);
     let submit = |bodies: Vec<Vec<u8>>| {
         let address = address.to_owned();
-        node::tasks::spawn("log", async move { submit(&address, bodies, end).await })
+        base::tasks::spawn("log", async move { submit(&address, bodies, end).await })
     };
     let logs: Vec<_> = bodies.into_iter().map(submit).collect();
     let mut latencies = Vec::new();

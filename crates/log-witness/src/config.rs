@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use node::config::{ConfigError, Values};
+use serve::config::{ConfigError, Values};
 
 /// The settings of one process, checked.
 #[derive(Clone, Debug)]

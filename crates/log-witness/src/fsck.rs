@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::io;
 
-use checkpoint::key::parse_vkeys;
-use checkpoint::note::{NoteError, UnverifiedNote};
-use checkpoint::{Origin, SignedCheckpoint, VerifierKey};
+use formats::key::parse_vkeys;
+use formats::note::{NoteError, UnverifiedNote};
+use formats::{Origin, SignedCheckpoint, VerifierKey};
 
 use crate::store::{RowFault, Store, StoreError, StoredCheckpoint};
 

@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use checkpoint::Origin;
+use formats::Origin;
 use log_witness::config::{self, Command, Config, TABLE};
 use log_witness::server::Server;
 use log_witness::store::Store;
 use log_witness::witness::Cosigner;
 use log_witness::{fsck, trust};
-use node::config::Refusal;
-use node::process::{StopSignals, log_to_stderr, variable_names, worker_threads};
+use serve::config::Refusal;
+use serve::process::{StopSignals, log_to_stderr, variable_names, worker_threads};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -75,7 +75,7 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
 
 fn check(config: &Config) -> anyhow::Result<ExitCode> {
     let mut store = existing_store(config)?;
-    let keys = node::keys::read(&config.keys_path())?;
+    let keys = base::keys::read(&config.keys_path())?;
     let own = keys.map(|keys| Cosigner::new(&keys).verifier_keys().to_vec()).unwrap_or_default();
     let report = fsck::run(&mut store, &own)?;
     report.write_text(&mut output::results())?;
@@ -144,7 +144,7 @@ mod output {
         let logs = server.witness().roster().len();
         eprintln!("witnessing {logs} logs, from {}", config.logs_dir.display());
         eprintln!("peers gossip with it over TLS by --peer '{}'", peer_value(server));
-        let vkeys = node::keys::public_path(&config.keys_path());
+        let vkeys = base::keys::public_path(&config.keys_path());
         if server.is_first_start() {
             eprintln!("a first start: made the witness's keys. What to do next:");
             eprintln!(

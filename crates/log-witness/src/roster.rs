@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use checkpoint::key::{KeysError, parse_vkeys};
-use checkpoint::{KeyKind, KeyName, Origin, VerifierKey};
+use formats::key::{KeysError, parse_vkeys};
+use formats::{KeyKind, KeyName, Origin, VerifierKey};
 
 /// The longest file that is read, in bytes: some 25 post-quantum keys.
 pub const VKEY_FILE_BYTES_MAX: u64 = 64 * 1024;

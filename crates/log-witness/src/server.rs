@@ -8,18 +8,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use base::clock::{Clock, SystemClock};
+use base::durable::{self, FileError};
+use base::tasks::{self, Background};
 use bytes::Bytes;
-use checkpoint::{Origin, VerifierKey};
+use formats::{Origin, VerifierKey};
 use http::{Request, Response};
 use log_proto::gossip_v1::gossip_service_server::GossipServiceServer;
-use node::body::Body;
-use node::clock::{Clock, SystemClock};
-use node::durable::{self, FileError};
-use node::identity::{Identity, IdentityError};
-use node::middleware::limits::Limits;
-use node::middleware::{Chain, to_status};
-use node::port::{Port, PortOptions};
-use node::tasks::{self, Background};
+use serve::body::Body;
+use serve::identity::{Identity, IdentityError};
+use serve::middleware::limits::Limits;
+use serve::middleware::{Chain, to_status};
+use serve::port::{Port, PortOptions};
 use tls::Pin;
 use tokio_util::sync::CancellationToken;
 

@@ -1,6 +1,6 @@
 //! `cairn-witness trust`: the operator's way back, on a store that nobody serves.
 
-use checkpoint::Origin;
+use formats::Origin;
 
 use crate::store::{Store, StoreError, TrustRow, Write};
 

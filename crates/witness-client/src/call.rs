@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
-use checkpoint::Origin;
+use formats::Origin;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
@@ -15,7 +15,7 @@ use tls::{AuthoritiesError, Connector, Http, Known};
 use crate::{ANSWER_BYTES_MAX, Answer, WitnessUrl};
 
 /// The longest checkpoint that is read, in bytes: the limit of notes.
-const CHECKPOINT_BYTES_MAX: usize = checkpoint::note::NOTE_BYTES_MAX;
+const CHECKPOINT_BYTES_MAX: usize = formats::note::NOTE_BYTES_MAX;
 /// How long an idle connection is kept: submissions of a busy log follow one another closely.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Connections kept to one witness: one is enough for one log, and many logs share it.

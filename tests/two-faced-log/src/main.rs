@@ -9,7 +9,7 @@ use std::fs;
 use std::io::Write as _;
 
 use anyhow::{Context as _, Result, bail};
-use checkpoint::{AddCheckpoint, KeyFile, SignedCheckpoint, Signer as _, sign_head};
+use formats::{AddCheckpoint, KeyFile, SignedCheckpoint, Signer as _, sign_head};
 use merkle::{Hash, NodeId, TreeSize, leaf_hash, plan_consistency, root_of};
 
 fn main() -> Result<()> {

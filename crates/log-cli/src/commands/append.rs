@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use checkpoint::trust::Trust;
 use clap::{Args, ValueEnum};
+use formats::trust::Trust;
 use log_client::appender::{AppendError, Delivery, Pending};
 use log_client::{Appender, AppenderOptions, LogInfo, NewEntry, ReceiptLevel, RetryPolicy, Wanted};
 use tokio::sync::mpsc;

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use checkpoint::SignedCheckpoint;
 use clap::Args;
+use formats::SignedCheckpoint;
 use serde::Serialize;
 
 use super::{client, trust_or_servers};

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use checkpoint::private::SEED_LEN;
-use checkpoint::{KeyFile, KeyName, PrivateKey};
 use clap::{Args, ValueEnum};
+use formats::private::SEED_LEN;
+use formats::{KeyFile, KeyName, PrivateKey};
 use serde::Serialize;
 use zeroize::Zeroizing;
 

@@ -17,7 +17,7 @@ pub(crate) mod witness;
 use std::future::Future;
 use std::path::Path;
 
-use checkpoint::trust::Trust;
+use formats::trust::Trust;
 use log_client::fork::Fork;
 use log_client::gossip::Standing;
 use log_client::{Client, ClientOptions, LogInfo, gossip};

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use checkpoint::trust::Trust;
-use checkpoint::witness::AddCheckpoint;
-use checkpoint::{SignedCheckpoint, TlogProof};
 use clap::Args;
+use formats::trust::Trust;
+use formats::witness::AddCheckpoint;
+use formats::{SignedCheckpoint, TlogProof};
 use log_client::{Client, EntryRef, RangeReceipt};
 use merkle::LeafIndex;
 use serde::Serialize;

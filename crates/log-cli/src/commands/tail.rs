@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use checkpoint::SignedCheckpoint;
 use clap::Args;
+use formats::SignedCheckpoint;
 use log_client::types::WatchEvent;
 use log_client::verified::{ReadError, Tail, TailEvent, VerifiedLog};
 use log_client::{Advice, Client, ClientError};

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use checkpoint::TlogProof;
 use clap::Args;
+use formats::TlogProof;
 use log_client::verify::{CheckpointVerifier, VerifiedCheckpoints};
 use merkle::Hash;
 use serde::Serialize;

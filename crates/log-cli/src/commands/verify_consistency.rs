@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use checkpoint::trust::Trust;
-use checkpoint::witness::AddCheckpoint;
-use checkpoint::{SignedCheckpoint, TlogProof};
 use clap::Args;
+use formats::trust::Trust;
+use formats::witness::AddCheckpoint;
+use formats::{SignedCheckpoint, TlogProof};
 use serde::Serialize;
 
 use crate::error::{CliError, Exit};
@@ -53,9 +53,9 @@ struct Verdict<'a> {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("the earlier checkpoint is not trusted")]
-    Old { source: checkpoint::trust::TrustError },
+    Old { source: formats::trust::TrustError },
     #[error("the later checkpoint is not trusted")]
-    New { source: checkpoint::trust::TrustError },
+    New { source: formats::trust::TrustError },
     #[error("the checkpoints are of two logs, {old} and {new}")]
     Origins { old: String, new: String },
     #[error("the proof starts at size {proof} and the earlier checkpoint has size {old}")]

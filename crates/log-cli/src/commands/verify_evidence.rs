@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use checkpoint::evidence::EVIDENCE_BYTES_MAX;
-use checkpoint::{Contradiction, Evidence, VerifierKey};
 use clap::Args;
+use formats::evidence::EVIDENCE_BYTES_MAX;
+use formats::{Contradiction, Evidence, VerifierKey};
 use serde::Serialize;
 
 use crate::error::{CliError, Exit};

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use checkpoint::{Origin, SignedCheckpoint};
 use clap::{Args, Subcommand};
+use formats::{Origin, SignedCheckpoint};
 use log_client::gossip::{self, Standing};
 use log_client::tiles::HttpSource;
 use serde::Serialize;
@@ -201,7 +201,7 @@ async fn status(args: &StatusArgs, ui: &Ui) -> Result<Exit, CliError> {
 async fn ask<'a>(
     url: &'a str,
     origin: &'a Origin,
-    keys: &[checkpoint::VerifierKey],
+    keys: &[formats::VerifierKey],
 ) -> Result<Status<'a>, CliError> {
     let address =
         WitnessUrl::parse(url.as_bytes()).map_err(|source| WitnessError::Url { source })?;

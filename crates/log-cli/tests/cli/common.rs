@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use checkpoint::{Checkpoint, KeyName, PrivateKey, SignedCheckpoint, Timestamp, TlogProof, sign};
+use formats::{Checkpoint, KeyName, PrivateKey, SignedCheckpoint, Timestamp, TlogProof, sign};
 use merkle::{CompactRange, Hash, LeafIndex, TreeSize};
 
 pub(crate) const ORIGIN: &str = "example.com/test-log";

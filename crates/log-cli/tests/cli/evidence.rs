@@ -1,6 +1,6 @@
 //! `cairn verify-evidence`, run for real.
 
-use checkpoint::Evidence;
+use formats::Evidence;
 
 use crate::common::{Folder, Run, TestLog};
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::common::Folder;
-use checkpoint::{KeyFile, KeyKind, VerifierKey};
+use formats::{KeyFile, KeyKind, VerifierKey};
 
 fn kinds(vkeys: &str) -> Vec<KeyKind> {
     vkeys.lines().map(|vkey| VerifierKey::parse(vkey).unwrap().kind()).collect()

@@ -1,6 +1,6 @@
 //! `--policy`: a quorum of witnesses decides what is believed.
 
-use checkpoint::witness::AddCheckpoint;
+use formats::witness::AddCheckpoint;
 
 use crate::common::{Folder, TestLog, tree_size, witness_key};
 

@@ -3,7 +3,7 @@
 use crate::common::{Folder, TestLog, tree_size};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use checkpoint::witness::AddCheckpoint;
+use formats::witness::AddCheckpoint;
 use merkle::Hash;
 
 fn range_receipt(log: &TestLog, ranges: &[(usize, usize)], size: usize) -> String {

@@ -16,7 +16,7 @@ mod state;
 
 use std::{num::NonZeroUsize, ops::Range};
 
-use checkpoint::{Origin, Trust, VerifiedCheckpoint};
+use formats::{Origin, Trust, VerifiedCheckpoint};
 use futures_util::stream::{self, StreamExt as _};
 use merkle::{
     Frontier, Hash, LeafIndex, TreeSize,

@@ -15,7 +15,7 @@
 
 use std::{fmt::Write as _, fs::File, io, io::Read as _, path::Path};
 
-use checkpoint::{SignedCheckpoint, Trust, VerifiedCheckpoint};
+use formats::{SignedCheckpoint, Trust, VerifiedCheckpoint};
 use merkle::{Frontier, FrontierError, Hash, TreeSize, tile};
 
 use crate::{

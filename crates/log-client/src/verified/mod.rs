@@ -17,7 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use checkpoint::{Origin, Trust, VerifiedCheckpoint};
+use formats::{Origin, Trust, VerifiedCheckpoint};
 use merkle::{Hash, LeafIndex, TreeSize};
 
 pub use self::tail::{Tail, TailEvent};
@@ -136,7 +136,7 @@ impl VerifiedEntry {
     pub fn tlog_proof(&self) -> Result<Vec<u8>, VerifyError> {
         // The proof of a batch of one is the plain inclusion proof.
         let (signed, hashes) = (self.checkpoint.signed().clone(), self.receipt.hashes.clone());
-        checkpoint::TlogProof::new(self.index, hashes, signed)
+        formats::TlogProof::new(self.index, hashes, signed)
             .map(|proof| proof.format())
             .map_err(VerifyError::Receipt)
     }

@@ -7,7 +7,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
-use checkpoint::VerifiedCheckpoint;
+use formats::VerifiedCheckpoint;
 use merkle::{CompactRange, Hash, LeafIndex, TreeSize};
 use tokio::time::Instant;
 

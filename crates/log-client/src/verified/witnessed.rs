@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use checkpoint::VerifiedCheckpoint;
+use formats::VerifiedCheckpoint;
 use merkle::{LeafIndex, TreeSize};
 
 use super::{ReadError, VerifiedEntries, VerifiedLog, VerifiedRange};

@@ -5,7 +5,7 @@
 //! checkpoint it has seen before. Nothing a server says is taken on its word but what a signature covers.
 //!
 //! ```
-//! use checkpoint::{Checkpoint, KeyName, Origin, PrivateKey, SignedCheckpoint, Timestamp, TlogProof, Trust};
+//! use formats::{Checkpoint, KeyName, Origin, PrivateKey, SignedCheckpoint, Timestamp, TlogProof, Trust};
 //! use log_client::verify;
 //! use merkle::{LeafIndex, TreeSize, leaf_hash};
 //!
@@ -14,7 +14,7 @@
 //! // A log of one entry, its checkpoint and its receipt:
 //! let entry = b"user 17 logged in";
 //! let head = Checkpoint::new(Origin::from(name), TreeSize::new(1)?, leaf_hash(entry));
-//! let note = checkpoint::sign(&head, &[&key], Timestamp::ZERO)?;
+//! let note = formats::sign(&head, &[&key], Timestamp::ZERO)?;
 //! let receipt =
 //!     TlogProof::new(LeafIndex::new(0)?, vec![], SignedCheckpoint::parse(&note)?)?.format();
 //!
@@ -29,7 +29,7 @@
 mod range;
 mod remember;
 
-use checkpoint::{
+use formats::{
     CheckpointError, SignedCheckpoint, TlogProof, Trust, TrustError, VerifiedCheckpoint,
     VerifiedReceipt,
 };
@@ -50,13 +50,13 @@ pub enum VerifyError {
     MalformedCheckpoint(#[source] CheckpointError),
     /// The bytes are no proof file.
     #[error("receipt is malformed")]
-    MalformedReceipt(#[source] checkpoint::ProofError),
+    MalformedReceipt(#[source] formats::ProofError),
     /// The checkpoint is well-formed, and nobody trusted signed it.
     #[error("checkpoint is not trusted")]
     Trust(#[source] TrustError),
     /// The receipt is well-formed and does not hold.
     #[error("receipt does not hold")]
-    Receipt(#[source] checkpoint::ProofError),
+    Receipt(#[source] formats::ProofError),
     /// The hashes do not lead from the leaves, or the older tree, to the signed root.
     #[error("proof does not hold")]
     Proof(#[from] merkle::ProofError),
@@ -78,9 +78,9 @@ pub enum VerifyError {
     #[error("checkpoints are of two logs: {from} and {to}")]
     OtherLog {
         /// The origin of the older one.
-        from: checkpoint::Origin,
+        from: formats::Origin,
         /// The origin of the newer one.
-        to: checkpoint::Origin,
+        to: formats::Origin,
     },
     /// The proof is for a tree of another size than the checkpoint's.
     #[error("proof is for a tree of size {found}, the checkpoint for one of {expected}")]

@@ -1,6 +1,6 @@
 //! Receipts of many entries at once.
 
-use checkpoint::{TlogProof, VerifiedCheckpoint};
+use formats::{TlogProof, VerifiedCheckpoint};
 use merkle::{Hash, LeafIndex};
 
 use super::{CheckpointVerifier, VerifyError};

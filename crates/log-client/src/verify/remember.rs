@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use checkpoint::{SignedCheckpoint, Trust, VerifiedCheckpoint};
+use formats::{SignedCheckpoint, Trust, VerifiedCheckpoint};
 
 use super::{CheckpointVerifier, VerifyError};
 

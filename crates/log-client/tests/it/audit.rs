@@ -3,7 +3,7 @@
 use std::{fs, num::NonZeroUsize, path::Path};
 
 use bytes::Bytes;
-use checkpoint::Contradiction;
+use formats::Contradiction;
 use log_client::{
     audit::{AuditError, AuditOptions, AuditState, Audited, Auditor},
     tiles::{DirSource, HttpSource, Source},

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use checkpoint::{Checkpoint, KeyName, Origin, PrivateKey, Timestamp, Trust};
+use formats::{Checkpoint, KeyName, Origin, PrivateKey, Timestamp, Trust};
 use log_client::{Client, ClientOptions};
 use log_proto::log_v1::{
     self as proto,
@@ -83,7 +83,7 @@ pub(crate) fn trust() -> Trust {
 }
 
 /// What evidence of a fork shows to anyone who has the log's key.
-pub(crate) fn shown(fork: &log_client::fork::Fork) -> checkpoint::Contradiction {
+pub(crate) fn shown(fork: &log_client::fork::Fork) -> formats::Contradiction {
     fork.evidence().verify(&[key().verifier_key()]).unwrap().contradiction()
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn witness_key() -> PrivateKey {
 pub(crate) fn policy() -> Trust {
     let [log, witness] = [key(), witness_key()].map(|key| key.verifier_key().to_string());
     let policy = format!("log {log}\nwitness w1 {witness}\nquorum w1\n");
-    Trust::Policy(checkpoint::Policy::parse(policy.as_bytes()).unwrap())
+    Trust::Policy(formats::Policy::parse(policy.as_bytes()).unwrap())
 }
 
 pub(crate) fn numbered(range: std::ops::Range<u64>) -> Vec<Bytes> {
@@ -129,7 +129,7 @@ pub(crate) fn note(leaves: &[Hash]) -> Vec<u8> {
 
 pub(crate) fn note_of(size: TreeSize, root: Hash) -> Vec<u8> {
     let head = Checkpoint::new(Origin::new(ORIGIN).unwrap(), size, root);
-    checkpoint::sign(&head, &[&key()], Timestamp::ZERO).unwrap()
+    formats::sign(&head, &[&key()], Timestamp::ZERO).unwrap()
 }
 
 pub(crate) fn build(plan: &Plan, leaves: &[Hash]) -> Vec<Hash> {
@@ -206,7 +206,7 @@ impl State {
         let leaves = leaves(&self.entries[..position(covered)]);
         let head = Checkpoint::new(Origin::new(ORIGIN).unwrap(), size(covered), root(&leaves));
         let time = Timestamp::new(1_700_000_000).unwrap();
-        checkpoint::sign(&head, &[&key(), &witness_key()], time).unwrap().into()
+        formats::sign(&head, &[&key(), &witness_key()], time).unwrap().into()
     }
 
     fn proof(&self, plan: &Plan) -> Vec<Bytes> {

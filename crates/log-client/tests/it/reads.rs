@@ -1,6 +1,6 @@
 //! Verified reads of an honest log, and every lie refused; trusted checkpoints; evidence.
 
-use checkpoint::{Contradiction, Evidence, SignedCheckpoint, VerifiedCheckpoint};
+use formats::{Contradiction, Evidence, SignedCheckpoint, VerifiedCheckpoint};
 use log_client::{
     Client,
     trusted::{Advance, LogKey, TrustedError, TrustedStore},

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction};
-use node::config::{ConfigError, Refusal, Values};
+use serve::config::{ConfigError, Refusal, Values};
 
 use super::{Config, TABLE, WitnessFlags};
 

@@ -1,6 +1,6 @@
 //! The table of settings.
 
-use node::config::{Setting, Table};
+use serve::config::{Setting, Table};
 
 use super::witness::LOG_KEYS;
 

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use checkpoint::Policy;
-use checkpoint::policy::POLICY_BYTES_MAX;
 use clap::{Arg, ArgAction, ArgMatches};
-use node::config::{ConfigError, Origin, Values};
+use formats::Policy;
+use formats::policy::POLICY_BYTES_MAX;
+use serve::config::{ConfigError, Origin, Values};
 
-use crate::log::witness::{LogPolicy, OnQuorumLoss, WitnessSettings};
-use crate::storage::LogName;
+use log_core::witness::{LogPolicy, OnQuorumLoss, WitnessSettings};
+use storage::LogName;
 
 /// The keys under `[logs.NAME]`.
 pub(super) const LOG_KEYS: &[&str] = &["policy", "on_quorum_loss"];
@@ -141,7 +141,7 @@ fn whole(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use checkpoint::{KeyName, PrivateKey};
+    use formats::{KeyName, PrivateKey};
 
     use super::super::{TABLE, parse};
     use super::*;

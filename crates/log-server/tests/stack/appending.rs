@@ -21,7 +21,7 @@ async fn indexes_count_up_and_the_last_receipt_is_for_its_entry_alone() {
     let signed = stack.append(b"last", pb::Receipt::Signed).await.unwrap();
     assert_eq!(signed.receipt_reached(), pb::Receipt::Signed);
     let trust = stack.trust(LOG).await;
-    let proof = checkpoint::TlogProof::parse(&signed.tlog_proof).unwrap();
+    let proof = formats::TlogProof::parse(&signed.tlog_proof).unwrap();
     assert_eq!(proof.verify_entry(b"last", &trust).unwrap().index().get(), 300);
     assert!(proof.verify_entry(b"other", &trust).is_err());
     stack.stop().await;

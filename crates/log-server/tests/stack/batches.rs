@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
+use log_api::service::MESSAGE_BYTES_MAX;
 use log_proto::log_v1 as pb;
 use log_proto::log_v1::ErrorReason::{BadDedupKey, DedupKeyConflict, EmptyEntry, EntryTooLarge};
 use log_proto::log_v1::append_result::Result as One;
-use log_server::service::MESSAGE_BYTES_MAX;
 use merkle::leaf_hash;
 use prost::Message as _;
 use tonic::Code;

@@ -93,7 +93,7 @@ async fn history_is_paged_and_outlives_a_restart() {
 /// A watcher that keeps what it was sent, as a client would.
 struct Watcher {
     stream: Streaming<pb::WatchCheckpointsResponse>,
-    trust: checkpoint::Trust,
+    trust: formats::Trust,
     size: u64,
     entries: Vec<Vec<u8>>,
 }

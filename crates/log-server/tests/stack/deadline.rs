@@ -4,19 +4,19 @@
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use base::clock::ManualClock;
 use bytes::Bytes;
+use log_api::metrics::Metrics;
+use log_api::service::{Service, ServiceOptions};
+use log_core::observe::Observer;
+use log_core::read::Reads;
+use log_core::{CreateLog, Limits, Registry, RegistryOptions};
 use log_proto::log_v1 as pb;
 use log_proto::log_v1::log_service_server::LogService as _;
-use log_server::log::observe::Observer;
-use log_server::log::read::Reads;
-use log_server::log::{CreateLog, Limits, Registry, RegistryOptions};
-use log_server::metrics::Metrics;
-use log_server::service::{Service, ServiceOptions};
-use log_server::storage::Engine;
-use log_server::storage::memory::MemoryEngine;
 use merkle::leaf_hash;
-use node::clock::ManualClock;
-use node::middleware::deadline::Deadline;
+use serve::middleware::deadline::Deadline;
+use storage::Engine;
+use storage::memory::MemoryEngine;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Request;

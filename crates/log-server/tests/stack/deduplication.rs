@@ -16,7 +16,7 @@ async fn a_key_gives_its_first_index_again_and_never_another_entry() {
     assert_eq!((again.leaf_index, again.duplicate), (1, true));
     assert_eq!(again.leaf_hash, first.leaf_hash);
     let trust = stack.trust(LOG).await;
-    let proof = checkpoint::TlogProof::parse(&again.tlog_proof).unwrap();
+    let proof = formats::TlogProof::parse(&again.tlog_proof).unwrap();
     assert_eq!(proof.verify_entry(b"a", &trust).unwrap().index().get(), 1);
 
     let other = stack.append_to(LOG, keyed(b"b", b"k"), pb::Receipt::Index).await.unwrap_err();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use checkpoint::{SignedCheckpoint, Trust, VerifiedCheckpoint};
+use formats::{SignedCheckpoint, Trust, VerifiedCheckpoint};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -13,14 +13,14 @@ use hyper_util::rt::TokioExecutor;
 use log_proto::log_v1 as pb;
 use log_proto::log_v1::log_service_client::LogServiceClient;
 
+use base::clock::SystemClock;
 use log_server::config::{Config, TABLE};
 use log_server::server::{Server, StartError};
-use log_server::storage::StorageError;
-use log_server::storage::faulty::FaultyEngine;
-use log_server::storage::rocksdb::RocksEngine;
 use merkle::{Hash, LeafIndex, TreeSize, leaf_hash};
-use node::clock::SystemClock;
-use node::config::{Origin, Values};
+use serve::config::{Origin, Values};
+use storage::StorageError;
+use storage::faulty::FaultyEngine;
+use storage_rocksdb::RocksEngine;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -149,12 +149,12 @@ impl Stack {
     /// What somebody with the log's keys believes.
     pub(crate) async fn trust(&mut self, log: &str) -> Trust {
         let keys = self.describe(log).await.unwrap().vkeys.join("\n") + "\n";
-        Trust::Keys(checkpoint::key::parse_vkeys(&keys).unwrap())
+        Trust::Keys(formats::key::parse_vkeys(&keys).unwrap())
     }
 
     /// Waits until the published checkpoint covers `size`, and gives it.
     pub(crate) async fn published(&self, log: &str, size: u64) -> Bytes {
-        let name = log_server::storage::LogName::new(log).unwrap();
+        let name = storage::LogName::new(log).unwrap();
         let log = self.server.registry().log(name.as_str()).unwrap();
         let mut watch = log.watch_published();
         let reached = watch.wait_for(|published| published.head.size.get() >= size);

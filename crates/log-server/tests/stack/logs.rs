@@ -36,7 +36,7 @@ async fn a_new_log_has_its_origin_its_keys_and_a_signed_head_of_size_zero() {
         let answer = stack.append_to(name, entry(b"a"), pb::Receipt::Signed).await.unwrap();
         assert_eq!(answer.leaf_index, 0);
     }
-    let foreign = checkpoint::SignedCheckpoint::parse(&stack.published("other", 1).await).unwrap();
+    let foreign = formats::SignedCheckpoint::parse(&stack.published("other", 1).await).unwrap();
     assert!(trust.verify(&foreign).is_err());
     stack.stop().await;
 }

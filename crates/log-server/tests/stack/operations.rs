@@ -46,7 +46,7 @@ async fn the_health_service_knows_the_server_the_log_and_the_witnesses() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_health_service_says_when_nothing_can_be_committed() {
     let (mut stack, engine) = Stack::faulty(&[]).await;
-    engine.fail_commit(log_server::storage::faulty::Fault::Lost, 0);
+    engine.fail_commit(storage::faulty::Fault::Lost, 0);
     stack.append(b"a", pb::Receipt::Index).await.unwrap_err();
     let mut health = HealthClient::new(stack.channel.clone());
     let request = HealthCheckRequest { service: "cairn.log.v1.LogService".to_owned() };

@@ -5,7 +5,7 @@ use http_body_util::StreamBody;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::TokioExecutor;
 use log_proto::log_v1 as pb;
-use log_server::storage::faulty::Fault;
+use storage::faulty::Fault;
 use tonic::Code;
 
 use crate::harness::{LOG, Stack, append_request, because, entry, refused, retry_after};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use checkpoint::{AddCheckpoint, Checkpoint, KeyName, PrivateKey, Signer as _, Timestamp};
+use formats::{AddCheckpoint, Checkpoint, KeyName, PrivateKey, Signer as _, Timestamp};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};

@@ -67,12 +67,12 @@ async fn a_restored_backup_is_refused_and_the_evidence_kept() {
 /// A checkpoint of this size that the log's own key has signed, over another tree.
 fn contradicting(site: &Site, leaves: u64) -> Bytes {
     let keys = std::fs::read_to_string(site.data().join("keys/default")).unwrap();
-    let keys = checkpoint::KeyFile::parse(&keys).unwrap();
+    let keys = formats::KeyFile::parse(&keys).unwrap();
     let leaves = merkle::TreeSize::new(leaves).unwrap();
     let root = merkle::Hash::from([7; 32]);
-    let head = checkpoint::Checkpoint::new(keys.name().clone().into(), leaves, root);
-    let key: &dyn checkpoint::Signer = &keys.keys()[0];
-    checkpoint::sign(&head, &[key], checkpoint::Timestamp::ZERO).unwrap().into()
+    let head = formats::Checkpoint::new(keys.name().clone().into(), leaves, root);
+    let key: &dyn formats::Signer = &keys.keys()[0];
+    formats::sign(&head, &[key], formats::Timestamp::ZERO).unwrap().into()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,7 +85,7 @@ async fn a_contradiction_is_kept_as_evidence_that_anyone_can_check() {
     }
     running.stop().await;
     let vkeys = std::fs::read_to_string(site.data().join("keys/default.vkey")).unwrap();
-    let keys = checkpoint::key::parse_vkeys(&vkeys).unwrap();
+    let keys = formats::key::parse_vkeys(&vkeys).unwrap();
     let kept = |ending: &str| site.data().join(format!("evidence/default.w1-ed.{ending}"));
     for size in [5, 4, 3, 2, 1] {
         let note = contradicting(&site, size);
@@ -96,7 +96,7 @@ async fn a_contradiction_is_kept_as_evidence_that_anyone_can_check() {
         let refusal = refused(site.try_start().await);
         assert!(refusal.contains("default.w1-ed.evidence"), "{size}: {refusal}");
         let evidence = std::fs::read(kept("evidence")).unwrap();
-        let evidence = checkpoint::Evidence::parse(&evidence).unwrap();
+        let evidence = formats::Evidence::parse(&evidence).unwrap();
         evidence.verify(&keys).unwrap();
         let heads = [Some(evidence.first()), evidence.second()];
         assert!(heads.iter().flatten().any(|head| head.as_bytes() == note), "{size}");

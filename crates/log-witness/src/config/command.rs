@@ -2,9 +2,9 @@
 
 use std::ffi::OsString;
 
-use checkpoint::Origin;
 use clap::{Arg, ArgAction};
-use node::config::{Refusal, Values};
+use formats::Origin;
+use serve::config::{Refusal, Values};
 
 use super::{Config, TABLE};
 

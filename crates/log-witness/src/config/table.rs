@@ -1,6 +1,6 @@
 //! The table of settings.
 
-use node::config::{Setting, Table};
+use serve::config::{Setting, Table};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;

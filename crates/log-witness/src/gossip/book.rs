@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::{Bound, RangeBounds};
 use std::time::Duration;
 
-use checkpoint::{Origin, SignedCheckpoint};
+use formats::{Origin, SignedCheckpoint};
 use merkle::{Hash, TreeSize};
 
 use super::head::Head;
@@ -309,8 +309,8 @@ impl Log {
 
 /// Whether evidence says more than what the operator knew when they trusted a log again: it has a head
 /// larger than all of the evidence held.
-pub(super) fn says_more(found: &checkpoint::Evidence, forgiven: &checkpoint::Evidence) -> bool {
-    let largest = |evidence: &checkpoint::Evidence| {
+pub(super) fn says_more(found: &formats::Evidence, forgiven: &formats::Evidence) -> bool {
+    let largest = |evidence: &formats::Evidence| {
         evidence.second().map_or_else(|| evidence.first().size(), SignedCheckpoint::size)
     };
     largest(found) > largest(forgiven)
@@ -318,7 +318,7 @@ pub(super) fn says_more(found: &checkpoint::Evidence, forgiven: &checkpoint::Evi
 
 #[cfg(test)]
 mod tests {
-    use checkpoint::{Checkpoint, KeyName, PrivateKey, Timestamp, sign};
+    use formats::{Checkpoint, KeyName, PrivateKey, Timestamp, sign};
 
     use super::*;
 

@@ -9,8 +9,8 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
-use checkpoint::key::parse_vkeys;
-use checkpoint::{Evidence, Origin, SignedCheckpoint};
+use formats::key::parse_vkeys;
+use formats::{Evidence, Origin, SignedCheckpoint};
 use log_client::tiles::{HttpSource, Resource, Source as _};
 use merkle::tile::{self, TileCoord, TilePath};
 use merkle::{Hash, TreeSize};

@@ -1,7 +1,7 @@
 //! A head as gossip carries it.
 
 use bytes::Bytes;
-use checkpoint::{CheckpointError, Origin, SignedCheckpoint, VerifiedCheckpoint};
+use formats::{CheckpointError, Origin, SignedCheckpoint, VerifiedCheckpoint};
 use merkle::{Hash, TreeSize};
 
 use crate::roster::Roster;

@@ -27,15 +27,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use base::clock::Clock;
+use base::tasks::{self, Background};
 use bytes::Bytes;
-use checkpoint::{Evidence, NotShown, Origin, SignedCheckpoint};
+use formats::{Evidence, NotShown, Origin, SignedCheckpoint};
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use log_proto::gossip_v1::gossip_service_server::GossipServiceServer;
 use merkle::Hash;
-use node::clock::Clock;
-use node::tasks::{self, Background};
 use tls::AuthoritiesError;
 use tokio::sync::watch;
 

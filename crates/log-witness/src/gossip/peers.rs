@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use checkpoint::{Evidence, Origin};
+use formats::{Evidence, Origin};
 use log_proto::gossip_v1 as pb;
 use log_proto::gossip_v1::gossip_service_client::GossipServiceClient;
 use tls::OtherKey;

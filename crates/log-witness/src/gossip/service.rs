@@ -1,7 +1,7 @@
 //! The calls of others.
 
 use bytes::Bytes;
-use checkpoint::{Evidence, Origin};
+use formats::{Evidence, Origin};
 use log_proto::gossip_v1 as pb;
 use log_proto::gossip_v1::gossip_service_server::GossipService;
 use log_proto::gossip_v1::report_checkpoint_request::Report;

@@ -4,12 +4,12 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::clock::Clock;
 use bytes::Bytes;
 use http::{Request, Uri, header};
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use node::clock::Clock;
 use tls::{AuthoritiesError, Connector, Http, Known};
 
 /// Attempts, with pauses that double from [`FIRST_PAUSE`]: about a minute.

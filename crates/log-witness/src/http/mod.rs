@@ -12,10 +12,10 @@ mod submit;
 
 use std::sync::Arc;
 
+use base::clock::Clock;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use node::body::{Body, full, plain};
-use node::clock::Clock;
+use serve::body::{Body, full, plain};
 
 use crate::metrics::Metrics;
 use crate::witness::{OriginHash, Witness};

@@ -1,7 +1,7 @@
 //! What monitors and everybody else read. The store is asked on threads that may wait for the disk.
 
 use http::{HeaderValue, Response, StatusCode, header};
-use node::body::{Body, full, plain};
+use serve::body::{Body, full, plain};
 
 use crate::store::StoreError;
 use crate::witness::{OriginHash, Witness};
@@ -24,7 +24,7 @@ pub(super) async fn evidence(witness: &Witness, hash: OriginHash) -> Response<Bo
 async fn look_up(
     witness: &Witness,
     hash: OriginHash,
-    read: impl FnOnce(&crate::store::Store, &checkpoint::Origin) -> Result<Option<Vec<u8>>, StoreError>
+    read: impl FnOnce(&crate::store::Store, &formats::Origin) -> Result<Option<Vec<u8>>, StoreError>
     + Send
     + 'static,
 ) -> Result<Option<Vec<u8>>, StoreError> {

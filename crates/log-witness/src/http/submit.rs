@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use node::body::{Body, Unread, full, plain};
+use serve::body::{Body, Unread, full, plain};
 
 use crate::witness::{Refusal, Witness};
 
@@ -15,7 +15,7 @@ pub(super) async fn add_checkpoint<B>(witness: &Witness, body: B) -> Response<Bo
 where
     B: http_body::Body<Data = Bytes> + Send,
 {
-    match node::body::read(body, BODY_BYTES_MAX).await {
+    match serve::body::read(body, BODY_BYTES_MAX).await {
         Ok(body) => answer(witness.add_checkpoint(&body).await),
         Err(unread) => not_read(unread),
     }
@@ -25,7 +25,7 @@ pub(super) async fn sign_subtree<B>(witness: &Witness, body: B) -> Response<Body
 where
     B: http_body::Body<Data = Bytes> + Send,
 {
-    match node::body::read(body, BODY_BYTES_MAX).await {
+    match serve::body::read(body, BODY_BYTES_MAX).await {
         Ok(body) => answer(witness.sign_subtree(&body).await),
         Err(unread) => not_read(unread),
     }

@@ -10,8 +10,8 @@ pub use rows::{RefusedNote, RowFault, StoredCheckpoint, TrustRow};
 
 use std::path::{Path, PathBuf};
 
-use checkpoint::Origin;
-use node::durable::{self, FileError};
+use base::durable::{self, FileError};
+use formats::Origin;
 use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable, TableDefinition};
 
 const CHECKPOINTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("checkpoints");
@@ -310,7 +310,7 @@ mod tests {
     }
 
     fn checkpoint(name: &str, time: u64) -> Write {
-        let time = checkpoint::Timestamp::new(time).unwrap();
+        let time = formats::Timestamp::new(time).unwrap();
         let row = StoredCheckpoint { time, note: name.as_bytes().to_vec() };
         Write::Checkpoint { origin: origin(name), row }
     }

@@ -9,7 +9,7 @@
 //! meta            "layout"         01, without anything around it
 //! ```
 
-use checkpoint::{Origin, SignedCheckpoint, Timestamp};
+use formats::{Origin, SignedCheckpoint, Timestamp};
 
 /// What every value begins with.
 pub(super) const ROW_VERSION: u8 = 1;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use checkpoint::Origin;
-use node::clock::Clock;
-use node::tasks;
+use base::clock::Clock;
+use base::tasks;
+use formats::Origin;
 use tokio::sync::watch;
 
 use super::decide::Held;

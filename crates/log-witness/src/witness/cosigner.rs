@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use checkpoint::note::{NoteError, UnverifiedNote};
-use checkpoint::{
+use base::keys::KeysError;
+use formats::note::{NoteError, UnverifiedNote};
+use formats::{
     KeyFile, KeyKind, KeyName, NameError, PrivateKey, SignError, SignedCheckpoint, Signer as _,
     Timestamp, VerifiedCheckpoint, VerifiedSignature, VerifierKey,
 };
-use node::keys::KeysError;
 use sha2::{Digest as _, Sha256};
 
 /// Why the witness has no keys to sign with.
@@ -33,7 +33,7 @@ impl Cosigner {
     /// is theirs then, by default the host's name and a hash of the first key. Writes the public halves
     /// beside the file.
     pub fn open(path: &Path, name: Option<&str>, hostname: &str) -> Result<Self, CosignerError> {
-        let file = match node::keys::read(path)? {
+        let file = match base::keys::read(path)? {
             Some(file) => file,
             None => generate(name, hostname)?,
         };
@@ -43,7 +43,7 @@ impl Cosigner {
         }
         // The private file stays as it is; the public one says what is signed with.
         let file = to_cosigners(&file);
-        node::keys::write(path, &file)?;
+        base::keys::write(path, &file)?;
         Ok(Self::new(&file))
     }
 
@@ -75,7 +75,7 @@ impl Cosigner {
     /// The lines of the keys that sign subtrees; `None` if there is no such key.
     pub(super) fn sign_subtree(
         &self,
-        request: &checkpoint::SignSubtree,
+        request: &formats::SignSubtree,
     ) -> Result<Option<String>, SignError> {
         let mut lines = String::new();
         let signs = |key: &&PrivateKey| key.verifier_key().kind() == KeyKind::CosignatureMlDsa44;
@@ -109,7 +109,7 @@ fn to_cosigners(file: &KeyFile) -> KeyFile {
 }
 
 fn generate(name: Option<&str>, hostname: &str) -> Result<KeyFile, CosignerError> {
-    let (ed25519, ml_dsa) = (node::keys::seed()?, node::keys::seed()?);
+    let (ed25519, ml_dsa) = (base::keys::seed()?, base::keys::seed()?);
     let name = name.map_or_else(|| default_name(hostname, &ed25519), ToOwned::to_owned);
     let name = KeyName::new(&name).map_err(|source| CosignerError::Name { name, source })?;
     let keys = vec![
@@ -169,7 +169,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let name = KeyName::new("example.com/w").unwrap();
         let file = KeyFile::new(vec![PrivateKey::ed25519(name, &[1; 32])]).unwrap();
-        node::keys::write(&path(&folder), &file).unwrap();
+        base::keys::write(&path(&folder), &file).unwrap();
         let cosigner = Cosigner::open(&path(&folder), None, "host").unwrap();
         assert_eq!(cosigner.verifier_keys()[0].kind(), KeyKind::CosignatureEd25519);
         let public = std::fs::read_to_string(folder.path().join("keys/witness.vkey")).unwrap();

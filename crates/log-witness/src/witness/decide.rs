@@ -1,7 +1,7 @@
 //! What is answered to a submission that is well-formed and signed: pure, in the order of
 //! c2sp.org/tlog-witness.
 
-use checkpoint::{AddCheckpoint, Timestamp};
+use formats::{AddCheckpoint, Timestamp};
 use merkle::{Hash, TreeSize, verify_consistency};
 
 use super::refusal::Refusal;

@@ -10,9 +10,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use checkpoint::{AddCheckpoint, Origin, SignSubtree, SignedCheckpoint, VerifiedCheckpoint};
+use base::clock::Clock;
+use formats::{AddCheckpoint, Origin, SignSubtree, SignedCheckpoint, VerifiedCheckpoint};
 use merkle::verify_subtree_consistency;
-use node::clock::Clock;
 use tokio::sync::oneshot;
 
 use super::committer::{Committer, Step, StoreFailed};
@@ -268,7 +268,7 @@ fn own_lines(cosigner: &Cosigner, signed: &SignedCheckpoint) -> String {
     lines
 }
 
-fn unsigned(error: &checkpoint::SignError) -> Refusal {
+fn unsigned(error: &formats::SignError) -> Refusal {
     tracing::error!(%error, "a key of this witness does not sign");
     Refusal::Unavailable
 }

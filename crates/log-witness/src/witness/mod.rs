@@ -29,9 +29,9 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use checkpoint::{AddCheckpoint, Origin, SignSubtree, VerifierKey};
-use node::clock::Clock;
-use node::tasks;
+use base::clock::Clock;
+use base::tasks;
+use formats::{AddCheckpoint, Origin, SignSubtree, VerifierKey};
 use tokio::sync::{oneshot, watch};
 
 use crate::metrics::Metrics;

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use checkpoint::Origin;
+use formats::Origin;
 use sha2::{Digest as _, Sha256};
 
 use super::decide::{self, Held};

@@ -1,9 +1,9 @@
 //! Every way a request is refused, with its status (c2sp.org/tlog-witness). The order of the variants is
 //! the order of the checks.
 
-use checkpoint::CheckpointError;
-use checkpoint::note::NoteError;
-use checkpoint::witness::BodyError;
+use formats::CheckpointError;
+use formats::note::NoteError;
+use formats::witness::BodyError;
 use http::StatusCode;
 use merkle::{ProofError, TreeSize};
 
@@ -103,12 +103,12 @@ impl Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use checkpoint::AddCheckpoint;
+    use formats::AddCheckpoint;
 
     #[test]
     fn every_refusal_says_what_is_wrong_under_its_status_and_name() {
         let size = |size| TreeSize::new(size).unwrap();
-        let origin = checkpoint::Origin::new("example.com/log").unwrap();
+        let origin = formats::Origin::new("example.com/log").unwrap();
         let malformed = AddCheckpoint::parse(b"old 0\n\nnote").unwrap_err();
         let refusals = [
             malformed.into(),

@@ -4,7 +4,7 @@
 //! is never overwritten, and [`RING_SLOTS`] for the newest others. Anyone can send a log's old
 //! checkpoints again, so a note that is kept already is not written again.
 
-use checkpoint::SignedCheckpoint;
+use formats::SignedCheckpoint;
 use merkle::{Hash, TreeSize, leaf_hash};
 
 use super::decide::Held;
@@ -87,7 +87,7 @@ fn contradicts(refused: &SignedCheckpoint, held: &Held) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use checkpoint::{Checkpoint, KeyName, PrivateKey, Timestamp, sign};
+    use formats::{Checkpoint, KeyName, PrivateKey, Timestamp, sign};
 
     fn signed(size: u64, root: u8) -> SignedCheckpoint {
         let name = KeyName::new("example.com/log").unwrap();

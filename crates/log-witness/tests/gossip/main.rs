@@ -12,7 +12,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, Mutex};
 
-    use checkpoint::{Contradiction, Evidence};
+    use formats::{Contradiction, Evidence};
     use log_proto::gossip_v1::{self as pb, Standing};
 
     use crate::nodes::{Cable, Node, Tiles, add_log, head, head_of, history, key, serve, until};
@@ -258,16 +258,16 @@ mod tests {
         tiles.publish(&honest[..14]);
         assert_eq!(node.add(&honest[..9], 0).0, 200);
         let mut client = node.client().await;
-        let stranger = checkpoint::PrivateKey::ed25519(
-            checkpoint::KeyName::new("example.com/log").unwrap(),
+        let stranger = formats::PrivateKey::ed25519(
+            formats::KeyName::new("example.com/log").unwrap(),
             &[2; 32],
         );
-        let forged = |key: &checkpoint::PrivateKey, origin: &str| {
-            let origin = checkpoint::Origin::new(origin).unwrap();
+        let forged = |key: &formats::PrivateKey, origin: &str| {
+            let origin = formats::Origin::new(origin).unwrap();
             let size = merkle::TreeSize::new(9).unwrap();
-            let head = checkpoint::Checkpoint::new(origin, size, merkle::Hash::EMPTY_ROOT);
-            let bytes = checkpoint::sign(&head, &[key], checkpoint::Timestamp::ZERO).unwrap();
-            checkpoint::SignedCheckpoint::parse(&bytes).unwrap()
+            let head = formats::Checkpoint::new(origin, size, merkle::Hash::EMPTY_ROOT);
+            let bytes = formats::sign(&head, &[key], formats::Timestamp::ZERO).unwrap();
+            formats::SignedCheckpoint::parse(&bytes).unwrap()
         };
         assert_eq!(
             node.report(&forged(&stranger, "example.com/log")).await.standing(),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use checkpoint::{
+use formats::{
     AddCheckpoint, Checkpoint, KeyName, Origin, PrivateKey, SignedCheckpoint, Timestamp,
 };
 use log_proto::gossip_v1 as pb;
@@ -57,7 +57,7 @@ fn key_of(origin: &str) -> PrivateKey {
 fn signed(origin: &str, leaves: &[Hash], key: &PrivateKey) -> SignedCheckpoint {
     let size = TreeSize::new(u64::try_from(leaves.len()).unwrap()).unwrap();
     let head = Checkpoint::new(Origin::new(origin).unwrap(), size, merkle::root_of(leaves));
-    let note = checkpoint::sign(&head, &[key], Timestamp::ZERO).unwrap();
+    let note = formats::sign(&head, &[key], Timestamp::ZERO).unwrap();
     SignedCheckpoint::parse(&note).unwrap()
 }
 

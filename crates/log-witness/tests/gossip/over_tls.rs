@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use node::identity::Identity;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::crypto::ring;
 use rustls::pki_types::PrivatePkcs8KeyDer;
+use serve::identity::Identity;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -54,10 +54,10 @@ impl Front {
         let url = format!("https://{}", listener.local_addr().unwrap());
         let handshakes: Arc<AtomicUsize> = Arc::default();
         let count = Arc::clone(&handshakes);
-        drop(node::tasks::spawn("front", async move {
+        drop(base::tasks::spawn("front", async move {
             while let Ok((near, _)) = listener.accept().await {
                 let (acceptor, count) = (acceptor.clone(), Arc::clone(&count));
-                drop(node::tasks::spawn("front connection", async move {
+                drop(base::tasks::spawn("front connection", async move {
                     let Ok(mut near) = acceptor.accept(near).await else { return };
                     count.fetch_add(1, Ordering::SeqCst);
                     let mut far = TcpStream::connect(target).await.unwrap();

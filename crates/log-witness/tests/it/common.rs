@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::clock::{Clock, ManualClock};
 use bytes::Bytes;
-use checkpoint::{
+use formats::{
     AddCheckpoint, Checkpoint, KeyName, Origin, PrivateKey, SignSubtree, SignedCheckpoint, Signer,
     Timestamp, VerifierKey, sign,
 };
@@ -20,8 +21,7 @@ use log_witness::witness::origin_path;
 use merkle::{
     Hash, Subtree, TreeSize, leaf_hash, plan_consistency, plan_subtree_consistency, root_of,
 };
-use node::clock::{Clock, ManualClock};
-use node::config::{Origin as Source, Values};
+use serve::config::{Origin as Source, Values};
 
 pub(crate) const NOW_S: u64 = 1_700_000_000;
 
@@ -147,9 +147,9 @@ pub(crate) fn write_vkeys(dir: &Path, name: &str, keys: &[PrivateKey]) -> PathBu
 }
 
 pub(crate) fn write_log(dir: &Path, name: &str, content: &[u8]) -> PathBuf {
-    node::durable::create_dir_all(&dir.join("logs"), 0o755).unwrap();
+    base::durable::create_dir_all(&dir.join("logs"), 0o755).unwrap();
     let path = dir.join(format!("logs/{name}.vkey"));
-    node::durable::replace(&path, content, 0o644).unwrap();
+    base::durable::replace(&path, content, 0o644).unwrap();
     path
 }
 

@@ -1,6 +1,6 @@
 //! What nobody honest sends. Nothing of it changes anything, and nothing of it is answered with 5xx.
 
-use checkpoint::witness::BODY_BYTES_MAX;
+use formats::witness::BODY_BYTES_MAX;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -8,7 +8,7 @@ use crate::common::{Node, TestLog};
 
 /// The body of a submission whose checkpoint's text is replaced with one that is signed as it is.
 fn signed_text(log: &TestLog, first: &str, text: &str) -> Vec<u8> {
-    let note = checkpoint::sign::sign_text(text, &[&log.keys[0]]).unwrap();
+    let note = formats::sign::sign_text(text, &[&log.keys[0]]).unwrap();
     [first.as_bytes(), b"\n", &note].concat()
 }
 

@@ -1,6 +1,6 @@
 //! Logs come and go while the witness runs, and none changes its keys unnoticed.
 
-use checkpoint::{KeyName, PrivateKey};
+use formats::{KeyName, PrivateKey};
 
 use crate::common::{Node, TestLog, write_log, write_vkeys};
 

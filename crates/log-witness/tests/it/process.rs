@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use checkpoint::SignedCheckpoint;
+use formats::SignedCheckpoint;
 use log_witness::witness::origin_path;
 
 use crate::common::{TestLog, write_vkeys};
@@ -167,14 +167,14 @@ fn the_key_of_tls_is_kept_and_a_bad_one_is_refused_by_name() {
     let said = refused(data.path(), &[]);
     assert!(said.contains("keys/tls: mode is 644") && said.contains("chmod 600"), "{said}");
     for bad in [&good[..good.len() - 40], b""] {
-        node::durable::replace(&key, bad, 0o600).unwrap();
+        base::durable::replace(&key, bad, 0o600).unwrap();
         let said = refused(data.path(), &[]);
         assert!(said.contains("keys/tls: no private key"), "{said}");
     }
     std::fs::remove_file(&key).unwrap();
     let said = refused(data.path(), &[]);
     assert!(said.contains("keys/tls: the private key is missing"), "{said}");
-    node::durable::replace(&key, &good, 0o600).unwrap();
+    base::durable::replace(&key, &good, 0o600).unwrap();
     assert_eq!(started(), pin);
 }
 

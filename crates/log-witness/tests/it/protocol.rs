@@ -1,10 +1,10 @@
 //! add-checkpoint and the monitoring route (c2sp.org/tlog-witness), every status and their order.
 
-use checkpoint::note::parse_signature_lines;
-use checkpoint::{KeyFile, KeyName, PrivateKey, SignatureLine, VerifiedSignature, VerifierKey};
+use base::clock::Clock as _;
+use formats::note::parse_signature_lines;
+use formats::{KeyFile, KeyName, PrivateKey, SignatureLine, VerifiedSignature, VerifierKey};
 use http::Method;
 use merkle::Hash;
-use node::clock::Clock as _;
 
 use crate::common::{NOW_S, Node, TestLog, submission, write_vkeys};
 
@@ -149,9 +149,9 @@ async fn during_a_rotation_old_and_new_keys_cosign() {
     let path = dir.path().join("keys/witness");
     let name = KeyName::new("example.com/witness").unwrap();
     let mut keys = vec![PrivateKey::cosigner_ed25519(name, &[9; 32])];
-    keys.extend(node::keys::read(&path).unwrap().unwrap().into_keys());
+    keys.extend(base::keys::read(&path).unwrap().unwrap().into_keys());
     let file = KeyFile::new(keys).unwrap();
-    node::durable::replace(&path, file.format().as_bytes(), 0o600).unwrap();
+    base::durable::replace(&path, file.format().as_bytes(), 0o600).unwrap();
     let node = Node::start_at(dir, clock).await.unwrap();
     assert_eq!(node.vkeys()[1..], before);
     let lines = node.cosigned(&log, 5, 8).await;

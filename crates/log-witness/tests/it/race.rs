@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use checkpoint::SignedCheckpoint;
-use node::tasks;
+use base::tasks;
+use formats::SignedCheckpoint;
 
 use crate::common::{Node, TestLog};
 

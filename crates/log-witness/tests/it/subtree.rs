@@ -1,8 +1,8 @@
 //! sign-subtree (c2sp.org/tlog-witness).
 
-use checkpoint::cosignature::verify_subtree;
-use checkpoint::note::parse_signature_lines;
-use checkpoint::{KeyFile, KeyName, PrivateKey, SignSubtree, SignedCheckpoint, Timestamp};
+use formats::cosignature::verify_subtree;
+use formats::note::parse_signature_lines;
+use formats::{KeyFile, KeyName, PrivateKey, SignSubtree, SignedCheckpoint, Timestamp};
 use http::Method;
 use merkle::Hash;
 
@@ -86,7 +86,7 @@ async fn one_line_of_ours_is_enough_and_a_witness_without_such_a_key_signs_none(
     let name = KeyName::new("example.com/witness").unwrap();
     let file = KeyFile::new(vec![PrivateKey::cosigner_ed25519(name, &[9; 32])]).unwrap();
     let path = dir.path().join("keys/witness");
-    node::durable::replace(&path, file.format().as_bytes(), 0o600).unwrap();
+    base::durable::replace(&path, file.format().as_bytes(), 0o600).unwrap();
     let node = Node::start_at(dir, clock).await.unwrap();
     node.cosigned(&log, 14, 14).await;
     let served = node.held(&log).await.body;

@@ -80,7 +80,7 @@ async fn our_own_cosignature_brings_back_what_a_rolled_back_store_forgot() {
     let node = Node::start_at(dir, clock).await.unwrap();
     assert!(node.held(&log).await.body.starts_with("example.com/log\n5\n"), "rolled back");
     // Alone it cannot know; shown what it signed, it does, whatever else the submission says.
-    let served = checkpoint::SignedCheckpoint::parse(cosigned.as_bytes()).unwrap();
+    let served = formats::SignedCheckpoint::parse(cosigned.as_bytes()).unwrap();
     let shown = node.add(submission(7, vec![], served)).await;
     assert_eq!((shown.status, shown.body.as_str()), (409, "9\n"));
     assert_eq!(node.held(&log).await.body, cosigned);
@@ -95,7 +95,7 @@ async fn keys_that_have_signed_are_not_used_without_their_store() {
         |config| std::fs::remove_dir_all(config.store_path().parent().unwrap()),
         // Of an empty file the engine would make a new store.
         |config| {
-            node::durable::replace(&config.store_path(), b"", 0o600).map_err(std::io::Error::other)
+            base::durable::replace(&config.store_path(), b"", 0o600).map_err(std::io::Error::other)
         },
     ];
     for lose in losses {
@@ -140,7 +140,7 @@ async fn fsck_finds_nothing_in_a_sound_store_and_every_changed_row() {
     for at in places {
         changed[at + 20] ^= 1;
     }
-    node::durable::replace(&path, &changed, 0o600).unwrap();
+    base::durable::replace(&path, &changed, 0o600).unwrap();
     // The engine's own checks may refuse before the rows are read.
     let found = Store::open(&path, 1 << 20).and_then(|mut store| fsck::run(&mut store, &own));
     assert!(!found.is_ok_and(|report| report.is_clean()));

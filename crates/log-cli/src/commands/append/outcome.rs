@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use checkpoint::trust::Trust;
+use formats::trust::Trust;
 use log_client::appender::{AppendError, Appended};
 use log_client::receipt::BatchReceipt;
 use log_client::verify::VerifiedCheckpoints;

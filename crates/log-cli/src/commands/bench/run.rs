@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use checkpoint::trust::Trust;
+use formats::trust::Trust;
 use log_client::verify::VerifiedCheckpoints;
 use log_proto::log_v1::Receipt;
 use tonic::transport::Channel;

@@ -1,0 +1,110 @@
+//! What an operator asks for: readiness and metrics. Liveness is being answered at all.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use base::clock::Clock;
+use http::{HeaderValue, Response, StatusCode, header};
+use serve::body::{Body, full, plain};
+
+use crate::metrics::{LogGauge, LogGauges, Metrics};
+use log_core::read::Reads;
+use log_core::{Registry, WeakRegistry};
+
+/// How long the store or the head journal may fail before the server is not ready.
+const STALLED_AFTER: Duration = Duration::from_secs(5);
+
+/// The parts of the operator's routes. Cloning it is cheap.
+#[derive(Clone, Debug)]
+pub struct Ops {
+    registry: Registry,
+    metrics: Arc<Metrics>,
+}
+
+impl Ops {
+    /// Answers for the logs of `registry`.
+    pub fn new(registry: Registry, metrics: Arc<Metrics>) -> Self {
+        Self { registry, metrics }
+    }
+
+    pub(super) fn ready(&self) -> Response<Body> {
+        match readiness(&self.registry) {
+            Ok(()) => plain(StatusCode::OK, "ready"),
+            Err(reason) => plain(StatusCode::SERVICE_UNAVAILABLE, reason),
+        }
+    }
+
+    pub(super) fn metrics(&self) -> Response<Body> {
+        let mut response = Response::new(full(self.metrics.encode()));
+        let headers = response.headers_mut();
+        let text = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(text));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+/// Whether every log can commit and journal, or what it cannot.
+pub fn readiness(registry: &Registry) -> Result<(), &'static str> {
+    if registry.is_read_only() {
+        return Ok(());
+    }
+    if !registry.can_commit() {
+        return Err("nothing can be committed until a restart");
+    }
+    if !registry.can_sign() {
+        return Err("the head journal cannot be written");
+    }
+    if registry.is_disk_low() {
+        return Err("the disk is nearly full: appends are refused until there is more room");
+    }
+    if registry.commits_stalled_for() >= STALLED_AFTER {
+        return Err("no commit has succeeded for 5 seconds");
+    }
+    if registry.journal_stalled_for() >= STALLED_AFTER {
+        return Err("the head journal could not be written for 5 seconds");
+    }
+    Ok(())
+}
+
+/// The logs' gauges, read at each scrape. They hold nothing: the logs hold the metrics that hold these.
+#[derive(Debug)]
+pub struct RegistryGauges {
+    pub registry: WeakRegistry,
+    pub reads: Weak<Reads>,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl LogGauges for RegistryGauges {
+    fn log_gauges(&self) -> Vec<LogGauge> {
+        let (Some(registry), Some(reads)) = (self.registry.upgrade(), self.reads.upgrade()) else {
+            return Vec::new();
+        };
+        let now = self.clock.unix_ms();
+        let logs = registry.list(None, usize::MAX);
+        let gauge = |log: &log_core::Log| {
+            let published = log.published();
+            let age = Duration::from_millis(now.saturating_sub(published.published_ms));
+            let indexed = reads.engine().leaf_indexed_to(log.id());
+            LogGauge {
+                name: log.name().as_str().to_owned(),
+                tree_size: log.tree().head.size.get(),
+                published_size: published.head.size.get(),
+                published_age_seconds: age.as_secs_f64(),
+                indexed_size: indexed.map_or(0, merkle::TreeSize::get),
+            }
+        };
+        logs.iter().map(gauge).collect()
+    }
+
+    fn queued(&self) -> (u64, u64) {
+        let queued = self.registry.upgrade().map(|registry| registry.queued());
+        let (entries, bytes) = queued.unwrap_or_default();
+        let of = |count| u64::try_from(count).unwrap_or(u64::MAX);
+        (of(entries), of(bytes))
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        self.registry.upgrade()?.free_bytes()
+    }
+}

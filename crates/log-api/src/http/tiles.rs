@@ -1,0 +1,102 @@
+//! The read API of c2sp.org/tlog-tiles: the published checkpoint, tiles and entry bundles up to the
+//! newest signed head. A tile of any width up to that of the signed tree is served, as each is a prefix
+//! of a later one.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, header};
+use merkle::tile::{BundlePath, TilePath};
+use serve::body::{Body, full, plain};
+use tonic::Code;
+
+use super::encoding::{Encoder, Encoding, Key};
+use super::not_found;
+use crate::service::Service;
+use crate::service::status::IntoStatus as _;
+use log_core::read::{ReadError, Reads, Snapshot};
+
+const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+pub(super) fn checkpoint(service: &Service, log: &str) -> Response<Body> {
+    let Ok(log) = service.log(log) else { return not_found() };
+    let published = log.published();
+    if published.note.is_empty() {
+        return not_found();
+    }
+    let mut response = Response::new(full(published.note.clone()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, TEXT);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+pub(super) async fn tile(service: &Service, log: &str, path: TilePath) -> Response<Body> {
+    let Some((_, snapshot)) = signed(service, log) else { return not_found() };
+    let read = move |tree: &Snapshot, access| tree.tile(&path, access);
+    match Reads::run(&snapshot, read).await {
+        Ok(Some(bytes)) => immutable(bytes.into()),
+        Ok(None) => not_found(),
+        Err(error) => failed(error),
+    }
+}
+
+pub(super) async fn bundle(
+    service: &Service,
+    encoder: &Encoder,
+    log: &str,
+    path: BundlePath,
+    headers: &HeaderMap,
+) -> Response<Body> {
+    let Some((id, snapshot)) = signed(service, log) else { return not_found() };
+    let encoding = Encoding::accepted(headers);
+    let key = Key { log: id, index: path.index(), width: path.width(), encoding };
+    if let Some(bytes) = encoder.kept(&key) {
+        return encoded(bytes, encoding);
+    }
+    let read = move |tree: &Snapshot, access| tree.bundle(&path, access);
+    match Reads::run(&snapshot, read).await {
+        Ok(Some(bytes)) => {
+            let (bytes, encoding) = encoder.encode(key, bytes.into()).await;
+            encoded(bytes, encoding)
+        }
+        Ok(None) => not_found(),
+        Err(error) => failed(error),
+    }
+}
+
+fn signed(service: &Service, log: &str) -> Option<(storage::LogId, std::sync::Arc<Snapshot>)> {
+    let log = service.log(log).ok()?;
+    let snapshot = service.shared.reads.signed(log.id(), &log.signed());
+    let snapshot = snapshot.inspect_err(|error| {
+        tracing::error!(%error, log = %log.name(), "the right edge does not match the signed head");
+    });
+    Some((log.id(), snapshot.ok()?))
+}
+
+fn immutable(bytes: Bytes) -> Response<Body> {
+    let mut response = Response::new(full(bytes));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, OCTETS);
+    headers.insert(header::CACHE_CONTROL, IMMUTABLE);
+    response
+}
+
+fn encoded(bytes: Bytes, encoding: Encoding) -> Response<Body> {
+    let mut response = immutable(bytes);
+    let headers = response.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    if let Some(name) = encoding.name() {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
+    }
+    response
+}
+
+fn failed(error: ReadError) -> Response<Body> {
+    let status = error.into_status();
+    let code = match status.code() {
+        Code::OutOfRange => return not_found(),
+        _ => http::StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    plain(code, status.message())
+}

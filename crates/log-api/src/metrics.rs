@@ -1,0 +1,392 @@
+//! What the server counts, in Prometheus' text form at `/metrics`.
+//!
+//! Every label has a bounded set of values: routes and codes are fixed lists, invariants have numbers,
+//! and log names are bounded by `logs_max`. Counting a request costs one array access and one atomic
+//! addition; nothing is looked up by text on that path.
+
+pub mod witness;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use serve::metrics::{Requests, Routes};
+
+use log_core::invariants::Invariant;
+use log_core::observe::Observer;
+use storage::LogName;
+
+/// The documented invariants, all present from the start so that alerts can be written on them.
+pub const INVARIANTS: [&str; 8] = ["L-1", "L-2", "L-3", "L-4", "L-5", "L-6", "L-7", "L-8"];
+
+/// The routes requests are counted by; everything else is `other`.
+const ROUTE_NAMES: [&str; 26] = [
+    "other",
+    "Append",
+    "AppendBatch",
+    "AppendStream",
+    "GetReceipt",
+    "GetCheckpoint",
+    "ListCheckpoints",
+    "WatchCheckpoints",
+    "GetInclusionProof",
+    "GetConsistencyProof",
+    "GetBatchInclusionProof",
+    "GetEntries",
+    "LookupEntry",
+    "CreateLog",
+    "GetLog",
+    "ListLogs",
+    "FreezeLog",
+    "Health",
+    "Reflection",
+    "http_checkpoint",
+    "http_tile",
+    "http_bundle",
+    "http_add",
+    "http_healthz",
+    "http_readyz",
+    "http_metrics",
+];
+
+/// Where requests are counted.
+pub const ROUTES: Routes = Routes { names: &ROUTE_NAMES, of: route };
+
+/// The route of a request path. Costs a few comparisons and allocates nothing.
+fn route(path: &str) -> usize {
+    if let Some(method) = path.strip_prefix("/cairn.log.v1.LogService/") {
+        let at = ROUTE_NAMES[1..17].iter().position(|name| *name == method);
+        return at.map_or(0, |at| at + 1);
+    }
+    if path.starts_with("/logs/") {
+        return route_of_log(path);
+    }
+    match path {
+        "/healthz" => 23,
+        "/readyz" => 24,
+        "/metrics" => 25,
+        _ if path.starts_with("/grpc.health.v1.Health/") => 17,
+        _ if path.starts_with("/grpc.reflection.") => 18,
+        _ => 0,
+    }
+}
+
+fn route_of_log(path: &str) -> usize {
+    if path.ends_with("/add") {
+        22
+    } else if path.ends_with("/checkpoint") {
+        19
+    } else if path.contains("/tile/entries/") {
+        21
+    } else if path.contains("/tile/") {
+        20
+    } else {
+        0
+    }
+}
+
+type OneLabel = [(&'static str, &'static str); 1];
+
+/// The counters of one process. Shared, and cheap to call from any thread.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Behind a lock that only scrapes and registrations take.
+    registry: Mutex<Registry>,
+    requests: Arc<Requests>,
+    refusals: Family<OneLabel, Counter>,
+    appends: Counter,
+    entries: Counter,
+    commit_seconds: Histogram,
+    commit_entries: Histogram,
+    journal_sync_seconds: Histogram,
+    invariant_violations: Family<OneLabel, Counter>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// A fresh set, all at zero, with every invariant present so that alerts can be written on it.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("cairn");
+        let requests = Arc::new(Requests::new(&ROUTES));
+        requests.register(&mut registry);
+        let refusals = Family::default();
+        let invariant_violations = Family::<OneLabel, Counter>::default();
+        for id in INVARIANTS {
+            drop(invariant_violations.get_or_create(&[("id", id)]));
+        }
+        let appends = Counter::default();
+        let entries = Counter::default();
+        let seconds = || Histogram::new(exponential_buckets(0.000_1, 2.0, 16));
+        let (commit_seconds, journal_sync_seconds) = (seconds(), seconds());
+        let commit_entries = Histogram::new(exponential_buckets(1.0, 4.0, 9));
+        registry.register("refusals", "Refused requests by reason", refusals.clone());
+        registry.register("appends", "Append calls answered", appends.clone());
+        registry.register("entries", "Entries committed", entries.clone());
+        registry.register_with_unit(
+            "commit",
+            "Time of one synced write",
+            Unit::Seconds,
+            commit_seconds.clone(),
+        );
+        registry.register("commit_entries", "Entries in one synced write", commit_entries.clone());
+        registry.register_with_unit(
+            "journal_sync",
+            "Time of one sync of the head journal",
+            Unit::Seconds,
+            journal_sync_seconds.clone(),
+        );
+        registry.register(
+            "invariant_violations",
+            "Checks of the documented invariants that failed",
+            invariant_violations.clone(),
+        );
+        Self {
+            registry: Mutex::new(registry),
+            requests,
+            refusals,
+            appends,
+            entries,
+            commit_seconds,
+            commit_entries,
+            journal_sync_seconds,
+            invariant_violations,
+        }
+    }
+
+    /// Where the middleware counts requests.
+    pub fn requests(&self) -> &Arc<Requests> {
+        &self.requests
+    }
+
+    /// One request was refused for `reason`, a name out of the API's fixed list.
+    pub fn refused(&self, reason: &'static str) {
+        self.refusals.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// One append call was answered, at whatever level.
+    pub fn appended(&self) {
+        self.appends.inc();
+    }
+
+    /// One synced write of the committer, over all its logs.
+    pub fn committed(&self, took: Duration, entries: u32) {
+        self.entries.inc_by(u64::from(entries));
+        self.commit_seconds.observe(took.as_secs_f64());
+        self.commit_entries.observe(f64::from(entries));
+    }
+
+    /// One sync of the head journal.
+    pub fn journal_synced(&self, took: Duration) {
+        self.journal_sync_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A documented invariant did not hold. Someone must act.
+    pub fn invariant_violated(&self, id: &'static str) {
+        self.invariant_violations.get_or_create(&[("id", id)]).inc();
+        tracing::error!(invariant = id, "an invariant does not hold");
+    }
+
+    /// Adds what is read at each scrape.
+    pub fn collect(&self, source: impl prometheus_client::collector::Collector) {
+        let mut registry = self.registry.lock().expect("no holder of the registry panics");
+        registry.register_collector(Box::new(source));
+    }
+
+    /// Adds gauges that are read at each scrape.
+    pub fn collect_logs(&self, source: Arc<dyn LogGauges>) {
+        let mut registry = self.registry.lock().expect("no holder of the registry panics");
+        registry.register_collector(Box::new(LogCollector { source }));
+    }
+
+    /// The text of a scrape.
+    pub fn encode(&self) -> String {
+        let registry = self.registry.lock().expect("no holder of the registry panics");
+        let mut text = String::with_capacity(16 * 1024);
+        if prometheus_client::encoding::text::encode(&mut text, &registry).is_err() {
+            text.clear();
+            text.push_str("# encoding failed\n");
+        }
+        text
+    }
+}
+
+/// The state of one log at a scrape.
+#[derive(Clone, Debug)]
+pub struct LogGauge {
+    pub name: String,
+    pub tree_size: u64,
+    pub published_size: u64,
+    pub published_age_seconds: f64,
+    pub indexed_size: u64,
+}
+
+/// Who knows the logs. Asked once for each scrape; must not block.
+pub trait LogGauges: Send + Sync + std::fmt::Debug + 'static {
+    fn log_gauges(&self) -> Vec<LogGauge>;
+
+    /// Entries and entry bytes that wait for a commit, over all logs.
+    fn queued(&self) -> (u64, u64);
+
+    /// Bytes free on the store's disk, once they are known.
+    fn free_bytes(&self) -> Option<u64>;
+}
+
+#[derive(Debug)]
+struct LogCollector {
+    source: Arc<dyn LogGauges>,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and 2^53 leaves are enough")]
+fn gauge_value(value: u64) -> f64 {
+    value as f64
+}
+
+impl prometheus_client::collector::Collector for LogCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let gauges = self.source.log_gauges();
+        let mut family = |name: &str, help: &str, value: &dyn Fn(&LogGauge) -> f64| {
+            let kind = prometheus_client::metrics::MetricType::Gauge;
+            let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
+            for log in &gauges {
+                let labels = [("log", log.name.as_str())];
+                ConstGauge::new(value(log)).encode(metric.encode_family(&labels)?)?;
+            }
+            Ok::<(), std::fmt::Error>(())
+        };
+        family("log_tree_size", "Committed leaves", &|log| gauge_value(log.tree_size))?;
+        family("log_published_size", "Leaves under the published checkpoint", &|log| {
+            gauge_value(log.published_size)
+        })?;
+        family("log_published_age_seconds", "Age of the published checkpoint", &|log| {
+            log.published_age_seconds
+        })?;
+        family("log_indexed_size", "Leaves in the leaf-hash index", &|log| {
+            gauge_value(log.indexed_size)
+        })?;
+        let (entries, bytes) = self.source.queued();
+        let mut total = |name: &str, help: &str, value: u64| {
+            let kind = prometheus_client::metrics::MetricType::Gauge;
+            let metric = encoder.encode_descriptor(name, help, None, kind)?;
+            ConstGauge::new(gauge_value(value)).encode(metric)
+        };
+        total("queue_entries", "Entries waiting for a commit, over all logs", entries)?;
+        total("queue_bytes", "Entry bytes waiting for a commit, over all logs", bytes)?;
+        match self.source.free_bytes() {
+            Some(free) => total("free_bytes", "Bytes free on the disk of the store", free),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Observer for Metrics {
+    fn committed(&self, _logs: usize, entries: usize, _bytes: usize, took: Duration) {
+        Self::committed(self, took, u32::try_from(entries).unwrap_or(u32::MAX));
+    }
+
+    fn commit_failed(&self, ambiguous: bool) {
+        self.refused(if ambiguous { "OUTCOME_UNKNOWN" } else { "NOT_COMMITTED" });
+    }
+
+    fn journaled(&self, _heads: usize, took: Duration) {
+        self.journal_synced(took);
+    }
+
+    fn journal_failed(&self) {
+        self.refused("JOURNAL_UNAVAILABLE");
+    }
+
+    fn clock_behind(&self, _log: &LogName, _behind: Duration) {
+        self.refused("CLOCK_BEHIND");
+    }
+
+    fn invariant_violated(&self, invariant: Invariant) {
+        Self::invariant_violated(self, invariant.id());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serve::metrics::Outcome;
+
+    #[test]
+    fn routes_have_names_and_unknown_paths_share_one() {
+        for (path, route) in [
+            ("/cairn.log.v1.LogService/Append", "Append"),
+            ("/cairn.log.v1.LogService/FreezeLog", "FreezeLog"),
+            ("/cairn.log.v1.LogService/Health", "other"),
+            ("/grpc.health.v1.Health/Check", "Health"),
+            ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "Reflection"),
+            ("/logs/a/checkpoint", "http_checkpoint"),
+            ("/logs/a/tile/0/000", "http_tile"),
+            ("/logs/a/tile/entries/000", "http_bundle"),
+            ("/logs/a/add", "http_add"),
+            ("/healthz", "http_healthz"),
+            ("/readyz", "http_readyz"),
+            ("/metrics", "http_metrics"),
+            ("/logs/a", "other"),
+            ("/", "other"),
+            ("", "other"),
+        ] {
+            assert_eq!(ROUTE_NAMES[super::route(path)], route, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_scrape_shows_what_was_counted() {
+        #[derive(Debug)]
+        struct Two;
+        impl LogGauges for Two {
+            fn log_gauges(&self) -> Vec<LogGauge> {
+                ["a", "b"]
+                    .map(|name| LogGauge {
+                        name: name.to_owned(),
+                        tree_size: 7,
+                        published_size: 5,
+                        published_age_seconds: 0.5,
+                        indexed_size: 3,
+                    })
+                    .to_vec()
+            }
+
+            fn queued(&self) -> (u64, u64) {
+                (2, 400)
+            }
+
+            fn free_bytes(&self) -> Option<u64> {
+                Some(9)
+            }
+        }
+        let metrics = Metrics::new();
+        metrics.collect_logs(Arc::new(Two));
+        let requests = metrics.requests();
+        requests.ended(requests.route("/healthz"), Outcome::http(http::StatusCode::OK));
+        metrics.refused("QUEUE_FULL");
+        metrics.committed(Duration::from_millis(1), 3);
+        metrics.invariant_violated("L-3");
+        let text = metrics.encode();
+        for line in [
+            r#"cairn_requests_total{route="http_healthz",code="200"} 1"#,
+            r#"cairn_refusals_total{reason="QUEUE_FULL"} 1"#,
+            "cairn_entries_total 3",
+            "cairn_commit_seconds_count 1",
+            r#"cairn_invariant_violations_total{id="L-3"} 1"#,
+            r#"cairn_invariant_violations_total{id="L-1"} 0"#,
+            r#"cairn_log_tree_size{log="b"} 7"#,
+            "cairn_queue_entries 2",
+            "cairn_free_bytes 9",
+        ] {
+            assert!(text.lines().any(|found| found.starts_with(line)), "{line}\n{text}");
+        }
+    }
+}

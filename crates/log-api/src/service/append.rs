@@ -1,0 +1,149 @@
+//! Appending one entry or many, and fetching a receipt later.
+
+use std::collections::BTreeMap;
+
+use log_proto::log_v1 as pb;
+use merkle::{Hash, LeafIndex};
+use tonic::{Request, Status};
+
+use super::Service;
+use super::convert::{self, Level};
+use super::receipt::{self, Until};
+use super::status::{self, IntoStatus};
+use log_core::{CALL_ENTRIES_MAX, Committed, EntryOutcome, Log, Submission};
+
+pub(super) async fn append(
+    service: &Service,
+    request: Request<pb::AppendRequest>,
+) -> Result<pb::AppendResponse, Status> {
+    let wait = request.get_ref().receipt_wait;
+    let until = Until::of(&request, wait, &service.shared.options)?;
+    let pb::AppendRequest { log, entry, receipt, receipt_wait: _ } = request.into_inner();
+    let level = Level::parse(receipt)?;
+    let log = service.log(&log)?;
+    receipt::check(&log, level)?;
+    let entry = convert::entry(entry.unwrap_or_default());
+    let submission = Submission::single(entry.data, entry.dedup);
+    let committed = log.append(submission).await.map_err(IntoStatus::into_status)?;
+    service.shared.metrics.appended();
+    let (index, leaf, duplicate) = single(&committed)?;
+    let reached = receipt::reach(&log, committed.tree_size, level, until).await?;
+    let tlog_proof = match &reached {
+        Some((head, _)) => service.tlog_proof(&log, head, index).await?,
+        None => bytes::Bytes::new(),
+    };
+    Ok(pb::AppendResponse {
+        leaf_index: index.get(),
+        leaf_hash: convert::hash_bytes(&leaf),
+        tree_size: committed.tree_size.get(),
+        duplicate,
+        receipt_reached: receipt::level_of(&reached).message(),
+        tlog_proof,
+    })
+}
+
+/// The outcome of a call of one entry.
+pub(crate) fn single(committed: &Committed) -> Result<(LeafIndex, Hash, bool), Status> {
+    match committed.outcomes.first() {
+        Some(EntryOutcome::Appended { index, leaf_hash, duplicate }) => {
+            Ok((*index, *leaf_hash, *duplicate))
+        }
+        Some(EntryOutcome::Refused(refusal)) => Err(refusal.clone().into_status()),
+        Some(EntryOutcome::Skipped) | None => Err(status::internal()),
+    }
+}
+
+pub(super) async fn append_batch(
+    service: &Service,
+    request: Request<pb::AppendBatchRequest>,
+) -> Result<pb::AppendBatchResponse, Status> {
+    let wait = request.get_ref().receipt_wait;
+    let until = Until::of(&request, wait, &service.shared.options)?;
+    let pb::AppendBatchRequest { log, entries, receipt, receipt_wait: _ } = request.into_inner();
+    let level = Level::parse(receipt)?;
+    let log = service.log(&log)?;
+    receipt::check(&log, level)?;
+    let entries = entries.into_iter().map(convert::entry).collect();
+    let submission = Submission { entries, producer: None };
+    let committed = log.append(submission).await.map_err(IntoStatus::into_status)?;
+    service.shared.metrics.appended();
+    let results = committed.outcomes.iter().map(result).collect::<Result<Vec<_>, _>>()?;
+    let (range_receipt, reached) = batch_receipt(service, &log, &committed, level, until).await?;
+    Ok(pb::AppendBatchResponse {
+        results,
+        tree_size: committed.tree_size.get(),
+        receipt_reached: reached.message(),
+        range_receipt,
+    })
+}
+
+fn result(outcome: &EntryOutcome) -> Result<pb::AppendResult, Status> {
+    match outcome {
+        EntryOutcome::Appended { index, leaf_hash: _, duplicate } => {
+            Ok(convert::appended(*index, *duplicate))
+        }
+        EntryOutcome::Refused(refusal) => Ok(convert::refused(refusal)),
+        // Only entries of a producer's stream are ever skipped.
+        EntryOutcome::Skipped => Err(status::internal()),
+    }
+}
+
+/// The receipt of a batch at the level reached in time. A batch without an appended entry has none.
+async fn batch_receipt(
+    service: &Service,
+    log: &Log,
+    committed: &Committed,
+    level: Level,
+    until: Until,
+) -> Result<(Option<pb::RangeReceipt>, Level), Status> {
+    if level == Level::Index {
+        return Ok((None, Level::Index));
+    }
+    let leaves: BTreeMap<LeafIndex, Hash> =
+        committed.outcomes.iter().filter_map(appended_leaf).collect();
+    if leaves.is_empty() {
+        return Ok((None, Level::Index));
+    }
+    let reached = receipt::reach(log, committed.tree_size, level, until).await?;
+    let Some((head, level)) = reached else {
+        return Ok((None, Level::Index));
+    };
+    let leaves = leaves.into_iter().collect();
+    let receipt = service.range_receipt(log, &head, leaves).await?;
+    Ok((Some(receipt), level))
+}
+
+fn appended_leaf(outcome: &EntryOutcome) -> Option<(LeafIndex, Hash)> {
+    match outcome {
+        EntryOutcome::Appended { index, leaf_hash, duplicate: _ } => Some((*index, *leaf_hash)),
+        EntryOutcome::Skipped | EntryOutcome::Refused(_) => None,
+    }
+}
+
+pub(super) async fn get_receipt(
+    service: &Service,
+    request: Request<pb::GetReceiptRequest>,
+) -> Result<pb::GetReceiptResponse, Status> {
+    let wait = request.get_ref().receipt_wait;
+    let until = Until::of(&request, wait, &service.shared.options)?;
+    let pb::GetReceiptRequest { log, range, receipt, receipt_wait: _ } = request.into_inner();
+    let level = Level::parse(receipt)?;
+    let log = service.log(&log)?;
+    let range = convert::range(range)?;
+    let count = range.end.get().saturating_sub(range.start.get());
+    if count == 0 || usize::try_from(count).is_ok_and(|count| count > CALL_ENTRIES_MAX) {
+        return Err(status::bad_range("range", "1 to 10,000 indexes"));
+    }
+    let committed = log.tree().head.size;
+    if range.end > committed {
+        return Err(status::beyond_size("range.end", range.end.get(), committed.get()));
+    }
+    receipt::check(&log, level)?;
+    let reached = receipt::reach(&log, range.end, level, until).await?;
+    let range_receipt = match &reached {
+        Some((head, _)) => Some(service.stored_range_receipt(&log, head, &range).await?),
+        None => None,
+    };
+    let receipt_reached = receipt::level_of(&reached).message();
+    Ok(pb::GetReceiptResponse { receipt_reached, range_receipt })
+}

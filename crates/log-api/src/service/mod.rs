@@ -1,0 +1,224 @@
+//! The gRPC service, thin: a request is converted, handed to the log, and its answer converted back.
+
+pub mod append;
+
+mod append_stream;
+
+pub mod read;
+
+mod stream;
+
+mod unproven;
+
+pub mod admin;
+
+mod receipt;
+
+pub mod convert;
+
+pub mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use log_proto::log_v1 as pb;
+use log_proto::log_v1::log_service_server::LogService;
+use tokio::sync::Semaphore;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::metrics::Metrics;
+use log_core::read::Reads;
+use log_core::{Log, Registry};
+use storage::LogName;
+
+/// The largest request message, in bytes: a call's 8 MiB of entries with its framing and keys.
+pub const MESSAGE_BYTES_MAX: usize = 9 * 1024 * 1024;
+
+/// What the service is set to.
+#[derive(Clone, Copy, Debug)]
+pub struct ServiceOptions {
+    /// How long a call waits for its receipt where it does not say.
+    pub receipt_wait_default: Duration,
+    /// The longest wait for a receipt.
+    pub receipt_wait_max: Duration,
+    /// Streams open at a time, over all connections: appends, watches and entry ranges.
+    pub streams_max: usize,
+}
+
+/// The parts every call needs. Cloning it is cheap.
+#[derive(Clone, Debug)]
+pub struct Service {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What all calls share; nothing in it changes after the start.
+#[derive(Debug)]
+pub struct Shared {
+    pub(crate) registry: Registry,
+    pub(crate) reads: Arc<Reads>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) options: ServiceOptions,
+    /// One permit for each stream that may be open.
+    streams: Arc<Semaphore>,
+    /// Cancelled when the server stops: streams without an end then end.
+    pub(crate) stopping: CancellationToken,
+}
+
+impl Service {
+    /// Serves the logs of `registry`; `stopping` ends the streams.
+    pub fn new(
+        registry: Registry,
+        reads: Arc<Reads>,
+        metrics: Arc<Metrics>,
+        options: ServiceOptions,
+        stopping: CancellationToken,
+    ) -> Self {
+        let streams = Arc::new(Semaphore::new(options.streams_max));
+        let shared = Shared { registry, reads, metrics, options, streams, stopping };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Counts a refusal by its reason.
+    fn answer<T>(&self, answer: Result<T, Status>) -> Result<Response<T>, Status> {
+        if let Err(refusal) = &answer {
+            let reason = status::reason_of(refusal).unwrap_or_default();
+            self.shared.metrics.refused(status::known_reason(&reason));
+        }
+        answer.map(Response::new)
+    }
+
+    /// The log a call names.
+    pub(crate) fn log(&self, name: &str) -> Result<Log, Status> {
+        if let Some(log) = self.shared.registry.log(name) {
+            return Ok(log);
+        }
+        Err(match LogName::new(name) {
+            Ok(_) => status::log_not_found(name),
+            Err(_) => status::bad_log_name(),
+        })
+    }
+}
+
+/// The answers of a call that streams them.
+type Answers<T> = ReceiverStream<Result<T, Status>>;
+
+#[tonic::async_trait]
+impl LogService for Service {
+    type AppendStreamStream = Answers<pb::AppendStreamResponse>;
+    type WatchCheckpointsStream = Answers<pb::WatchCheckpointsResponse>;
+    type GetEntriesStream = Answers<pb::GetEntriesResponse>;
+
+    async fn append(
+        &self,
+        request: Request<pb::AppendRequest>,
+    ) -> Result<Response<pb::AppendResponse>, Status> {
+        self.answer(append::append(self, request).await)
+    }
+
+    async fn append_batch(
+        &self,
+        request: Request<pb::AppendBatchRequest>,
+    ) -> Result<Response<pb::AppendBatchResponse>, Status> {
+        self.answer(append::append_batch(self, request).await)
+    }
+
+    async fn append_stream(
+        &self,
+        request: Request<Streaming<pb::AppendStreamRequest>>,
+    ) -> Result<Response<Self::AppendStreamStream>, Status> {
+        self.answer(append_stream::open(self, request.into_inner()))
+    }
+
+    async fn get_receipt(
+        &self,
+        request: Request<pb::GetReceiptRequest>,
+    ) -> Result<Response<pb::GetReceiptResponse>, Status> {
+        self.answer(append::get_receipt(self, request).await)
+    }
+
+    async fn get_checkpoint(
+        &self,
+        request: Request<pb::GetCheckpointRequest>,
+    ) -> Result<Response<pb::GetCheckpointResponse>, Status> {
+        self.answer(read::get_checkpoint(self, request.into_inner()))
+    }
+
+    async fn list_checkpoints(
+        &self,
+        request: Request<pb::ListCheckpointsRequest>,
+    ) -> Result<Response<pb::ListCheckpointsResponse>, Status> {
+        self.answer(read::list_checkpoints(self, request.into_inner()).await)
+    }
+
+    async fn watch_checkpoints(
+        &self,
+        request: Request<pb::WatchCheckpointsRequest>,
+    ) -> Result<Response<Self::WatchCheckpointsStream>, Status> {
+        self.answer(stream::watch_checkpoints(self, request.into_inner()))
+    }
+
+    async fn get_inclusion_proof(
+        &self,
+        request: Request<pb::GetInclusionProofRequest>,
+    ) -> Result<Response<pb::GetInclusionProofResponse>, Status> {
+        self.answer(read::inclusion(self, request.into_inner()).await)
+    }
+
+    async fn get_consistency_proof(
+        &self,
+        request: Request<pb::GetConsistencyProofRequest>,
+    ) -> Result<Response<pb::GetConsistencyProofResponse>, Status> {
+        self.answer(read::consistency(self, request.into_inner()).await)
+    }
+
+    async fn get_batch_inclusion_proof(
+        &self,
+        request: Request<pb::GetBatchInclusionProofRequest>,
+    ) -> Result<Response<pb::GetBatchInclusionProofResponse>, Status> {
+        self.answer(read::batch_inclusion(self, request.into_inner()).await)
+    }
+
+    async fn get_entries(
+        &self,
+        request: Request<pb::GetEntriesRequest>,
+    ) -> Result<Response<Self::GetEntriesStream>, Status> {
+        self.answer(stream::get_entries(self, request.into_inner()).await)
+    }
+
+    async fn lookup_entry(
+        &self,
+        request: Request<pb::LookupEntryRequest>,
+    ) -> Result<Response<pb::LookupEntryResponse>, Status> {
+        self.answer(read::lookup(self, request.into_inner()).await)
+    }
+
+    async fn create_log(
+        &self,
+        request: Request<pb::CreateLogRequest>,
+    ) -> Result<Response<pb::CreateLogResponse>, Status> {
+        self.answer(admin::create_log(self, request.into_inner()).await)
+    }
+
+    async fn get_log(
+        &self,
+        request: Request<pb::GetLogRequest>,
+    ) -> Result<Response<pb::GetLogResponse>, Status> {
+        self.answer(admin::get_log(self, request.into_inner()))
+    }
+
+    async fn list_logs(
+        &self,
+        request: Request<pb::ListLogsRequest>,
+    ) -> Result<Response<pb::ListLogsResponse>, Status> {
+        self.answer(admin::list_logs(self, request.into_inner()))
+    }
+
+    async fn freeze_log(
+        &self,
+        request: Request<pb::FreezeLogRequest>,
+    ) -> Result<Response<pb::FreezeLogResponse>, Status> {
+        self.answer(admin::freeze_log(self, request.into_inner()).await)
+    }
+}

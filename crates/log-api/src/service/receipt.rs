@@ -1,0 +1,207 @@
+//! Waiting for a receipt level, and making the receipt of what was reached.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use formats::TlogProof;
+use log_proto::log_v1 as pb;
+use merkle::{Hash, LeafIndex, TreeSize};
+use serve::middleware::deadline::Deadline;
+use tokio::time::{Instant, timeout_at};
+use tonic::{Request, Status};
+
+use super::convert::{self, Level};
+use super::status::{self, IntoStatus};
+use super::{Service, ServiceOptions};
+use log_core::read::{Reads, Snapshot};
+use log_core::{Log, SignedHead, WitnessError};
+
+/// Taken off a call's deadline, so that an answer with less still arrives in time.
+const DEADLINE_MARGIN: Duration = Duration::from_millis(50);
+
+/// Until when a call waits for its receipt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Until {
+    wait: Duration,
+    deadline: Option<Instant>,
+}
+
+impl Until {
+    /// What the request asks for, bounded by the server's settings and the call's deadline.
+    pub(super) fn of<T>(
+        request: &Request<T>,
+        wait: Option<prost_types::Duration>,
+        options: &ServiceOptions,
+    ) -> Result<Self, Status> {
+        let wait = convert::receipt_wait(wait)?.unwrap_or(options.receipt_wait_default);
+        let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
+        Ok(Self { wait: wait.min(options.receipt_wait_max), deadline })
+    }
+
+    /// The moment, counted from now.
+    fn instant(self) -> Instant {
+        let end = Instant::now() + self.wait;
+        let deadline = self.deadline.map(|at| at.checked_sub(DEADLINE_MARGIN).unwrap_or(at));
+        deadline.map_or(end, |deadline| deadline.min(end))
+    }
+}
+
+/// Refuses at once what this log can never reach.
+pub(super) fn check(log: &Log, level: Level) -> Result<(), Status> {
+    if level == Level::Witnessed && !log.has_witness_policy() {
+        return Err(WitnessError::NoWitnessPolicy.into_status());
+    }
+    Ok(())
+}
+
+/// The head that a receipt is made against, and the level it is of.
+pub(super) type Reached = Option<(Arc<SignedHead>, Level)>;
+
+/// The level that an answer carries.
+pub(super) fn level_of(reached: &Reached) -> Level {
+    reached.as_ref().map_or(Level::Index, |(_, level)| *level)
+}
+
+/// Waits until `level` is reached for `size`, or until the call's time is up: then the answer carries the
+/// level below, and `None` is an index alone.
+pub(super) async fn reach(
+    log: &Log,
+    size: TreeSize,
+    level: Level,
+    until: Until,
+) -> Result<Reached, Status> {
+    match level {
+        Level::Index => Ok(None),
+        Level::Signed => {
+            let head = signed(log, size, until.instant()).await?;
+            Ok(head.map(|head| (head, Level::Signed)))
+        }
+        Level::Witnessed => witnessed(log, size, until.instant()).await,
+    }
+}
+
+async fn signed(
+    log: &Log,
+    size: TreeSize,
+    until: Instant,
+) -> Result<Option<Arc<SignedHead>>, Status> {
+    let head = log.signed();
+    if head.size() >= size {
+        return Ok(Some(head));
+    }
+    match timeout_at(until, log.sign_covering(size)).await {
+        Ok(head) => head.map(Some).map_err(IntoStatus::into_status),
+        Err(_) => Ok(None),
+    }
+}
+
+async fn witnessed(log: &Log, size: TreeSize, until: Instant) -> Result<Reached, Status> {
+    // Signed meanwhile: the round under way may be about an earlier head.
+    let witnessed = timeout_at(until, log.witnessed_covering(size));
+    let (head, witnessed) = tokio::join!(signed(log, size, until), witnessed);
+    match witnessed {
+        Ok(Ok(head)) => return Ok(Some((head, Level::Witnessed))),
+        Ok(Err(error @ (WitnessError::NoWitnessPolicy | WitnessError::ShuttingDown))) => {
+            return Err(error.into_status());
+        }
+        // Out of time, or nobody to wait for.
+        Ok(Err(WitnessError::QuorumLost)) | Err(_) => {}
+    }
+    Ok(head?.map(|head| (head, Level::Signed)))
+}
+
+/// The head that a stream's receipt is made against: it waits as long as the stream lasts.
+pub(super) async fn reach_on_stream(
+    log: &Log,
+    size: TreeSize,
+    level: Level,
+) -> Result<Arc<SignedHead>, Status> {
+    if level < Level::Witnessed {
+        return log.sign_covering(size).await.map_err(IntoStatus::into_status);
+    }
+    loop {
+        match log.witnessed_covering(size).await {
+            Ok(head) => return Ok(head),
+            Err(WitnessError::QuorumLost) => log.quorum_found().await,
+            Err(error) => return Err(error.into_status()),
+        }
+    }
+}
+
+/// A signed head of at least `size`; where `size` is committed and not yet signed, one is signed now.
+pub(super) async fn covering(
+    log: &Log,
+    field: &'static str,
+    size: TreeSize,
+) -> Result<Arc<SignedHead>, Status> {
+    let head = log.signed();
+    if head.size() >= size {
+        return Ok(head);
+    }
+    let committed = log.tree().head.size;
+    if committed < size {
+        return Err(status::beyond_size(field, size.get(), committed.get()));
+    }
+    log.sign_covering(size).await.map_err(IntoStatus::into_status)
+}
+
+impl Service {
+    /// The tree of a signed head.
+    pub(super) fn snapshot(&self, log: &Log, head: &SignedHead) -> Result<Arc<Snapshot>, Status> {
+        self.shared.reads.signed(log.id(), head).map_err(IntoStatus::into_status)
+    }
+
+    /// The receipt of one entry: the bytes of a c2sp.org/tlog-proof.
+    pub(super) async fn tlog_proof(
+        &self,
+        log: &Log,
+        head: &SignedHead,
+        index: LeafIndex,
+    ) -> Result<Bytes, Status> {
+        let (snapshot, size) = (self.snapshot(log, head)?, head.size());
+        let read = move |tree: &Snapshot, access| tree.inclusion(index, size, access);
+        let proof = Reads::run(&snapshot, read).await.map_err(IntoStatus::into_status)?;
+        Ok(TlogProof::format_under(index, &proof.hashes, &head.note).into())
+    }
+
+    /// The receipt of many entries whose leaf hashes are at hand; `leaves` ascending and each once.
+    pub(super) async fn range_receipt(
+        &self,
+        log: &Log,
+        head: &SignedHead,
+        leaves: Vec<(LeafIndex, Hash)>,
+    ) -> Result<pb::RangeReceipt, Status> {
+        let snapshot = self.snapshot(log, head)?;
+        let (indexes, leaves): (Vec<LeafIndex>, Vec<Hash>) = leaves.into_iter().unzip();
+        let ranges = convert::index_ranges(&indexes);
+        let read = move |tree: &Snapshot, access| tree.prove_leaves(&indexes, &leaves, access);
+        let hashes = Reads::run(&snapshot, read).await.map_err(IntoStatus::into_status)?;
+        Ok(range_receipt(head, ranges, &hashes))
+    }
+
+    /// The receipt of a range, its leaf hashes read from the tree.
+    pub(super) async fn stored_range_receipt(
+        &self,
+        log: &Log,
+        head: &SignedHead,
+        range: &Range<TreeSize>,
+    ) -> Result<pb::RangeReceipt, Status> {
+        let (snapshot, size) = (self.snapshot(log, head)?, head.size());
+        let indexes = convert::indexes(range)?;
+        let ranges = convert::index_ranges(&indexes);
+        let read = move |tree: &Snapshot, access| tree.batch_inclusion(&indexes, size, access);
+        let proof = Reads::run(&snapshot, read).await.map_err(IntoStatus::into_status)?;
+        Ok(range_receipt(head, ranges, &proof.hashes))
+    }
+}
+
+pub(super) fn range_receipt(
+    head: &SignedHead,
+    indexes: Vec<pb::IndexRange>,
+    hashes: &[Hash],
+) -> pb::RangeReceipt {
+    let hashes = convert::concatenated(hashes);
+    pb::RangeReceipt { checkpoint: head.note.clone(), indexes, hashes }
+}

@@ -1,0 +1,143 @@
+//! What a call must pass before it may wait: limits, then leaf hashes, in the caller's own task.
+
+use std::sync::Arc;
+
+use merkle::leaf_hashes;
+use tokio::sync::oneshot;
+
+use super::error::{AppendError, EntryRefusal};
+use super::queue::{Call, PreparedEntry, Ticket};
+use super::state::LogShared;
+use super::types::{
+    CALL_BYTES_MAX, CALL_ENTRIES_MAX, Committed, DEDUP_KEY_BYTES_MAX, ENTRY_BYTES_MAX, NewEntry,
+    Submission,
+};
+use storage::{DedupId, StoredEntry};
+
+/// Queues a call and waits until it is durable.
+pub(super) async fn append(
+    log: &Arc<LogShared>,
+    submission: Submission,
+) -> Result<Committed, AppendError> {
+    log.may_append()?;
+    let bytes = check_call(&submission.entries)?;
+    let entries = prepare(submission.entries, log.record.deduplicate_entries);
+    let (answer, answered) = oneshot::channel();
+    let producer = submission.producer;
+    log.submit(Ticket::Append(Call { entries, bytes, producer, answer }))?;
+    // The committer answers every ticket or drops it with the process.
+    answered.await.unwrap_or(Err(AppendError::OutcomeUnknown))
+}
+
+/// The bytes of a call within its limits.
+fn check_call(entries: &[NewEntry]) -> Result<usize, AppendError> {
+    if entries.is_empty() {
+        return Err(AppendError::EmptyBatch);
+    }
+    if entries.len() > CALL_ENTRIES_MAX {
+        return Err(AppendError::TooManyEntries { entries: entries.len() });
+    }
+    let bytes = entries.iter().map(|entry| entry.data.len()).sum();
+    if entries.len() > 1 && bytes > CALL_BYTES_MAX {
+        return Err(AppendError::TooManyBytes { bytes });
+    }
+    Ok(bytes)
+}
+
+fn prepare(
+    entries: Vec<NewEntry>,
+    deduplicate_entries: bool,
+) -> Vec<Result<PreparedEntry, EntryRefusal>> {
+    let data: Vec<&[u8]> = entries.iter().map(hashable).collect();
+    let leaves = leaf_hashes(&data);
+    let prepare = |(new, leaf): (NewEntry, merkle::Hash)| {
+        check_entry(&new, deduplicate_entries)?;
+        let dedup = match &new.dedup {
+            Some(key) => Some(key.id()),
+            None => deduplicate_entries.then(|| DedupId::of_leaf(&leaf)),
+        };
+        let NewEntry { data, dedup: key } = new;
+        Ok(PreparedEntry { entry: StoredEntry { dedup: key, data }, leaf, dedup })
+    };
+    entries.into_iter().zip(leaves).map(prepare).collect()
+}
+
+/// An entry that will be refused is not hashed.
+fn hashable(entry: &NewEntry) -> &[u8] {
+    if entry.data.len() > ENTRY_BYTES_MAX { &[] } else { &entry.data }
+}
+
+fn check_entry(entry: &NewEntry, deduplicate_entries: bool) -> Result<(), EntryRefusal> {
+    let bytes = entry.data.len();
+    if bytes == 0 {
+        return Err(EntryRefusal::Empty);
+    }
+    if bytes > ENTRY_BYTES_MAX {
+        return Err(EntryRefusal::TooLarge { bytes });
+    }
+    let Some(key) = &entry.dedup else { return Ok(()) };
+    if deduplicate_entries {
+        return Err(EntryRefusal::DedupKeyNotTaken);
+    }
+    let bytes = key.key.len();
+    if bytes == 0 || bytes > DEDUP_KEY_BYTES_MAX {
+        return Err(EntryRefusal::BadDedupKey { bytes });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use storage::{DedupKey, Scope};
+
+    fn entry(bytes: usize, key: Option<usize>) -> NewEntry {
+        let key = key.map(|len| DedupKey { scope: Scope::ANONYMOUS, key: vec![7; len].into() });
+        NewEntry { data: Bytes::from(vec![1; bytes]), dedup: key }
+    }
+
+    #[test]
+    fn calls_are_bounded_by_entries_and_bytes() {
+        assert!(matches!(check_call(&[]), Err(AppendError::EmptyBatch)));
+        let mut entries = vec![entry(1, None); CALL_ENTRIES_MAX];
+        assert_eq!(check_call(&entries).unwrap(), CALL_ENTRIES_MAX);
+        entries.push(entry(1, None));
+        assert!(matches!(check_call(&entries), Err(AppendError::TooManyEntries { .. })));
+        let mut entries = vec![entry(CALL_BYTES_MAX / 256, None); 256];
+        assert_eq!(check_call(&entries).unwrap(), CALL_BYTES_MAX);
+        entries.push(entry(1, None));
+        assert!(matches!(check_call(&entries), Err(AppendError::TooManyBytes { .. })));
+    }
+
+    #[test]
+    fn entries_are_bounded_and_refused_one_by_one() {
+        let entries = vec![
+            entry(1, None),
+            entry(0, None),
+            entry(ENTRY_BYTES_MAX, Some(DEDUP_KEY_BYTES_MAX)),
+            entry(ENTRY_BYTES_MAX + 1, None),
+            entry(1, Some(0)),
+            entry(1, Some(DEDUP_KEY_BYTES_MAX + 1)),
+        ];
+        let refusals: Vec<_> = prepare(entries, false).into_iter().map(Result::err).collect();
+        let expected = [
+            None,
+            Some(EntryRefusal::Empty),
+            None,
+            Some(EntryRefusal::TooLarge { bytes: ENTRY_BYTES_MAX + 1 }),
+            Some(EntryRefusal::BadDedupKey { bytes: 0 }),
+            Some(EntryRefusal::BadDedupKey { bytes: DEDUP_KEY_BYTES_MAX + 1 }),
+        ];
+        assert_eq!(refusals, expected);
+    }
+
+    #[test]
+    fn a_deduplicating_log_takes_the_leaf_hash_as_key_and_no_other() {
+        let prepared = prepare(vec![entry(3, None), entry(3, Some(1))], true);
+        let first = prepared[0].as_ref().unwrap();
+        assert_eq!(first.dedup, Some(DedupId::of_leaf(&merkle::leaf_hash(&[1; 3]))));
+        assert_eq!(prepared[1].as_ref().unwrap_err(), &EntryRefusal::DedupKeyNotTaken);
+    }
+}

@@ -1,0 +1,165 @@
+//! The keys of logs: `keys/<log>`, private, and `keys/<log>.vkey` beside it.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use base::keys::KeysError;
+use bytes::Bytes;
+use formats::{
+    Checkpoint, KeyFile, KeyKind, KeyName, NameError, Origin, PrivateKey, Signer, Timestamp,
+    VerifierKey,
+};
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+use super::types::TreeView;
+use storage::LogName;
+
+/// Why keys cannot be used. Never holds any of their bytes.
+#[derive(Debug, Error)]
+pub enum KeyringError {
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    #[error("{}: key is named {found}, the log's origin is {origin}", path.display())]
+    WrongName { path: PathBuf, found: KeyName, origin: Origin },
+    #[error("{}: first key must be an Ed25519 key of a log", path.display())]
+    WrongKind { path: PathBuf },
+    #[error("{}: private key is missing although the log has entries: bring it back", path.display())]
+    Missing { path: PathBuf },
+    #[error("origin cannot be the name of a key: {source}")]
+    Origin { source: NameError },
+}
+
+/// The private keys of one log: Ed25519 first.
+pub struct LogKeys {
+    file: KeyFile,
+}
+
+impl fmt::Debug for LogKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.verifier_keys()).finish()
+    }
+}
+
+impl LogKeys {
+    /// The public halves, in the order of the signatures.
+    pub fn verifier_keys(&self) -> Vec<VerifierKey> {
+        self.file.keys().iter().map(|key| key.verifier_key().clone()).collect()
+    }
+
+    /// The private keys, to be written.
+    pub(super) fn file(&self) -> &KeyFile {
+        &self.file
+    }
+
+    /// A head as a note with the Ed25519 signature alone.
+    pub(super) fn sign_head(
+        &self,
+        origin: &Origin,
+        view: &TreeView,
+    ) -> Result<Bytes, formats::SignError> {
+        let head = &view.head;
+        formats::sign_head(origin, head.size, &head.root, &self.file.keys()[0]).map(Bytes::from)
+    }
+
+    /// A head as a note with the signatures of all keys.
+    pub(super) fn sign_all(
+        &self,
+        origin: &Origin,
+        view: &TreeView,
+    ) -> Result<Bytes, formats::SignError> {
+        let head = Checkpoint::new(origin.clone(), view.head.size, view.head.root);
+        let signers: Vec<&dyn Signer> =
+            self.file.keys().iter().map(|key| key as &dyn Signer).collect();
+        let time = Timestamp::new(view.head.time_ms / 1_000).unwrap_or(Timestamp::MAX);
+        formats::sign(&head, &signers, time).map(Bytes::from)
+    }
+}
+
+/// The folder of keys.
+#[derive(Debug)]
+pub(super) struct Keyring {
+    dir: PathBuf,
+}
+
+impl Keyring {
+    pub(super) fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Any file in the folder is taken for a key.
+    pub(super) fn is_empty(&self) -> Result<bool, KeyringError> {
+        match std::fs::read_dir(&self.dir) {
+            Ok(mut files) => Ok(files.next().is_none()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(source) => Err(KeyringError::Io { path: self.dir.clone(), source }),
+        }
+    }
+
+    fn path(&self, log: &LogName) -> PathBuf {
+        self.dir.join(log.as_str())
+    }
+
+    /// The keys of a log, `None` if there is no file. Writes the `.vkey` file if it is missing.
+    pub(super) fn load(&self, log: &LogName) -> Result<Option<KeyFile>, KeyringError> {
+        let path = self.path(log);
+        let Some(file) = base::keys::read(&path)? else { return Ok(None) };
+        if file.keys()[0].verifier_key().kind() != KeyKind::Ed25519 {
+            return Err(KeyringError::WrongKind { path });
+        }
+        Ok(Some(file))
+    }
+
+    /// Checks that keys belong to a log, and makes them ready to sign.
+    pub(super) fn adopt(
+        &self,
+        log: &LogName,
+        origin: &Origin,
+        file: KeyFile,
+    ) -> Result<LogKeys, KeyringError> {
+        if file.name().as_str() != origin.as_str() {
+            let (path, found) = (self.path(log), file.name().clone());
+            return Err(KeyringError::WrongName { path, found, origin: origin.clone() });
+        }
+        Ok(LogKeys { file })
+    }
+
+    /// Writes the keys of a log: the private file, unless it is there, and the public one.
+    pub(super) fn store(&self, log: &LogName, file: &KeyFile) -> Result<(), KeyringError> {
+        Ok(base::keys::write(&self.path(log), file)?)
+    }
+}
+
+/// Makes keys for a new log: Ed25519, and ML-DSA-44 beside it, so that a checkpoint kept today can
+/// still be trusted when Ed25519 no longer is. Without an origin the log is named after its key.
+pub(super) fn generate(
+    log: &LogName,
+    origin: Option<&Origin>,
+    hostname: &str,
+) -> Result<KeyFile, KeyringError> {
+    let (ed25519, ml_dsa) = (base::keys::seed()?, base::keys::seed()?);
+    let name = match origin {
+        Some(origin) => origin.key_name(),
+        None => default_origin(log, hostname, &ed25519),
+    };
+    let name = name.map_err(|source| KeyringError::Origin { source })?;
+    let keys =
+        vec![PrivateKey::ed25519(name.clone(), &ed25519), PrivateKey::ml_dsa_44(name, &ml_dsa)];
+    Ok(KeyFile::new(keys).expect("two kinds of keys under one name make a key file"))
+}
+
+/// `<hostname>/<log>/<16 hex of the key's hash>`: no two installations meet under one name.
+fn default_origin(log: &LogName, hostname: &str, seed: &[u8; 32]) -> Result<KeyName, NameError> {
+    let placeholder = KeyName::new(log.as_str())?;
+    let key = PrivateKey::ed25519(placeholder, seed);
+    let hash: [u8; 32] = Sha256::digest(key.verifier_key().public_key()).into();
+    let hash = u64::from_be_bytes(hash[..8].try_into().expect("a hash has 32 bytes"));
+    KeyName::new(&format!("{hostname}/{log}/{hash:016x}"))
+}

@@ -1,0 +1,345 @@
+//! Start-up: the store, the journal and the keys must agree before anything is signed.
+//!
+//! A first start makes the store, then the journal, then the keys. So keys or journaled heads without a
+//! store always mean that the store was lost, and a start that was cut short simply goes on.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
+use std::time::Duration;
+
+use base::tasks;
+use formats::SignedCheckpoint;
+use merkle::{Hash, TreeSize};
+
+use super::error::StartError;
+use super::keyring::{Keyring, KeyringError, LogKeys, generate};
+use super::publish::{Wish, ask};
+use super::recover::{Reader, unsigned};
+use super::registry::{Inner, RegistryOptions, Taken, Workers, on_panic};
+use super::signing;
+use super::state::{LogParts, LogShared, Process, ProcessParts};
+use super::types::{CALL_BYTES_MAX, CALL_ENTRIES_MAX, Limits, Published, SignedHead, TreeView};
+use super::{Log, committer};
+use storage::journal::{Journal, JournalHead, JournalHeads, origin_hash};
+use storage::{Engine, LogRecord, LogState};
+
+/// How often the free space of the store's disk is read.
+const DISK_WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(super) fn open(options: RegistryOptions) -> Result<Arc<Inner>, StartError> {
+    check_limits(&options.limits)?;
+    let keyring = Keyring::new(options.keys_dir.clone());
+    if !options.read_only {
+        // What was replayed may so far be in the page cache alone: nothing is signed before it is synced.
+        options.engine.flush()?;
+    }
+    let records = options.engine.logs()?;
+    let journal = open_journal(&options, &records, &keyring)?;
+    let heads = journal.as_ref().map(|journal| journal.heads().clone()).unwrap_or_default();
+    check_origins(&records, &heads, options.read_only)?;
+    let (process, owner) = new_process(&options);
+    let opening =
+        Opening { options: &options, keyring: &keyring, heads: &heads, process: &process };
+    let opened = records.iter().map(|record| opening.log(record)).collect::<Result<Vec<_>, _>>()?;
+    let inner = Arc::new(Inner {
+        taken: Mutex::new(taken(&records, &heads)),
+        logs: RwLock::new(by_name(&opened)),
+        workers: Mutex::new(Workers::default()),
+        stopping: AtomicBool::new(false),
+        hostname: options.hostname,
+        process,
+        keyring,
+    });
+    // Set once, here: the owner is told by the writer threads, which start below.
+    owner.set(Arc::downgrade(&inner)).expect("set only here");
+    if let Some(journal) = journal {
+        start_writers(&inner, journal, &opened)?;
+    }
+    Ok(inner)
+}
+
+fn check_limits(limits: &Limits) -> Result<(), StartError> {
+    let at_least = |name, found, min| {
+        if found < min { Err(StartError::LimitTooLow { name, found, min }) } else { Ok(()) }
+    };
+    at_least("batch_entries_max", limits.batch_entries_max, CALL_ENTRIES_MAX)?;
+    at_least("batch_bytes_max", limits.batch_bytes_max, CALL_BYTES_MAX)?;
+    at_least("queue_entries_max", limits.queue_entries_max, limits.batch_entries_max)?;
+    at_least("queue_bytes_max", limits.queue_bytes_max, limits.batch_bytes_max)
+}
+
+/// The journal, `None` if the process is read-only.
+fn open_journal(
+    options: &RegistryOptions,
+    records: &[LogRecord],
+    keyring: &Keyring,
+) -> Result<Option<Journal>, StartError> {
+    if options.read_only {
+        return Ok(None);
+    }
+    let heads_dir = || options.heads_dir.clone();
+    let there = Journal::exists(&options.heads_dir)?;
+    if !records.is_empty() && !there && !options.adopt_journal {
+        return Err(StartError::JournalMissing { heads_dir: heads_dir() });
+    }
+    let journal = Journal::open(&options.heads_dir)?;
+    if records.is_empty() {
+        if !journal.heads().is_empty() {
+            return Err(StartError::JournalWithoutStore { heads_dir: heads_dir() });
+        }
+        if !keyring.is_empty()? {
+            return Err(StartError::KeysWithoutStore { keys_dir: keyring.dir().to_path_buf() });
+        }
+    }
+    Ok(Some(journal))
+}
+
+/// Every journaled log must be in the store.
+fn check_origins(
+    records: &[LogRecord],
+    heads: &JournalHeads,
+    read_only: bool,
+) -> Result<(), StartError> {
+    let known =
+        |hash: &Hash| records.iter().any(|record| origin_hash(record.origin.as_str()) == *hash);
+    let lost = |(hash, head): &(&Hash, &JournalHead)| !head.retired && !known(hash);
+    match heads.iter().find(lost) {
+        Some((origin_hash, _)) if !read_only => {
+            Err(StartError::UnknownOrigin { origin_hash: *origin_hash })
+        }
+        _ => Ok(()),
+    }
+}
+
+type Owner = Arc<OnceLock<Weak<Inner>>>;
+
+/// The process, whose end also refuses whatever waits in any queue.
+fn new_process(options: &RegistryOptions) -> (Arc<Process>, Owner) {
+    let owner = Owner::default();
+    let (to_close, on_fatal) = (Arc::clone(&owner), Arc::clone(&options.on_fatal));
+    let parts = ProcessParts {
+        engine: Arc::clone(&options.engine),
+        clock: Arc::clone(&options.clock),
+        limits: options.limits.clone(),
+        read_only: options.read_only,
+        witness: options.witness.clone().map(Arc::new),
+        observer: Arc::clone(&options.observer),
+        on_fatal: Arc::new(move |fatal| {
+            if let Some(inner) = to_close.get().and_then(Weak::upgrade) {
+                inner.close_queues();
+            }
+            on_fatal(fatal);
+        }),
+    };
+    (Arc::new(Process::new(parts)), owner)
+}
+
+fn taken(records: &[LogRecord], heads: &JournalHeads) -> Taken {
+    let mut taken = Taken::default();
+    taken.origins.extend(heads.keys().copied());
+    for record in records {
+        taken.names.insert(record.name.clone());
+        taken.origins.insert(origin_hash(record.origin.as_str()));
+        taken.next_id = taken.next_id.max(record.id.get().saturating_add(1));
+    }
+    taken
+}
+
+/// A log with what its publisher must know.
+struct Opened {
+    shared: Arc<LogShared>,
+    archived: bool,
+}
+
+fn by_name(opened: &[Opened]) -> BTreeMap<storage::LogName, Log> {
+    let log = |opened: &Opened| {
+        (opened.shared.record.name.clone(), Log { shared: Arc::clone(&opened.shared) })
+    };
+    opened.iter().map(log).collect()
+}
+
+/// What every log is opened with.
+struct Opening<'a> {
+    options: &'a RegistryOptions,
+    keyring: &'a Keyring,
+    heads: &'a JournalHeads,
+    process: &'a Arc<Process>,
+}
+
+impl Opening<'_> {
+    fn log(&self, record: &LogRecord) -> Result<Opened, StartError> {
+        let engine: &dyn Engine = &*self.options.engine;
+        let reader = Reader { engine, record };
+        let view = Arc::new(reader.tree()?);
+        let journaled = self.heads.get(&origin_hash(record.origin.as_str()));
+        let mut record = record.clone();
+        if journaled.is_some_and(|head| head.retired) {
+            record.state = LogState::Retired;
+        }
+        if record.state != LogState::Retired && !self.options.read_only {
+            self.check(&reader, &view, journaled)?;
+        }
+        let mut archived = reader.archived(&view)?;
+        let (keys, signed) = self.keys_and_head(&reader, &record, &view, archived.as_ref())?;
+        let witnessed = self.witnessed(&reader, keys.as_ref(), archived.as_mut())?;
+        let published = archived.clone().unwrap_or_else(|| unsigned(&view).1);
+        let parts = LogParts {
+            time_floor_ms: journaled.map_or(0, |head| head.time_ms).max(view.head.time_ms),
+            record,
+            keys,
+            signed,
+            tree: view,
+            published,
+            exists: true,
+            witnessed,
+        };
+        let shared = Arc::new(LogShared::new(Arc::clone(self.process), parts));
+        Ok(Opened { shared, archived: archived.is_some() })
+    }
+
+    /// The archived checkpoint as a witnessed head, if it satisfies the log's policy; it then says so.
+    fn witnessed(
+        &self,
+        reader: &Reader<'_>,
+        keys: Option<&LogKeys>,
+        archived: Option<&mut Published>,
+    ) -> Result<Option<Arc<SignedHead>>, StartError> {
+        let policies = self.options.witness.as_ref().map(|witness| &witness.policies);
+        let policy = policies.and_then(|policies| policies.get(&reader.record.name));
+        if let (None, Some(keys), Some(archived)) = (policy, keys, archived.as_deref()) {
+            warn_of_lost_policy(reader, keys, archived);
+        }
+        let (Some(policy), Some(keys), Some(archived)) = (policy, keys, archived) else {
+            return Ok(None);
+        };
+        let signed = SignedCheckpoint::parse(&archived.note).ok();
+        let holds = |signed: SignedCheckpoint| {
+            policy.policy().verify_of_log(&signed, &keys.verifier_keys()).is_ok()
+        };
+        archived.witnessed = archived.head.size > TreeSize::ZERO && signed.is_some_and(holds);
+        let head = archived.witnessed.then(|| reader.archived_head(archived)).transpose()?;
+        Ok(head.map(Arc::new))
+    }
+
+    fn check(
+        &self,
+        reader: &Reader<'_>,
+        view: &TreeView,
+        journaled: Option<&JournalHead>,
+    ) -> Result<(), StartError> {
+        match journaled {
+            Some(head) => reader.check_journal(view, head),
+            None if view.head.size == TreeSize::ZERO || self.options.adopt_journal => Ok(()),
+            None => Err(StartError::JournalLacksLog { log: reader.record.name.to_string() }),
+        }
+    }
+
+    fn keys_and_head(
+        &self,
+        reader: &Reader<'_>,
+        record: &LogRecord,
+        view: &Arc<TreeView>,
+        archived: Option<&Published>,
+    ) -> Result<(Option<LogKeys>, SignedHead), StartError> {
+        if !self.options.read_only && record.state != LogState::Retired {
+            // Until the newest head is signed, the archived one is the newest that was.
+            let signed = match archived {
+                Some(archived) => reader.archived_head(archived)?,
+                None => unsigned(view).0,
+            };
+            return Ok((Some(self.keys(record, view.head.size)?), signed));
+        }
+        let nothing = || StartError::NothingSigned { log: record.name.to_string() };
+        let head = reader.archived_head(archived.ok_or_else(nothing)?)?;
+        // Without the right to sign, keys are only wanted for their public halves.
+        let file = self.keyring.load(&record.name).ok().flatten();
+        let keys =
+            file.and_then(|file| self.keyring.adopt(&record.name, &record.origin, file).ok());
+        Ok((keys, head))
+    }
+
+    /// A log without entries and without keys was cut short when it was created: it gets new ones.
+    fn keys(&self, record: &LogRecord, size: TreeSize) -> Result<LogKeys, StartError> {
+        let file = match self.keyring.load(&record.name)? {
+            Some(file) => file,
+            None if size == TreeSize::ZERO => {
+                generate(&record.name, Some(&record.origin), &self.options.hostname)?
+            }
+            None => {
+                let path = self.keyring.dir().join(record.name.as_str());
+                return Err(KeyringError::Missing { path }.into());
+            }
+        };
+        self.keyring.store(&record.name, &file)?;
+        Ok(self.keyring.adopt(&record.name, &record.origin, file)?)
+    }
+}
+
+/// A log that was witnessed and has no policy any more may have lost it by mistake: a flag forgotten.
+fn warn_of_lost_policy(reader: &Reader<'_>, keys: &LogKeys, archived: &Published) {
+    let Ok(signed) = SignedCheckpoint::parse(&archived.note) else { return };
+    let own = keys.verifier_keys();
+    let foreign = signed
+        .signatures()
+        .any(|line| own.iter().all(|key| key.id() != line.id || key.name().as_str() != line.name));
+    if foreign {
+        tracing::warn!(
+            log = %reader.record.name,
+            "witnesses have cosigned this log, and it has no policy: from here on it publishes without them; \
+             name the policy with --policy or under [logs.NAME] unless that is meant"
+        );
+    }
+}
+
+/// Signs every head, then starts the threads and tasks that write.
+fn start_writers(
+    inner: &Arc<Inner>,
+    mut journal: Journal,
+    opened: &[Opened],
+) -> Result<(), StartError> {
+    let process = &inner.process;
+    signing::sign_at_start(process, &mut journal, opened.iter().map(|opened| &opened.shared))?;
+    let mut workers = inner.workers.lock().expect("nobody else has the registry yet");
+    let thread = |name, result: std::io::Result<_>| {
+        result.map_err(|source| StartError::Thread { name, source })
+    };
+    let (committing, signing) = (Arc::clone(process), Arc::clone(process));
+    let spawned =
+        tasks::spawn_thread("committer", move || committer::run(&committing), on_panic(process));
+    workers.committer = Some(thread("committer", spawned)?);
+    let spawned =
+        tasks::spawn_thread("signing", move || signing::run(&signing, journal), on_panic(process));
+    workers.signing = Some(thread("signing", spawned)?);
+    workers.disk_watch =
+        Some(tasks::spawn_on(&process.runtime, "disk watch", watch_disk(Arc::clone(process))));
+    drop(workers);
+    for Opened { shared, archived } in opened {
+        inner.adopt(shared, *archived);
+        if shared.state() == LogState::Draining {
+            go_on_freezing(process, shared);
+        }
+    }
+    Ok(())
+}
+
+/// A log that was being frozen when the last process ended is frozen now.
+fn go_on_freezing(process: &Process, shared: &Arc<LogShared>) {
+    let log = Arc::clone(shared);
+    let freeze = async move {
+        if let Err(error) = ask(&log, Wish::Freeze).await {
+            tracing::warn!(log = %log.record.name, %error, "the log was not frozen");
+        }
+    };
+    drop(tasks::spawn_on(&process.runtime, "freeze", freeze));
+}
+
+async fn watch_disk(process: Arc<Process>) {
+    loop {
+        match process.engine.free_bytes() {
+            Ok(free_bytes) => process.free_bytes.store(free_bytes, Ordering::Relaxed),
+            Err(error) => tracing::warn!(%error, "free space cannot be read"),
+        }
+        process.clock.sleep(DISK_WATCH_INTERVAL).await;
+    }
+}

@@ -1,0 +1,169 @@
+//! What callers of a log hand in and get back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use merkle::{Frontier, Hash, LeafIndex, TreeSize};
+
+use super::error::EntryRefusal;
+use storage::{DedupKey, ProducerId, StoredEntry, StoredHead};
+
+/// The largest entry, in bytes: the limit of a tlog-tiles entry bundle (c2sp.org/tlog-tiles).
+pub const ENTRY_BYTES_MAX: usize = StoredEntry::LEN_MAX;
+/// The longest deduplication key, in bytes.
+pub const DEDUP_KEY_BYTES_MAX: usize = DedupKey::LEN_MAX;
+/// The most entries in one call.
+pub const CALL_ENTRIES_MAX: usize = 10_000;
+/// The most entry bytes in one call.
+pub const CALL_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Bounds of the write path, the same for every log of a process.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Entries that may wait in one log's queue. Beyond it appends fail at once.
+    pub queue_entries_max: usize,
+    /// Entry bytes that may wait in one log's queue.
+    pub queue_bytes_max: usize,
+    /// Entries of one log in one commit. At least [`CALL_ENTRIES_MAX`], as a call is never split.
+    pub batch_entries_max: usize,
+    /// Entry bytes of one log in one commit. At least [`CALL_BYTES_MAX`].
+    pub batch_bytes_max: usize,
+    /// Logs of the process.
+    pub logs_max: usize,
+    /// How long a commit may wait for more calls while many are in flight. At most 1 ms pays.
+    pub linger_max: Duration,
+    /// Below this much free disk appends are refused.
+    pub min_free_bytes: u64,
+    /// The least time between two published checkpoints of a log.
+    pub publish_interval_min: Duration,
+    /// The least time between two archived checkpoints of a log.
+    pub history_interval: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            queue_entries_max: 100_000,
+            queue_bytes_max: 64 * 1024 * 1024,
+            batch_entries_max: 20_000,
+            batch_bytes_max: 8 * 1024 * 1024,
+            logs_max: 10_000,
+            linger_max: Duration::from_millis(1),
+            min_free_bytes: 256 * 1024 * 1024,
+            publish_interval_min: Duration::from_millis(4),
+            history_interval: Duration::from_secs(1),
+        }
+    }
+}
+
+/// An entry as a caller hands it in, unchecked.
+#[derive(Clone, Debug)]
+pub struct NewEntry {
+    /// 1 to [`ENTRY_BYTES_MAX`] bytes.
+    pub data: Bytes,
+    /// A key of 1 to [`DEDUP_KEY_BYTES_MAX`] bytes and the scope it lives in.
+    pub dedup: Option<DedupKey>,
+}
+
+/// One call: committed whole in one commit, never split.
+#[derive(Clone, Debug, Default)]
+pub struct Submission {
+    /// 1 to [`CALL_ENTRIES_MAX`] entries, at most [`CALL_BYTES_MAX`] of data.
+    pub entries: Vec<NewEntry>,
+    /// Set when the entries belong to a producer's stream.
+    pub producer: Option<ProducerSpan>,
+}
+
+impl Submission {
+    /// A call of one entry.
+    pub fn single(data: Bytes, dedup: Option<DedupKey>) -> Self {
+        Self { entries: vec![NewEntry { data, dedup }], producer: None }
+    }
+}
+
+/// Which sequences of a producer a submission's entries are. Made by
+/// [`ProducerLease::span`](super::ProducerLease::span).
+#[derive(Clone, Copy, Debug)]
+pub struct ProducerSpan {
+    pub(crate) id: ProducerId,
+    pub(crate) generation: u64,
+    /// The sequence of the first entry; sequences start at 1.
+    pub(crate) first_sequence: u64,
+}
+
+/// What became of a submission, once it is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// One for each entry of the submission, in its order.
+    pub outcomes: Vec<EntryOutcome>,
+    /// The committed size, which covers every index in `outcomes`.
+    pub tree_size: TreeSize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntryOutcome {
+    /// Durable at `index`; `duplicate` if it was there before this call, or earlier in it.
+    Appended { index: LeafIndex, leaf_hash: Hash, duplicate: bool },
+    /// Its producer's sequence was committed by an earlier call; nothing was written.
+    Skipped,
+    /// Not written; the other entries of the call were.
+    Refused(EntryRefusal),
+}
+
+/// The tree at one committed size. A cheap snapshot: readers keep it as long as they like.
+#[derive(Clone, Debug)]
+pub struct TreeView {
+    /// The head row.
+    pub head: StoredHead,
+    /// The partial tiles of this size: together with the stored full tiles, the whole tree.
+    pub frontier: Frontier,
+}
+
+/// A head whose Ed25519 signature is journaled: the only kind that leaves the process.
+#[derive(Clone, Debug)]
+pub struct SignedHead {
+    /// The tree it covers.
+    pub view: Arc<TreeView>,
+    /// The checkpoint as a signed note.
+    pub note: Bytes,
+}
+
+impl SignedHead {
+    pub fn size(&self) -> TreeSize {
+        self.view.head.size
+    }
+
+    pub fn root(&self) -> Hash {
+        self.view.head.root
+    }
+
+    /// False only while a log is being created, before anybody can see it.
+    pub(super) fn is_released(&self) -> bool {
+        !self.note.is_empty()
+    }
+}
+
+/// A published checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The signed note, byte for byte as it is served.
+    pub note: Bytes,
+    /// Its size and root, and the time of the head.
+    pub head: StoredHead,
+    /// When it was published, in milliseconds since the Unix epoch.
+    pub published_ms: u64,
+    /// Its cosignatures satisfy the log's witness policy.
+    pub witnessed: bool,
+}
+
+/// A log to create.
+#[derive(Clone, Debug)]
+pub struct CreateLog {
+    /// 1 to 64 characters of `[a-z0-9-]`, starting with a letter or digit.
+    pub name: String,
+    /// The first line of every checkpoint; `None` for `<hostname>/<name>/<hash of the key>`.
+    pub origin: Option<String>,
+    /// The leaf hash is the deduplication key of every entry.
+    pub deduplicate_entries: bool,
+}

@@ -1,0 +1,244 @@
+//! Witnessing: collecting the cosignatures that a log's policy asks for.
+//!
+//! ```text
+//!                          ┌► submitter, one for each address ──┐
+//! commit ──► rounds task ──┼► submitter    add-checkpoint       ├──► quorum ─► grace ─► witnessed head
+//!   (wakes)  newest head,  └► submitter    proof, 409, back-off ┘               │
+//!            signed                                                  publisher, waiting receipts
+//! ```
+//!
+//! A **round** asks all witnesses for one head and ends when those that cosigned it satisfy the policy. It
+//! is never given up for a newer head, so a slow witness cannot chase one for ever; the next round takes
+//! whatever is newest by then. Nothing here is waited for by commits, signed heads or a shutdown.
+//!
+//! Nothing a witness says is believed: cosignatures count once they verify under the policy's keys, sizes
+//! only choose the proof to send, and a size beyond what the log ever had is reported.
+
+mod policy;
+
+mod rounds;
+mod submit;
+
+mod cosign;
+mod held;
+mod pause;
+mod trouble;
+
+mod ask;
+mod evidence;
+mod gate;
+mod status;
+
+pub use policy::{LogPolicy, OnQuorumLoss, PolicyRefusal};
+pub use status::{TROUBLES, WitnessStatus, WitnessingStatus};
+
+pub(super) use ask::ask_all;
+pub(super) use gate::Gate;
+pub(super) use rounds::run;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use merkle::TreeSize;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use witness_client::WitnessClient;
+
+use super::error::{AppendError, WitnessError};
+use super::read::Reads;
+use super::types::{Published, SignedHead};
+use status::PeerState;
+use storage::LogName;
+
+/// How witnesses are asked; the same for every log of a process.
+#[derive(Clone, Copy, Debug)]
+pub struct WitnessSettings {
+    /// How long cosignatures are waited for once a quorum is there.
+    pub grace: Duration,
+    /// How long a quorum may take before it counts as lost.
+    pub quorum_timeout: Duration,
+    /// The least time between two rounds that nobody waits for.
+    pub interval_min: Duration,
+    /// The longest pause after a failed submission.
+    pub pause_max: Duration,
+    /// How long a witness that contradicts itself or the log is left alone.
+    pub quarantine: Duration,
+}
+
+/// What a process witnesses its logs with.
+#[derive(Clone)]
+pub struct WitnessOptions {
+    pub policies: BTreeMap<LogName, LogPolicy>,
+    pub client: WitnessClient,
+    /// Where consistency proofs come from.
+    pub reads: Arc<Reads>,
+    pub settings: WitnessSettings,
+    /// Where contradicting checkpoints are written.
+    pub evidence_dir: PathBuf,
+    /// Let logs take entries though too few witnesses said what they hold.
+    pub accept_unwitnessed_start: bool,
+    /// Witnesses, by their names in the policies, whose unsigned claims are not believed at start.
+    pub distrusted: BTreeSet<String>,
+}
+
+impl fmt::Debug for WitnessOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WitnessOptions")
+            .field("policies", &self.policies.keys())
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The witnessing of one log, as all tasks see it.
+#[derive(Debug)]
+pub(super) struct Witnessing {
+    pub(super) options: Arc<WitnessOptions>,
+    pub(super) policy: LogPolicy,
+    /// Whether the log may take entries yet.
+    pub(super) gate: Gate,
+    /// Written by the rounds task.
+    progress: watch::Sender<Progress>,
+    /// What is known of each address of the policy. Each is written by its submitter.
+    peers: Vec<PeerState>,
+    wake: Notify,
+    /// Callers that wait for a witnessed head.
+    waiters: AtomicUsize,
+    /// Checkpoints published without a quorum.
+    unwitnessed: AtomicU64,
+    /// Ends the tasks.
+    stop: CancellationToken,
+}
+
+/// How far witnessing has come.
+#[derive(Clone, Debug, Default)]
+struct Progress {
+    /// The newest head with a quorum of cosignatures.
+    head: Option<Arc<SignedHead>>,
+    /// When the round under way began, by the monotonic clock.
+    since: Option<Duration>,
+    /// The round under way takes longer than a quorum may.
+    lost: bool,
+}
+
+impl Progress {
+    fn covers(&self, size: TreeSize) -> Option<&Arc<SignedHead>> {
+        self.head.as_ref().filter(|head| head.size() >= size)
+    }
+}
+
+impl Witnessing {
+    /// `head`: the newest head that is known to have been witnessed.
+    pub(super) fn new(
+        options: Arc<WitnessOptions>,
+        policy: LogPolicy,
+        head: Option<Arc<SignedHead>>,
+        gate: Gate,
+    ) -> Self {
+        let peers = policy.peers().iter().map(|_| PeerState::default()).collect();
+        let progress = watch::Sender::new(Progress { head, since: None, lost: false });
+        Self {
+            options,
+            policy,
+            gate,
+            progress,
+            peers,
+            wake: Notify::new(),
+            waiters: AtomicUsize::new(0),
+            unwitnessed: AtomicU64::new(0),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// There may be a newer head, or somebody waits.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Ends the tasks, and refuses those who wait.
+    pub(super) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Whether an append may be queued now.
+    pub(super) fn may_append(&self) -> Result<(), AppendError> {
+        self.gate.check()
+    }
+
+    /// The newest witnessed head.
+    pub(super) fn head(&self) -> Option<Arc<SignedHead>> {
+        self.progress.borrow().head.clone()
+    }
+
+    /// Waits for a witnessed head of at least `size`.
+    pub(super) async fn covering(&self, size: TreeSize) -> Result<Arc<SignedHead>, WitnessError> {
+        let mut progress = self.progress.subscribe();
+        let _waiting = Waiting::new(self);
+        let falls_back = self.policy.on_quorum_loss() == OnQuorumLoss::PublishUnwitnessed;
+        let reached = progress
+            .wait_for(|progress| progress.covers(size).is_some() || (progress.lost && falls_back));
+        let reached = self.stop.run_until_cancelled(reached).await;
+        let reached = reached.ok_or(WitnessError::ShuttingDown)?;
+        let reached = reached.map_err(|_| WitnessError::ShuttingDown)?;
+        reached.covers(size).cloned().ok_or(WitnessError::QuorumLost)
+    }
+
+    /// Waits until the witnesses form a quorum, or the log stops.
+    pub(super) async fn quorum_found(&self) {
+        let mut progress = self.progress.subscribe();
+        let found = progress.wait_for(|progress| !progress.lost);
+        // Either way there is nothing more to wait for.
+        drop(self.stop.run_until_cancelled(found).await);
+    }
+
+    /// The witnessed head to publish next, if it is newer than what is published.
+    pub(super) fn newer(&self, published: &Published) -> Option<Arc<SignedHead>> {
+        self.head().filter(|head| {
+            let (witnessed, size) = (head.size(), published.head.size);
+            witnessed > size || (witnessed == size && !published.witnessed)
+        })
+    }
+
+    /// Whether a head may be published without a quorum: the empty tree says nothing that could be
+    /// contradicted, and for others the operator must have chosen it.
+    pub(super) fn allows_unwitnessed(&self, size: TreeSize) -> bool {
+        let falls_back = self.policy.on_quorum_loss() == OnQuorumLoss::PublishUnwitnessed;
+        size == TreeSize::ZERO || (falls_back && self.progress.borrow().lost)
+    }
+
+    /// Whether there is something to publish.
+    pub(super) fn is_ahead(&self, published: &Published, committed: TreeSize) -> bool {
+        let behind = published.note.is_empty() || published.head.size < committed;
+        self.newer(published).is_some() || (behind && self.allows_unwitnessed(committed))
+    }
+
+    /// A checkpoint was published without a quorum.
+    pub(super) fn published_unwitnessed(&self) {
+        self.unwitnessed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn somebody_waits(&self) -> bool {
+        self.waiters.load(Ordering::SeqCst) > 0
+    }
+}
+
+/// Counts one caller while it waits.
+struct Waiting<'a>(&'a Witnessing);
+
+impl<'a> Waiting<'a> {
+    fn new(witnessing: &'a Witnessing) -> Self {
+        witnessing.waiters.fetch_add(1, Ordering::SeqCst);
+        witnessing.wake();
+        Self(witnessing)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiters.fetch_sub(1, Ordering::SeqCst);
+    }
+}

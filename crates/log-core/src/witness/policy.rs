@@ -1,0 +1,176 @@
+//! A log's witness policy: who is asked, where, and what is enough.
+
+use std::collections::BTreeMap;
+
+use formats::note::{NOTE_BYTES_MAX, SIGNATURES_MAX};
+use formats::{KeyKind, Policy, VerifierKey};
+use witness_client::{UrlError, WitnessUrl};
+
+/// Lines and bytes of a checkpoint that are kept for its text and for the log's own signatures.
+const OWN_LINES: usize = 4;
+const OWN_BYTES: usize = 16 * 1024;
+
+/// What happens when witnesses no longer form a quorum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnQuorumLoss {
+    /// Nothing is published until they do.
+    #[default]
+    Wait,
+    /// Checkpoints are published with the log's own signatures, and say so.
+    PublishUnwitnessed,
+}
+
+/// Why a policy cannot be used by a log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyRefusal {
+    #[error("witness {name}: {source}")]
+    Url { name: String, source: UrlError },
+    #[error("the witnesses that have an address do not form the quorum: give more of them one")]
+    NoReachableQuorum,
+    #[error(
+        "a checkpoint has no room for {lines} cosignatures of {bytes} bytes, its limits are {} and {}: \
+         list fewer witnesses with an address",
+        SIGNATURES_MAX - OWN_LINES, NOTE_BYTES_MAX - OWN_BYTES
+    )]
+    TooManyLines { lines: usize, bytes: usize },
+}
+
+/// An address, with the witnesses of the policy that are asked there: one operator's keys share it.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The first of its witnesses' names, for metrics and messages.
+    pub name: String,
+    pub url: WitnessUrl,
+    /// Positions in the policy's list.
+    pub witnesses: Vec<usize>,
+}
+
+/// Who witnesses a log.
+#[derive(Clone, Debug)]
+pub struct LogPolicy {
+    policy: Policy,
+    peers: Vec<Peer>,
+    on_quorum_loss: OnQuorumLoss,
+}
+
+impl LogPolicy {
+    /// Checks that the witnesses with an address can satisfy the policy, and that what all of them answer
+    /// fits into one checkpoint.
+    pub fn new(policy: Policy, on_quorum_loss: OnQuorumLoss) -> Result<Self, PolicyRefusal> {
+        let peers = peers(&policy)?;
+        if !policy.is_quorum_of(|witness| witness.url().is_some()) {
+            return Err(PolicyRefusal::NoReachableQuorum);
+        }
+        check_room(&policy)?;
+        Ok(Self { policy, peers, on_quorum_loss })
+    }
+
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The addresses, in the order of their first witnesses.
+    pub fn peers(&self) -> &[Peer] {
+        &self.peers
+    }
+
+    pub fn on_quorum_loss(&self) -> OnQuorumLoss {
+        self.on_quorum_loss
+    }
+
+    /// Whether the witnesses at these positions of the list form the quorum.
+    pub(super) fn is_quorum(&self, counts: impl Fn(usize) -> bool) -> bool {
+        let position = |key: &VerifierKey| {
+            self.policy.witnesses().iter().position(|witness| witness.key() == key)
+        };
+        self.policy.is_quorum_of(|witness| position(witness.key()).is_some_and(&counts))
+    }
+}
+
+/// A checkpoint that has more than a note may could not be read by anybody, the next start included.
+fn check_room(policy: &Policy) -> Result<(), PolicyRefusal> {
+    let asked = policy.witnesses().iter().filter(|witness| witness.url().is_some());
+    let lengths: Vec<usize> = asked.map(|witness| line_bytes(witness.key())).collect();
+    let (lines, bytes) = (lengths.len(), lengths.iter().sum());
+    if lines > SIGNATURES_MAX - OWN_LINES || bytes > NOTE_BYTES_MAX - OWN_BYTES {
+        return Err(PolicyRefusal::TooManyLines { lines, bytes });
+    }
+    Ok(())
+}
+
+/// The bytes of one line: a dash, the name and base64 of key id, time and signature.
+fn line_bytes(key: &VerifierKey) -> usize {
+    let signature = if key.kind() == KeyKind::CosignatureMlDsa44 { 2_420 } else { 64 };
+    let tagged: usize = 4 + 8 + signature;
+    "\u{2014}  \n".len() + key.name().as_str().len() + tagged.div_ceil(3) * 4
+}
+
+fn peers(policy: &Policy) -> Result<Vec<Peer>, PolicyRefusal> {
+    let mut peers: Vec<Peer> = Vec::new();
+    let mut known: BTreeMap<WitnessUrl, usize> = BTreeMap::new();
+    for (position, witness) in policy.witnesses().iter().enumerate() {
+        let Some(url) = witness.url() else { continue };
+        let name = witness.name().escape_ascii().to_string();
+        let url = WitnessUrl::parse(url)
+            .map_err(|source| PolicyRefusal::Url { name: name.clone(), source })?;
+        if let Some(&peer) = known.get(&url) {
+            peers[peer].witnesses.push(position);
+        } else {
+            known.insert(url.clone(), peers.len());
+            peers.push(Peer { name, url, witnesses: vec![position] });
+        }
+    }
+    Ok(peers)
+}
+
+#[cfg(test)]
+mod tests {
+    use formats::{Checkpoint, KeyName, Origin, PrivateKey, Signer as _, Timestamp};
+    use merkle::{Hash, TreeSize};
+
+    use super::*;
+
+    fn key(number: u8, kind: KeyKind) -> PrivateKey {
+        let name = KeyName::new(&format!("w{number}.example")).unwrap();
+        match kind {
+            KeyKind::CosignatureMlDsa44 => PrivateKey::ml_dsa_44(name, &[number; 32]),
+            _ => PrivateKey::cosigner_ed25519(name, &[number; 32]),
+        }
+    }
+
+    fn policy(count: u8, kind: KeyKind) -> Result<LogPolicy, PolicyRefusal> {
+        let line = |number| {
+            let key = key(number, kind);
+            format!("witness w{number} {} http://127.0.0.1:1\n", key.verifier_key())
+        };
+        let lines: String = (0..count).map(line).collect();
+        let policy = format!("{lines}quorum w0\n");
+        LogPolicy::new(Policy::parse(policy.as_bytes()).unwrap(), OnQuorumLoss::Wait)
+    }
+
+    #[test]
+    fn a_line_has_the_bytes_it_is_thought_to_have() {
+        for kind in [KeyKind::CosignatureEd25519, KeyKind::CosignatureMlDsa44] {
+            let key = key(1, kind);
+            let head = Checkpoint::new(
+                Origin::new("log.example").unwrap(),
+                TreeSize::new(1).unwrap(),
+                Hash::EMPTY_ROOT,
+            );
+            let line = key.sign_checkpoint(&head, Timestamp::MAX).unwrap();
+            assert_eq!(line_bytes(key.verifier_key()), format!("{line}\n").len());
+        }
+    }
+
+    #[test]
+    fn all_cosignatures_must_fit_into_one_checkpoint() {
+        for (kind, most) in [(KeyKind::CosignatureEd25519, 60), (KeyKind::CosignatureMlDsa44, 35)] {
+            assert!(policy(most, kind).is_ok());
+            let refusal = policy(most + 1, kind).unwrap_err();
+            let lines = usize::from(most) + 1;
+            assert!(
+                matches!(refusal, PolicyRefusal::TooManyLines { lines: found, .. } if found == lines)
+            );
+        }
+    }
+}

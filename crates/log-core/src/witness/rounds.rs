@@ -1,0 +1,288 @@
+//! The rounds: one task for each log with a policy, asleep unless there is a head to witness.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::tasks;
+use bytes::Bytes;
+use formats::SignedCheckpoint;
+use merkle::TreeSize;
+use tokio::sync::{mpsc, watch};
+
+use super::submit::{Report, Result as Submitted, Submitter};
+use super::{OnQuorumLoss, Witnessing};
+use crate::error::SignError;
+use crate::invariants::{Invariant, check};
+use crate::registry::on_panic;
+use crate::signing::{sign_newest, sign_with_all_keys};
+use crate::state::LogShared;
+use crate::types::{SignedHead, TreeView};
+
+/// How long the task waits after it could not sign: the reasons do not pass quickly.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Reports that may wait for the task, for each submitter: each sends one and goes on with the next head.
+const REPORTS_MAX: usize = 4;
+
+/// The head of one round.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// Rounds are counted, so that a late report is not taken for one of this round.
+    pub(super) round: u64,
+    pub(super) view: Arc<TreeView>,
+    /// The checkpoint with the log's own signatures: all that witnesses are sent.
+    pub(super) signed: SignedCheckpoint,
+}
+
+impl Target {
+    pub(super) fn size(&self) -> TreeSize {
+        self.view.head.size
+    }
+}
+
+/// The task's body. Starts the submitters, and ends with them when the log stops.
+pub(crate) async fn run(log: Arc<LogShared>) {
+    let witnessing = log.witnessing.as_ref().expect("started for logs with a policy only");
+    let peers = witnessing.policy.peers().len();
+    let (reports, received) = mpsc::channel(peers.max(1) * REPORTS_MAX);
+    let targets = watch::Sender::new(None);
+    for peer in 0..peers {
+        let submitter =
+            Submitter::new(Arc::clone(&log), peer, targets.subscribe(), reports.clone());
+        let stop = witnessing.stop.clone();
+        let body = async move { stop.run_until_cancelled(submitter.run()).await };
+        // It ends when the log stops.
+        let (runtime, on_panic) = (&log.process.runtime, on_panic(&log.process));
+        drop(tasks::spawn_vital_on(runtime, "witness submitter", body, on_panic));
+    }
+    let rounds =
+        Rounds { log: &log, witnessing, targets, reports: received, started: None, round: 0 };
+    witnessing.stop.run_until_cancelled(rounds.run()).await;
+}
+
+struct Rounds<'a> {
+    log: &'a Arc<LogShared>,
+    witnessing: &'a Witnessing,
+    targets: watch::Sender<Option<Arc<Target>>>,
+    reports: mpsc::Receiver<Report>,
+    /// When the last round began, by the monotonic clock.
+    started: Option<Duration>,
+    round: u64,
+}
+
+/// What a round has collected.
+#[derive(Default)]
+struct Collected {
+    /// Signature lines by the witness's position in the policy.
+    lines: BTreeMap<usize, String>,
+    /// Addresses that have answered, with or without cosignatures.
+    answered: BTreeSet<usize>,
+    /// Addresses that claim to hold a newer head, and so cannot cosign this one.
+    superseded: BTreeSet<usize>,
+}
+
+impl Rounds<'_> {
+    async fn run(mut self) {
+        loop {
+            self.due().await;
+            match self.target().await {
+                Ok(target) => self.round(target).await,
+                Err(SignError::ShuttingDown | SignError::ReadOnly | SignError::Retired) => return,
+                Err(error) => {
+                    tracing::warn!(log = %self.log.record.name, %error, "nothing to be witnessed");
+                    self.log.process.clock.sleep(RETRY_AFTER).await;
+                }
+            }
+        }
+    }
+
+    /// Waits until there is a head to witness, and either somebody waits for it or the interval between
+    /// rounds is over.
+    async fn due(&self) {
+        loop {
+            let woken = self.witnessing.wake.notified();
+            if !self.is_behind() {
+                woken.await;
+                continue;
+            }
+            let rest = self.rest();
+            if rest.is_zero() || self.witnessing.somebody_waits() {
+                return;
+            }
+            tokio::select! {
+                () = self.log.process.clock.sleep(rest) => return,
+                () = woken => {}
+            }
+        }
+    }
+
+    fn is_behind(&self) -> bool {
+        let witnessed = self.witnessing.head().map_or(TreeSize::ZERO, |head| head.size());
+        self.witnessing.gate.is_open() && witnessed < self.log.tree.load().head.size
+    }
+
+    fn rest(&self) -> Duration {
+        let now = self.log.process.clock.monotonic();
+        let interval = self.witnessing.options.settings.interval_min;
+        self.started.map_or(Duration::ZERO, |started| (started + interval).saturating_sub(now))
+    }
+
+    /// Signs the newest head with all keys of the log.
+    async fn target(&mut self) -> Result<Arc<Target>, SignError> {
+        let signed = sign_newest(self.log).await?;
+        let note = sign_with_all_keys(self.log, &signed.view).await?;
+        let checkpoint = SignedCheckpoint::parse(&note).map_err(|error| {
+            tracing::error!(log = %self.log.record.name, %error, "a signed head does not parse");
+            SignError::KeyFailed
+        })?;
+        self.round += 1;
+        let view = Arc::clone(&signed.view);
+        Ok(Arc::new(Target { round: self.round, view, signed: checkpoint }))
+    }
+
+    /// Asks everybody for one head, until there is a quorum, or a witness holds a newer one of ours.
+    async fn round(&mut self, target: Arc<Target>) {
+        let started = self.log.process.clock.monotonic();
+        self.started = Some(started);
+        self.witnessing.progress.send_if_modified(|progress| {
+            progress.since.get_or_insert(started);
+            false
+        });
+        self.targets.send_replace(Some(Arc::clone(&target)));
+        let mut collected = Collected::default();
+        if !self.collect_quorum(&target, &mut collected).await {
+            return;
+        }
+        self.collect_late(&target, &mut collected).await;
+        self.witnessed(&target, &collected.lines);
+    }
+
+    /// False if the round cannot end with its head.
+    async fn collect_quorum(&mut self, target: &Target, collected: &mut Collected) -> bool {
+        let clock = Arc::clone(&self.log.process.clock);
+        let mut overdue = clock.sleep(self.left_for_quorum());
+        let mut lost = self.witnessing.progress.borrow().lost;
+        let witnessing = self.witnessing;
+        let is_quorum = |collected: &Collected| {
+            witnessing.policy.is_quorum(|witness| collected.lines.contains_key(&witness))
+        };
+        while !is_quorum(collected) {
+            tokio::select! {
+                report = self.reports.recv() => {
+                    let Some(report) = report else { return false };
+                    collected.take(target, report);
+                    if self.is_superseded(collected) {
+                        return false;
+                    }
+                }
+                () = &mut overdue, if !lost => {
+                    lost = true;
+                    self.quorum_lost(target);
+                }
+            }
+        }
+        true
+    }
+
+    /// Whether the others cannot form a quorum, those that fail left out: a witness that is beyond this
+    /// head cosigns the next, and must not wait for one that is away. One witness alone ends no round that
+    /// can do without it: its claim may be a lie.
+    fn is_superseded(&self, collected: &Collected) -> bool {
+        let policy = &self.witnessing.policy;
+        let peers = policy.peers().iter().zip(&self.witnessing.peers).enumerate();
+        let left: BTreeSet<usize> = peers
+            .filter(|(peer, (_, state))| {
+                !collected.superseded.contains(peer) && !state.is_resting()
+            })
+            .flat_map(|(_, (peer, _))| peer.witnesses.iter().copied())
+            .collect();
+        !collected.superseded.is_empty() && !policy.is_quorum(|witness| left.contains(&witness))
+    }
+
+    /// What is left of the time for a quorum, counted from when the first round without one began.
+    fn left_for_quorum(&self) -> Duration {
+        let now = self.log.process.clock.monotonic();
+        let since = self.witnessing.progress.borrow().since.unwrap_or(now);
+        (since + self.witnessing.options.settings.quorum_timeout).saturating_sub(now)
+    }
+
+    fn quorum_lost(&self, target: &Target) {
+        let falls_back =
+            self.witnessing.policy.on_quorum_loss() == OnQuorumLoss::PublishUnwitnessed;
+        tracing::error!(
+            log = %self.log.record.name,
+            size = target.size().get(),
+            publishes_unwitnessed = falls_back,
+            "the witnesses form no quorum"
+        );
+        self.witnessing.progress.send_modify(|progress| progress.lost = true);
+        self.log.publisher.wake();
+    }
+
+    /// Gives the other witnesses a short while: those that are asked at all.
+    async fn collect_late(&mut self, target: &Target, collected: &mut Collected) {
+        let mut over = self.log.process.clock.sleep(self.witnessing.options.settings.grace);
+        while self.somebody_is_late(collected) {
+            tokio::select! {
+                report = self.reports.recv() => {
+                    let Some(report) = report else { return };
+                    collected.take(target, report);
+                }
+                () = &mut over => return,
+            }
+        }
+    }
+
+    fn somebody_is_late(&self, collected: &Collected) -> bool {
+        let mut peers = self.witnessing.peers.iter().enumerate();
+        peers.any(|(peer, state)| !collected.answered.contains(&peer) && !state.is_resting())
+    }
+
+    /// Makes the head and its cosignatures known: the log's own signatures first, then the cosignatures
+    /// in the policy's order.
+    fn witnessed(&self, target: &Target, lines: &BTreeMap<usize, String>) {
+        let mut note = target.signed.as_bytes().to_vec();
+        for line in lines.values() {
+            note.extend_from_slice(line.as_bytes());
+        }
+        debug_assert!(self.satisfies(&note), "a note of verified lines satisfies the policy");
+        let covered = target.size() <= self.log.tree.load().head.size;
+        check(&*self.log.process.observer, covered, Invariant::NotAheadOfCommitted);
+        let head = SignedHead { view: Arc::clone(&target.view), note: Bytes::from(note) };
+        let mut found_again = false;
+        self.witnessing.progress.send_modify(|progress| {
+            progress.head = Some(Arc::new(head));
+            progress.since = None;
+            found_again = std::mem::take(&mut progress.lost);
+        });
+        if found_again {
+            tracing::warn!(log = %self.log.record.name, "the witnesses form a quorum again");
+        }
+        self.log.publisher.wake();
+    }
+
+    fn satisfies(&self, note: &[u8]) -> bool {
+        let keys = self.log.keys.as_ref().map(crate::LogKeys::verifier_keys);
+        let policy = self.witnessing.policy.policy();
+        SignedCheckpoint::parse(note)
+            .is_ok_and(|signed| policy.verify_of_log(&signed, &keys.unwrap_or_default()).is_ok())
+    }
+}
+
+impl Collected {
+    /// Notes a report of this round; one of an earlier round changes nothing.
+    fn take(&mut self, target: &Target, report: Report) {
+        let Report { peer, round, result } = report;
+        if round != target.round {
+            return;
+        }
+        self.answered.insert(peer);
+        match result {
+            Submitted::Cosigned(lines) => self.lines.extend(lines),
+            Submitted::Failed => {}
+            Submitted::Superseded => {
+                self.superseded.insert(peer);
+            }
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! The open port: connections in, requests to the stack, and a graceful end.
+
+mod first_bytes;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coalesce::Coalesced;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::body::Body;
+use crate::identity::Identity;
+use base::tasks;
+
+use first_bytes::{Begun, Speaks};
+
+/// Connections that wait in the system's queue to be accepted; the system may allow fewer. One that finds
+/// it full tries again a second later, as happened to some of 256 clients that came at once where 128 may wait.
+const QUEUE_CONNECTIONS_MAX: u32 = 4_096;
+/// What a client may send of one call, and of all calls of a connection, before it must wait.
+const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
+/// Calls of one HTTP/2 connection at a time.
+const CONNECTION_STREAMS_MAX: u32 = 1_024;
+/// How long a connection may take to say its protocol, a TLS handshake included, and an HTTP/1 client to send
+/// its headers: nothing else bounds that, and a connection that stays silent holds a place others wait for.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often an HTTP/2 client is asked whether it is still there, and how long it may take to answer: one
+/// that vanished without a word must not hold its place.
+const ALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How a port is opened, and what it takes.
+#[derive(Clone, Copy, Debug)]
+pub struct PortOptions {
+    pub listen: SocketAddr,
+    /// Connections open at a time; the rest waits in the system's queue.
+    pub connections_max: usize,
+    /// Bytes of a request's headers.
+    pub header_bytes_max: usize,
+    /// How long requests in flight may take to end after a stop.
+    pub shutdown_timeout: Duration,
+}
+
+/// The open port.
+#[derive(Debug)]
+pub struct Port {
+    listener: TcpListener,
+    address: SocketAddr,
+    /// One permit for each connection that may be open; the rest waits in the system's queue.
+    connections: Arc<Semaphore>,
+    header_bytes_max: usize,
+    header_timeout: Duration,
+    shutdown_timeout: Duration,
+    stopping: CancellationToken,
+    /// Without one there is no TLS.
+    identity: Option<Identity>,
+}
+
+impl Port {
+    /// Opens the port, within a tokio runtime; connections are taken once it is served.
+    pub fn open(options: PortOptions, stopping: &CancellationToken) -> io::Result<Self> {
+        let listener = listen(options.listen)?;
+        let address = listener.local_addr()?;
+        Ok(Self {
+            listener,
+            address,
+            connections: Arc::new(Semaphore::new(options.connections_max)),
+            header_bytes_max: options.header_bytes_max,
+            header_timeout: HEADER_TIMEOUT,
+            shutdown_timeout: options.shutdown_timeout,
+            stopping: stopping.clone(),
+            identity: None,
+        })
+    }
+
+    /// Speaks TLS as well, with whoever begins with it.
+    #[must_use]
+    pub fn with_tls(self, identity: Identity) -> Self {
+        Self { identity: Some(identity), ..self }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts until the server stops, then lets requests in flight end.
+    pub async fn serve<S>(self, stack: S)
+    where
+        S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        let builder = connection_builder(self.header_bytes_max, self.header_timeout);
+        let graceful = GracefulShutdown::new();
+        while let Some((stream, permit)) = self.next().await {
+            // Small answers must not wait for the acknowledgement of the ones before.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "a connection keeps Nagle's algorithm");
+            }
+            let service = TowerToHyperService::new(stack.clone());
+            let (builder, watcher) = (builder.clone(), graceful.watcher());
+            let conversation = Conversation { builder, watcher, service };
+            let tls = self.identity.as_ref().map(Identity::acceptor);
+            let stopping = self.stopping.clone();
+            let header_timeout = self.header_timeout;
+            drop(tasks::spawn("connection", async move {
+                let begun = tokio::time::timeout(header_timeout, begin(stream, tls));
+                match stopping.run_until_cancelled(begun).await {
+                    Some(Ok(Ok(Some(Opened::Plain(speaks, stream))))) => {
+                        conversation.over(speaks, stream).await;
+                    }
+                    Some(Ok(Ok(Some(Opened::Tls(speaks, stream))))) => {
+                        Box::pin(conversation.over(speaks, stream)).await;
+                    }
+                    Some(Ok(Err(error))) => tracing::debug!(%error, "a connection did not begin"),
+                    Some(Ok(Ok(None)) | Err(_)) | None => {}
+                }
+                drop(permit);
+            }));
+        }
+        drop(self.listener);
+        let ended = tokio::time::timeout(self.shutdown_timeout, graceful.shutdown()).await;
+        if ended.is_err() {
+            tracing::warn!("requests in flight did not end in time");
+        }
+    }
+
+    async fn next(&self) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+        let accept = async {
+            let permit = Arc::clone(&self.connections).acquire_owned().await;
+            let permit = permit.expect("the semaphore is never closed");
+            loop {
+                match self.listener.accept().await {
+                    Ok((stream, _)) => return (stream, permit),
+                    Err(error) => {
+                        // Out of files, or the caller is gone already: neither is cured by haste.
+                        tracing::warn!(%error, "a connection was not accepted");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                }
+            }
+        };
+        self.stopping.run_until_cancelled(accept).await
+    }
+}
+
+/// A connection that has said what it speaks.
+enum Opened {
+    Plain(Speaks, Begun<TcpStream>),
+    /// What TLS needs is in boxes, here and below, so that a plain connection is not made larger by it.
+    Tls(Speaks, Box<Begun<TlsStream<Begun<TcpStream>>>>),
+}
+
+/// Waits for what a connection speaks, within TLS where it begins with that; `None` if it ends first, or
+/// speaks TLS where there is none. Unbounded in time.
+async fn begin(stream: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<Option<Opened>> {
+    let Some((speaks, stream)) = first_bytes::arrive(stream).await? else { return Ok(None) };
+    if speaks != Speaks::Tls {
+        return Ok(Some(Opened::Plain(speaks, stream)));
+    }
+    let Some(tls) = tls else { return Ok(None) };
+    let stream = Box::pin(tls.accept(stream)).await?;
+    let within = Box::pin(first_bytes::arrive(stream)).await?;
+    let once = within.filter(|(speaks, _)| *speaks != Speaks::Tls);
+    Ok(once.map(|(speaks, stream)| Opened::Tls(speaks, Box::new(stream))))
+}
+
+/// What serves one connection.
+struct Conversation<S> {
+    builder: auto::Builder<TokioExecutor>,
+    watcher: Watcher,
+    service: TowerToHyperService<S>,
+}
+
+impl<S> Conversation<S>
+where
+    S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send + 'static,
+{
+    /// Serves requests until either side ends.
+    async fn over<T>(self, speaks: Speaks, stream: T)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let stream = match speaks {
+            Speaks::Http2 => Coalesced::new(stream),
+            Speaks::Other | Speaks::Tls => Coalesced::passing(stream),
+        };
+        let connection = self.builder.serve_connection(TokioIo::new(stream), self.service);
+        if let Err(error) = self.watcher.watch(connection.into_owned()).await {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart must not wait for connections of the process before it to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE_CONNECTIONS_MAX)
+}
+
+fn connection_builder(
+    header_bytes_max: usize,
+    header_timeout: Duration,
+) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // Twice the limit: what is over it, but not absurd, gets an answer that says so.
+    let header_list = u32::try_from(header_bytes_max.saturating_mul(2)).unwrap_or(u32::MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(ALIVE_INTERVAL)
+        .keep_alive_timeout(ALIVE_TIMEOUT)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(CONNECTION_STREAMS_MAX)
+        .max_header_list_size(header_list);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .max_buf_size(header_bytes_max.saturating_mul(2).max(64 * 1024));
+    builder
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,256 @@
+//! What an operator does to a store: back it up, restore it, cut a corrupt write-ahead log, give a log up.
+//!
+//! A data folder holds `db/` (the store), `heads/` (the head journal, unless it lies elsewhere) and `keys/`.
+//! A backup holds `db/`, the public keys, and last a file `BACKUP`, without which it was cut short. It never
+//! holds the journal, and a restore never touches one: the journal is what tells an old store from the
+//! newest. Private keys are not in it either: they are copied once, when they are made.
+
+mod control;
+mod recover;
+mod restore;
+
+#[cfg(test)]
+mod tests;
+
+pub use control::ControlServer;
+pub use recover::{Cut, RecoverReport, Recovered, RetireReport, recover_truncating, retire};
+pub use restore::{RestoreReport, restore};
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use base::durable::{self, FileError};
+use merkle::{Hash, TreeSize};
+use serde_json::json;
+
+use crate::fsck::{FsckError, Report};
+use crate::{RocksEngine, RocksOptions};
+use storage::journal::JournalError;
+use storage::{CommitOutcome, Engine, LogName, StorageError};
+
+/// The store's folder in a data folder and in a backup.
+pub const DB: &str = "db";
+/// The journal's folder in a data folder, unless it is set.
+pub const HEADS: &str = "heads";
+/// The keys' folder in a data folder and, public ones only, in a backup.
+pub const KEYS: &str = "keys";
+/// The file that ends a backup.
+const MARK: &str = "BACKUP";
+
+/// Why an operation on a store failed. Every message names what to look at.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The store or a file.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The journal.
+    #[error("head journal: {0}")]
+    Journal(#[from] JournalError),
+    /// The restored store could not be checked.
+    #[error(transparent)]
+    Fsck(#[from] FsckError),
+    /// Something is where the result should go.
+    #[error("{path}: exists; nothing is ever overwritten", path = path.display())]
+    Exists {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The folder is no backup, or one that was cut short.
+    #[error("{path}: not a complete backup: it has no file BACKUP", path = path.display())]
+    NotABackup {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The running server refused.
+    #[error("the running server could not write the backup: {message}")]
+    Server {
+        /// What it said.
+        message: String,
+    },
+    /// The backup's content is damaged; nothing was restored.
+    #[error("the backup is damaged, nothing was restored: {first}")]
+    Damaged {
+        /// The first finding.
+        first: String,
+        /// All of it.
+        report: Box<Report>,
+    },
+    /// The expected checkpoint is none, or of no log in the store, or its signature fails.
+    #[error("{path}: {reason}", path = path.display())]
+    Expect {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: ExpectFault,
+    },
+    /// The data end before what is known to have been signed.
+    #[error(
+        "{log}: the data end at size {found}, a head of size {known} was signed: use newer data"
+    )]
+    Behind {
+        /// The log.
+        log: LogName,
+        /// The size of the data.
+        found: u64,
+        /// The signed size.
+        known: u64,
+    },
+    /// The data have another root at a size that was signed.
+    #[error("{log}: the data have another root than was signed at size {size}")]
+    OtherRoot {
+        /// The log.
+        log: LogName,
+        /// The signed size.
+        size: u64,
+    },
+    /// A log that has signed heads would be gone.
+    #[error(
+        "the journal holds signed heads of a log that is not in the data (origin hash {origin_hash}): \
+         use newer data"
+    )]
+    LogLost {
+        /// How the journal names the log.
+        origin_hash: Hash,
+    },
+    /// Nothing says what was signed.
+    #[error(
+        "{heads_dir}: no journal of signed heads, so nothing says whether more was signed than would be \
+         left: name its folder with --heads-dir, or accept that with --adopt-journal",
+        heads_dir = heads_dir.display()
+    )]
+    JournalMissing {
+        /// The folder.
+        heads_dir: PathBuf,
+    },
+    /// There is no such log.
+    #[error("no log named {name}")]
+    UnknownLog {
+        /// The name asked for.
+        name: LogName,
+    },
+    /// The store would not take the change.
+    #[error("the store did not take the change: {outcome:?}")]
+    NotWritten {
+        /// Its answer.
+        outcome: CommitOutcome,
+    },
+}
+
+impl From<FileError> for BackupError {
+    fn from(error: FileError) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+/// What is wrong with an expected checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ExpectFault {
+    /// It does not parse.
+    #[error("not a signed checkpoint")]
+    Malformed,
+    /// Its origin is that of no log in the backup.
+    #[error("a checkpoint of no log in the backup")]
+    OtherLog,
+    /// No key of the log verifies it.
+    #[error("not signed by the log's key")]
+    Signature,
+}
+
+/// What a backup holds of one log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedLog {
+    /// Its name.
+    pub name: LogName,
+    /// The size it has in the backup.
+    pub size: TreeSize,
+    /// The root at that size.
+    pub root: Hash,
+}
+
+/// A backup that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupReport {
+    /// The backup's folder.
+    pub out: PathBuf,
+    /// Whether a running server wrote it.
+    pub live: bool,
+}
+
+/// Writes a backup of the store in `data_dir` to `out`, a folder that must not exist.
+///
+/// If a server has the store open, it is asked, over a socket in the data folder, and writes the backup
+/// itself: RocksDB can hold files back from deletion only in the process that writes, so that a copy
+/// made by another process beside it would be torn. Otherwise the store is opened here.
+pub fn backup(
+    data_dir: &Path,
+    out: &Path,
+    options: &RocksOptions,
+) -> Result<BackupReport, BackupError> {
+    let out = std::path::absolute(out).map_err(|error| StorageError::io(out, error))?;
+    if control::ask(data_dir, &out)? {
+        return Ok(BackupReport { out, live: true });
+    }
+    let db = data_dir.join(DB);
+    if !RocksEngine::exists(&db) {
+        return Err(StorageError::NotAStore { path: db }.into());
+    }
+    let engine = RocksEngine::open(&db, options)?;
+    write(&engine, data_dir, &out)?;
+    Ok(BackupReport { out, live: false })
+}
+
+/// Writes a backup of an open store. The file `BACKUP` is the commit point: before it, what lies in
+/// `out` is no backup.
+pub fn write(engine: &RocksEngine, data_dir: &Path, out: &Path) -> Result<(), BackupError> {
+    if out.exists() {
+        return Err(BackupError::Exists { path: out.to_path_buf() });
+    }
+    durable::create_dir_all(out, 0o700)?;
+    engine.checkpoint(&out.join(DB))?;
+    copy_public_keys(&data_dir.join(KEYS), &out.join(KEYS))?;
+    let saved = RocksEngine::open_read_only(&out.join(DB), &RocksOptions::default())?;
+    let logs = saved_logs(&saved)?;
+    drop(saved);
+    durable::create_new(&out.join(MARK), describe(&logs).as_bytes(), 0o600)?;
+    Ok(())
+}
+
+fn saved_logs(engine: &RocksEngine) -> Result<Vec<SavedLog>, StorageError> {
+    let mut logs = Vec::new();
+    for record in engine.logs()? {
+        if let Some(head) = engine.head(record.id)? {
+            logs.push(SavedLog { name: record.name, size: head.size, root: head.root });
+        }
+    }
+    Ok(logs)
+}
+
+fn describe(logs: &[SavedLog]) -> String {
+    let log = |log: &SavedLog| json!({ "name": log.name.as_str(), "size": log.size.get(), "root": log.root.to_string() });
+    let description = json!({
+        "format": "cairn backup 1",
+        "logs": logs.iter().map(log).collect::<Vec<_>>(),
+    });
+    format!("{description}\n")
+}
+
+/// Copies the files that end in `.vkey`.
+fn copy_public_keys(from: &Path, to: &Path) -> Result<(), StorageError> {
+    let files = match fs::read_dir(from) {
+        Ok(files) => files,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(StorageError::io(from, error)),
+    };
+    durable::create_dir_all(to, 0o700)?;
+    for file in files {
+        let path = file.map_err(|error| StorageError::io(from, error))?.path();
+        if let (Some(name), Some("vkey")) =
+            (path.file_name(), path.extension().and_then(|ending| ending.to_str()))
+        {
+            let keys = fs::read(&path).map_err(|error| StorageError::io(&path, error))?;
+            durable::replace(&to.join(name), &keys, 0o644)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! How the database is set up, and why.
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, LogLevel, Options,
+};
+
+use storage::Family;
+
+/// Bytes in a block of a table file. Entries are read in ranges of 256, so larger than the default.
+const BLOCK_BYTES: usize = 16 * 1024;
+/// Bits a key costs in a Bloom filter: one needless read in a hundred.
+const BLOOM_BITS: f64 = 10.0;
+/// Table files kept open.
+const OPEN_FILES_MAX: i32 = 1_024;
+/// Memtables a family may have before writers wait for the flush.
+const MEMTABLES_MAX: i32 = 4;
+/// Bytes between two syncs of a table file in the making: keeps the disk's queue short for commits.
+const BYTES_PER_SYNC: u64 = 1024 * 1024;
+
+/// What an operator may set of the engine. All are bounds on memory or time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RocksOptions {
+    /// Bytes of the cache of blocks, indexes and filters, over all families.
+    pub block_cache_bytes: usize,
+    /// Bytes of the write-ahead log that are replayed after a crash, at most about. Replay runs at
+    /// some 100 MB/s.
+    pub wal_bytes_max: u64,
+    /// Bytes of a memtable of entries or of look-up rows. Each family may hold up to four.
+    pub memtable_bytes: usize,
+}
+
+impl Default for RocksOptions {
+    fn default() -> Self {
+        Self {
+            block_cache_bytes: 64 * 1024 * 1024,
+            wal_bytes_max: 96 * 1024 * 1024,
+            memtable_bytes: 32 * 1024 * 1024,
+        }
+    }
+}
+
+impl RocksOptions {
+    pub(super) fn database(&self) -> Options {
+        let mut options = Options::default();
+        // With recycled log files RocksDB cannot tell a torn tail from an old record.
+        options.set_recycle_log_file_num(0);
+        options.set_max_total_wal_size(self.wal_bytes_max);
+        options.set_paranoid_checks(true);
+        options.set_max_open_files(OPEN_FILES_MAX);
+        options.set_max_background_jobs(2);
+        options.set_bytes_per_sync(BYTES_PER_SYNC);
+        options.set_stats_dump_period_sec(0);
+        options.set_stats_persist_period_sec(0);
+        options.set_skip_stats_update_on_db_open(true);
+        options.set_log_level(LogLevel::Warn);
+        options.set_keep_log_file_num(4);
+        options.set_max_log_file_size(4 * 1024 * 1024);
+        options
+    }
+
+    pub(super) fn families(&self) -> Vec<ColumnFamilyDescriptor> {
+        let cache = Cache::new_lru_cache(self.block_cache_bytes);
+        let describe = |family: Family| {
+            ColumnFamilyDescriptor::new(family.name(), self.family(family, &cache))
+        };
+        Family::ALL.map(describe).into()
+    }
+
+    fn family(&self, family: Family, cache: &Cache) -> Options {
+        let mut table = BlockBasedOptions::default();
+        table.set_block_cache(cache);
+        table.set_block_size(BLOCK_BYTES);
+        table.set_format_version(6);
+        table.set_cache_index_and_filter_blocks(true);
+        table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        let mut options = Options::default();
+        // Hashes do not compress, and entries arrive faster than a core can compress them.
+        options.set_compression_type(DBCompressionType::None);
+        options.set_max_write_buffer_number(MEMTABLES_MAX);
+        options.set_write_buffer_size(match family {
+            Family::Entries | Family::Index => self.memtable_bytes,
+            Family::Tiles | Family::Meta => self.memtable_bytes / 4,
+        });
+        if family == Family::Index {
+            // Most deduplication keys are new: the filter answers for all table files.
+            table.set_bloom_filter(BLOOM_BITS, false);
+        }
+        options.set_block_based_table_factory(&table);
+        options
+    }
+}

@@ -1,0 +1,583 @@
+//! The layout on disk, version 1. All integers are big-endian; `log` is a log's number, 4 bytes.
+//!
+//! ```text
+//! family   key                               value
+//! entries  log ‖ index 8                     01 ‖ key length 1 [‖ scope 16 ‖ key] ‖ entry
+//! tiles    log ‖ level 1 ‖ index 8           256 hashes of 32 bytes
+//! index    log ‖ 'd' ‖ scope 16 ‖ SHA-256    01 ‖ index 8 ‖ leaf hash 32
+//! index    log ‖ 'p' ‖ producer 16           01 ‖ last sequence 8 ‖ last index 8 ‖ CRC 4
+//! index    log ‖ 'l' ‖ leaf hash 16 ‖ index 8  (empty)
+//! index    log ‖ 'i'                         01 ‖ indexed size 8 ‖ CRC 4
+//! meta     log ‖ 'h'                         01 ‖ size 8 ‖ root 32 ‖ time 8 ‖ epoch 4 ‖ CRC 4
+//! meta     log ‖ 'r'                         01 ‖ flags 1 ‖ state 1 ‖ created 8
+//!                                               ‖ length 1 ‖ name ‖ length 1 ‖ origin ‖ CRC 4
+//! meta     log ‖ 'c' ‖ size 8 ‖ time 8       01 ‖ note ‖ CRC 4
+//! meta     ff ff ff ff ‖ 'v'                 layout version 1
+//! ```
+//!
+//! CRC is CRC-32 (IEEE) of the key and the value before it. It stands where no hash of the tree and no
+//! other row would show a changed bit. Times are milliseconds since the Unix epoch. Decoding is strict: a
+//! row that this page does not describe is [`Corrupt`], never ignored.
+
+mod fields;
+
+use bytes::Bytes;
+use formats::Origin;
+use merkle::tile::TileCoord;
+use merkle::{Hash, LeafIndex, TreeSize};
+
+use super::{
+    ArchivePosition, ArchivedCheckpoint, Corrupt, DedupId, DedupKey, DedupRow, Family, FullTile,
+    LogId, LogName, LogRecord, LogState, ProducerId, ProducerRow, RowFault, RowKey, Scope,
+    StoredEntry, StoredHead,
+};
+
+use fields::{Fields, seal};
+
+/// The version of the whole layout.
+pub const LAYOUT_VERSION: u8 = 1;
+
+/// The key of the layout row.
+pub const LAYOUT_KEY: [u8; 5] = [0xff, 0xff, 0xff, 0xff, b'v'];
+
+/// Bytes of a tile's value.
+pub const TILE_BYTES: usize = 256 * Hash::LEN;
+
+/// The version byte of every row that has one.
+const ROW_VERSION: u8 = 1;
+/// Bit 0 of a record's flags.
+const FLAG_DEDUPLICATE_ENTRIES: u8 = 1;
+/// Bytes of a leaf hash in a leaf-hash row's key.
+const LEAF_PREFIX_BYTES: usize = 16;
+
+/// What a key says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// An entry.
+    Entry(LogId, LeafIndex),
+    /// A full tile.
+    Tile(LogId, TileCoord),
+    /// A deduplication row.
+    Dedup(LogId, DedupId),
+    /// A producer.
+    Producer(LogId, ProducerId),
+    /// A leaf-hash row: the first half of the hash, and the index.
+    Leaf(LogId, [u8; 16], LeafIndex),
+    /// The size up to which leaf hashes are indexed.
+    IndexedTo(LogId),
+    /// A log's head.
+    Head(LogId),
+    /// A log's record.
+    Record(LogId),
+    /// An archived checkpoint.
+    Checkpoint(LogId, ArchivePosition),
+    /// The layout version.
+    Layout,
+}
+
+/// The key of an entry.
+pub fn entry_key(log: LogId, index: LeafIndex) -> [u8; 12] {
+    let mut key = [0; 12];
+    key[..4].copy_from_slice(&log.get().to_be_bytes());
+    key[4..].copy_from_slice(&index.get().to_be_bytes());
+    key
+}
+
+/// The key of a full tile.
+pub fn tile_key(log: LogId, coord: TileCoord) -> [u8; 13] {
+    let mut key = [0; 13];
+    key[..4].copy_from_slice(&log.get().to_be_bytes());
+    key[4] = coord.level;
+    key[5..].copy_from_slice(&coord.index.to_be_bytes());
+    key
+}
+
+/// The key of a deduplication row.
+pub fn dedup_key(log: LogId, id: &DedupId) -> [u8; 53] {
+    let mut key = [0; 53];
+    key[..5].copy_from_slice(&tagged(log, b'd'));
+    key[5..21].copy_from_slice(&id.scope.0);
+    key[21..].copy_from_slice(&id.key_hash);
+    key
+}
+
+/// The key of a producer's row.
+pub fn producer_key(log: LogId, id: &ProducerId) -> [u8; 21] {
+    let mut key = [0; 21];
+    key[..5].copy_from_slice(&tagged(log, b'p'));
+    key[5..].copy_from_slice(&id.0);
+    key
+}
+
+/// The part of a leaf-hash row's key that all indexes of one leaf hash share.
+pub fn leaf_prefix(log: LogId, leaf: &Hash) -> [u8; 21] {
+    let mut key = [0; 21];
+    key[..5].copy_from_slice(&tagged(log, b'l'));
+    key[5..].copy_from_slice(&leaf.as_bytes()[..LEAF_PREFIX_BYTES]);
+    key
+}
+
+/// The key of a leaf-hash row.
+pub fn leaf_key(log: LogId, leaf: &Hash, index: LeafIndex) -> [u8; 29] {
+    let mut key = [0; 29];
+    key[..21].copy_from_slice(&leaf_prefix(log, leaf));
+    key[21..].copy_from_slice(&index.get().to_be_bytes());
+    key
+}
+
+/// The key of the row that says up to which size leaf hashes are indexed.
+pub fn indexed_to_key(log: LogId) -> [u8; 5] {
+    tagged(log, b'i')
+}
+
+/// The key of a log's head.
+pub fn head_key(log: LogId) -> [u8; 5] {
+    tagged(log, b'h')
+}
+
+/// The key of a log's record.
+pub fn record_key(log: LogId) -> [u8; 5] {
+    tagged(log, b'r')
+}
+
+/// The key of an archived checkpoint.
+pub fn checkpoint_key(log: LogId, position: ArchivePosition) -> [u8; 21] {
+    let mut key = [0; 21];
+    key[..5].copy_from_slice(&tagged(log, b'c'));
+    key[5..13].copy_from_slice(&position.size.get().to_be_bytes());
+    key[13..].copy_from_slice(&position.published_ms.to_be_bytes());
+    key
+}
+
+/// A log's number and a tag: the beginning of a key in `index` and `meta`.
+pub fn tagged(log: LogId, tag: u8) -> [u8; 5] {
+    let [a, b, c, d] = log.get().to_be_bytes();
+    [a, b, c, d, tag]
+}
+
+/// Reads any key.
+pub fn decode_key(family: Family, key: &[u8]) -> Result<Key, Corrupt> {
+    if family == Family::Meta && key == LAYOUT_KEY {
+        return Ok(Key::Layout);
+    }
+    let known = match family {
+        Family::Entries => entry_of(key),
+        Family::Tiles => tile_of(key),
+        Family::Index => lookup_of(key),
+        Family::Meta => meta_of(key),
+    };
+    known.ok_or_else(|| corrupt(family, key, RowFault::UnknownKey))
+}
+
+fn entry_of(key: &[u8]) -> Option<Key> {
+    let (log, index) = log_of(key)?;
+    Some(Key::Entry(log, index_of(index)?))
+}
+
+fn tile_of(key: &[u8]) -> Option<Key> {
+    let (log, rest) = log_of(key)?;
+    let (level, index) = rest.split_first()?;
+    Some(Key::Tile(log, TileCoord { level: *level, index: number_of(index)? }))
+}
+
+fn lookup_of(key: &[u8]) -> Option<Key> {
+    let (log, rest) = log_of(key)?;
+    match rest.split_first()? {
+        (b'd', rest) => {
+            let (scope, key_hash) = rest.split_first_chunk()?;
+            let id = DedupId { scope: Scope(*scope), key_hash: key_hash.try_into().ok()? };
+            Some(Key::Dedup(log, id))
+        }
+        (b'p', id) => Some(Key::Producer(log, ProducerId(id.try_into().ok()?))),
+        (b'l', rest) => {
+            let (prefix, index) = rest.split_first_chunk::<LEAF_PREFIX_BYTES>()?;
+            Some(Key::Leaf(log, *prefix, index_of(index)?))
+        }
+        (b'i', []) => Some(Key::IndexedTo(log)),
+        _ => None,
+    }
+}
+
+fn meta_of(key: &[u8]) -> Option<Key> {
+    let (log, rest) = log_of(key)?;
+    match rest.split_first()? {
+        (b'h', []) => Some(Key::Head(log)),
+        (b'r', []) => Some(Key::Record(log)),
+        (b'c', rest) => {
+            let (size, published_ms) = rest.split_at_checked(8)?;
+            let size = TreeSize::new(number_of(size)?).ok()?;
+            let published_ms = number_of(published_ms)?;
+            Some(Key::Checkpoint(log, ArchivePosition { size, published_ms }))
+        }
+        _ => None,
+    }
+}
+
+fn log_of(key: &[u8]) -> Option<(LogId, &[u8])> {
+    let (log, rest) = key.split_first_chunk::<4>()?;
+    Some((LogId::new(u32::from_be_bytes(*log))?, rest))
+}
+
+fn number_of(bytes: &[u8]) -> Option<u64> {
+    bytes.try_into().ok().map(u64::from_be_bytes)
+}
+
+fn index_of(bytes: &[u8]) -> Option<LeafIndex> {
+    LeafIndex::new(number_of(bytes)?).ok()
+}
+
+/// Writes an entry's value over `out`.
+pub fn encode_entry(entry: &StoredEntry, out: &mut Vec<u8>) {
+    out.clear();
+    out.push(ROW_VERSION);
+    match &entry.dedup {
+        None => out.push(0),
+        Some(dedup) => {
+            out.push(u8::try_from(dedup.key.len()).expect("a commit's keys have at most 64 bytes"));
+            out.extend_from_slice(&dedup.scope.0);
+            out.extend_from_slice(&dedup.key);
+        }
+    }
+    out.extend_from_slice(&entry.data);
+}
+
+/// Reads an entry. Its bytes share memory with `value`.
+pub fn decode_entry(key: &[u8], value: &Bytes) -> Result<StoredEntry, Corrupt> {
+    let mut rest = Fields::new(Family::Entries, key, value);
+    rest.version()?;
+    let key_len = usize::from(rest.byte()?);
+    let dedup = match key_len {
+        0 => None,
+        1..=DedupKey::LEN_MAX => {
+            let scope = Scope(rest.array()?);
+            let key = value.slice_ref(rest.take(key_len)?);
+            Some(DedupKey { scope, key })
+        }
+        _ => return Err(rest.field("key length")),
+    };
+    let data = value.slice_ref(rest.rest);
+    if data.is_empty() || data.len() > StoredEntry::LEN_MAX {
+        return Err(rest.length());
+    }
+    Ok(StoredEntry { dedup, data })
+}
+
+/// Writes a tile's value over `out`.
+pub fn encode_tile(tile: &[Hash; 256], out: &mut Vec<u8>) {
+    out.clear();
+    for hash in tile {
+        out.extend_from_slice(hash.as_bytes());
+    }
+}
+
+/// Reads a tile.
+pub fn decode_tile(key: &[u8], value: &[u8]) -> Result<FullTile, Corrupt> {
+    let (hashes, rest) = value.as_chunks::<{ Hash::LEN }>();
+    let hashes: Vec<Hash> = hashes.iter().map(|hash| Hash::from(*hash)).collect();
+    match hashes.into_boxed_slice().try_into() {
+        Ok(tile) if rest.is_empty() => Ok(tile),
+        _ => Err(Fields::new(Family::Tiles, key, value).length()),
+    }
+}
+
+/// A deduplication row's value.
+pub fn encode_dedup(row: &DedupRow) -> [u8; 41] {
+    let mut value = [0; 41];
+    value[0] = ROW_VERSION;
+    value[1..9].copy_from_slice(&row.index.get().to_be_bytes());
+    value[9..].copy_from_slice(row.leaf.as_bytes());
+    value
+}
+
+/// Reads a deduplication row.
+pub fn decode_dedup(key: &[u8], value: &[u8]) -> Result<DedupRow, Corrupt> {
+    let mut rest = Fields::new(Family::Index, key, value);
+    rest.version()?;
+    let index = rest.leaf_index("index")?;
+    let leaf = rest.hash()?;
+    rest.end()?;
+    Ok(DedupRow { index, leaf })
+}
+
+/// A producer row's value.
+pub fn encode_producer(key: &[u8], row: &ProducerRow) -> Vec<u8> {
+    let mut value = vec![ROW_VERSION];
+    value.extend_from_slice(&row.last_sequence.to_be_bytes());
+    value.extend_from_slice(&row.last_index.get().to_be_bytes());
+    seal(key, value)
+}
+
+/// Reads a producer's row.
+pub fn decode_producer(key: &[u8], value: &[u8]) -> Result<ProducerRow, Corrupt> {
+    let mut rest = Fields::sealed(Family::Index, key, value)?;
+    rest.version()?;
+    let last_sequence = rest.u64()?;
+    let last_index = rest.leaf_index("last index")?;
+    rest.end()?;
+    Ok(ProducerRow { last_sequence, last_index })
+}
+
+/// The value of the row that says up to which size leaf hashes are indexed.
+pub fn encode_indexed_to(key: &[u8], size: TreeSize) -> Vec<u8> {
+    let mut value = vec![ROW_VERSION];
+    value.extend_from_slice(&size.get().to_be_bytes());
+    seal(key, value)
+}
+
+/// Reads up to which size leaf hashes are indexed.
+pub fn decode_indexed_to(key: &[u8], value: &[u8]) -> Result<TreeSize, Corrupt> {
+    let mut rest = Fields::sealed(Family::Index, key, value)?;
+    rest.version()?;
+    let size = rest.tree_size("indexed size")?;
+    rest.end()?;
+    Ok(size)
+}
+
+/// A head's value.
+pub fn encode_head(key: &[u8], head: &StoredHead) -> Vec<u8> {
+    let mut value = vec![ROW_VERSION];
+    value.extend_from_slice(&head.size.get().to_be_bytes());
+    value.extend_from_slice(head.root.as_bytes());
+    value.extend_from_slice(&head.time_ms.to_be_bytes());
+    value.extend_from_slice(&head.epoch.to_be_bytes());
+    seal(key, value)
+}
+
+/// Reads a head.
+pub fn decode_head(key: &[u8], value: &[u8]) -> Result<StoredHead, Corrupt> {
+    let mut rest = Fields::sealed(Family::Meta, key, value)?;
+    rest.version()?;
+    let size = rest.tree_size("size")?;
+    let root = rest.hash()?;
+    let time_ms = rest.u64()?;
+    let epoch = u32::from_be_bytes(rest.array()?);
+    rest.end()?;
+    Ok(StoredHead { size, root, time_ms, epoch })
+}
+
+/// A log record's value.
+pub fn encode_record(key: &[u8], record: &LogRecord) -> Vec<u8> {
+    let flags = if record.deduplicate_entries { FLAG_DEDUPLICATE_ENTRIES } else { 0 };
+    let mut value = vec![ROW_VERSION, flags, encode_state(record.state)];
+    value.extend_from_slice(&record.created_ms.to_be_bytes());
+    for text in [record.name.as_str(), record.origin.as_str()] {
+        value.push(u8::try_from(text.len()).expect("names and origins have at most 255 bytes"));
+        value.extend_from_slice(text.as_bytes());
+    }
+    seal(key, value)
+}
+
+/// Reads a log's record.
+pub fn decode_record(key: &[u8], value: &[u8]) -> Result<LogRecord, Corrupt> {
+    let mut rest = Fields::sealed(Family::Meta, key, value)?;
+    rest.version()?;
+    let deduplicate_entries = match rest.byte()? {
+        0 => false,
+        FLAG_DEDUPLICATE_ENTRIES => true,
+        _ => return Err(rest.field("flags")),
+    };
+    let state = decode_state(rest.byte()?).ok_or_else(|| rest.field("state"))?;
+    let created_ms = rest.u64()?;
+    let name = LogName::new(rest.text("name")?).map_err(|_| rest.field("name"))?;
+    let origin = rest.text("origin")?;
+    let origin = Origin::new(origin).map_err(|_| rest.field("origin"))?;
+    rest.end()?;
+    let Key::Record(id) = decode_key(Family::Meta, key)? else {
+        return Err(corrupt(Family::Meta, key, RowFault::UnknownKey));
+    };
+    Ok(LogRecord { id, name, origin, created_ms, deduplicate_entries, state })
+}
+
+/// An archived checkpoint's value.
+pub fn encode_checkpoint(key: &[u8], checkpoint: &ArchivedCheckpoint) -> Vec<u8> {
+    let mut value = Vec::with_capacity(checkpoint.note.len() + 5);
+    value.push(ROW_VERSION);
+    value.extend_from_slice(&checkpoint.note);
+    seal(key, value)
+}
+
+/// Reads an archived checkpoint.
+pub fn decode_checkpoint(key: &[u8], value: &[u8]) -> Result<ArchivedCheckpoint, Corrupt> {
+    let mut rest = Fields::sealed(Family::Meta, key, value)?;
+    rest.version()?;
+    let note = Bytes::copy_from_slice(rest.rest);
+    let Key::Checkpoint(_, ArchivePosition { size, published_ms }) = decode_key(Family::Meta, key)?
+    else {
+        return Err(corrupt(Family::Meta, key, RowFault::UnknownKey));
+    };
+    Ok(ArchivedCheckpoint { size, published_ms, note })
+}
+
+/// A finding about a row.
+pub fn corrupt(family: Family, key: &[u8], fault: RowFault) -> Corrupt {
+    Corrupt { family, key: RowKey(key.to_vec()), fault }
+}
+
+fn encode_state(state: LogState) -> u8 {
+    match state {
+        LogState::Active => 0,
+        LogState::Draining => 1,
+        LogState::Frozen => 2,
+        LogState::Retired => 3,
+    }
+}
+
+fn decode_state(byte: u8) -> Option<LogState> {
+    match byte {
+        0 => Some(LogState::Active),
+        1 => Some(LogState::Draining),
+        2 => Some(LogState::Frozen),
+        3 => Some(LogState::Retired),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn log() -> LogId {
+        LogId::new(0x0102_0304).unwrap()
+    }
+
+    fn head() -> StoredHead {
+        StoredHead { size: TreeSize::new(5).unwrap(), root: Hash::EMPTY_ROOT, time_ms: 6, epoch: 7 }
+    }
+
+    fn record() -> LogRecord {
+        LogRecord {
+            id: log(),
+            name: LogName::new("default").unwrap(),
+            origin: Origin::new("example.com/log").unwrap(),
+            created_ms: 8,
+            deduplicate_entries: true,
+            state: LogState::Frozen,
+        }
+    }
+
+    /// The layout as docs/formats.md draws it, byte for byte.
+    #[test]
+    fn rows_have_the_documented_bytes() {
+        let index = LeafIndex::new(9).unwrap();
+        let hex = |bytes: &[u8]| RowKey(bytes.to_vec()).to_string();
+        assert_eq!(hex(&entry_key(log(), index)), "010203040000000000000009");
+        let tile = TileCoord { level: 1, index: 2 };
+        assert_eq!(hex(&tile_key(log(), tile)), "01020304010000000000000002");
+        let leaf = Hash::EMPTY_ROOT;
+        let prefix = "e3b0c44298fc1c149afbf4c8996fb924";
+        let wanted = format!("010203046c{prefix}0000000000000009");
+        assert_eq!(hex(&leaf_key(log(), &leaf, index)), wanted);
+        let key = head_key(log());
+        let value = encode_head(&key, &head());
+        let wanted = format!("010000000000000005{leaf}000000000000000600000007");
+        assert_eq!(hex(&value[..53]), wanted);
+        assert_eq!(value.len(), 57);
+        let mut entry = vec![];
+        let scope = Scope([0xaa; 16]);
+        let dedup = Some(DedupKey { scope, key: Bytes::from_static(b"k") });
+        encode_entry(&StoredEntry { dedup, data: Bytes::from_static(b"d") }, &mut entry);
+        assert_eq!(hex(&entry), "0101aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa6b64");
+    }
+
+    #[test]
+    fn records_come_back_and_any_flipped_bit_is_refused() {
+        let key = record_key(log());
+        let value = encode_record(&key, &record());
+        assert_eq!(decode_record(&key, &value).unwrap(), record());
+        let head_row = (head_key(log()), encode_head(&head_key(log()), &head()));
+        assert_eq!(decode_head(&head_row.0, &head_row.1).unwrap(), head());
+        for bit in 0..value.len() * 8 {
+            let mut flipped = value.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode_record(&key, &flipped).is_err(), "bit {bit}");
+        }
+        // The same bytes under another key are another log's row.
+        let other = record_key(LogId::new(1).unwrap());
+        assert!(decode_record(&other, &value).is_err());
+    }
+
+    #[test]
+    fn errors_name_the_row() {
+        let entry = |value: &'static [u8]| {
+            decode_entry(b"\x01", &Bytes::from_static(value)).unwrap_err().to_string()
+        };
+        let found = [
+            entry(b""),
+            entry(b"\x02\x00x"),
+            entry(b"\x01\x00"),
+            entry(b"\x01\x41"),
+            entry(b"\x01\x01short"),
+            decode_tile(b"\x02", b"x").unwrap_err().to_string(),
+            decode_dedup(b"\x03", &[1; 42]).unwrap_err().to_string(),
+            decode_key(Family::Meta, b"\x00\x00\x00\x01?").unwrap_err().to_string(),
+            decode_key(Family::Entries, &[0xff; 12]).unwrap_err().to_string(),
+            decode_key(Family::Tiles, b"\x00").unwrap_err().to_string(),
+        ];
+        assert_eq!(
+            found,
+            [
+                "corrupt row in entries, key 01: the value has 0 bytes",
+                "corrupt row in entries, key 01: unknown version 2",
+                "corrupt row in entries, key 01: the value has 2 bytes",
+                "corrupt row in entries, key 01: field key length is out of range",
+                "corrupt row in entries, key 01: the value has 7 bytes",
+                "corrupt row in tiles, key 02: the value has 1 bytes",
+                "corrupt row in index, key 03: the value has 42 bytes",
+                "corrupt row in meta, key 000000013f: unknown key",
+                "corrupt row in entries, key ffffffffffffffffffffffff: unknown key",
+                "corrupt row in tiles, key 00: unknown key",
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn entries_come_back(
+            data in vec(any::<u8>(), 1..300),
+            key in proptest::option::of((any::<[u8; 16]>(), vec(any::<u8>(), 1..=64))),
+        ) {
+            let dedup = key.map(|(scope, key)| DedupKey { scope: Scope(scope), key: key.into() });
+            let entry = StoredEntry { dedup, data: data.into() };
+            let mut value = vec![];
+            encode_entry(&entry, &mut value);
+            prop_assert_eq!(decode_entry(b"", &value.into()).unwrap(), entry);
+        }
+
+        #[test]
+        fn any_bytes_decode_or_err(family in 0..4_usize, key in vec(any::<u8>(), 0..60), value in vec(any::<u8>(), 0..70)) {
+            let family = Family::ALL[family];
+            drop(decode_key(family, &key));
+            drop(decode_entry(&key, &value.clone().into()));
+            drop(decode_tile(&key, &value));
+            drop(decode_dedup(&key, &value));
+            drop(decode_producer(&key, &value));
+            drop(decode_indexed_to(&key, &value));
+            drop(decode_head(&key, &value));
+            drop(decode_record(&key, &value));
+            drop(decode_checkpoint(&key, &value));
+        }
+
+        #[test]
+        fn keys_come_back(scope in any::<[u8; 16]>(), key_hash in any::<[u8; 32]>(), number in 0..1_u64 << 62, ms in any::<u64>()) {
+            let id = DedupId { scope: Scope(scope), key_hash };
+            let index = LeafIndex::new(number).unwrap();
+            let size = TreeSize::new(number).unwrap();
+            let position = ArchivePosition { size, published_ms: ms };
+            let leaf = Hash::from(key_hash);
+            let tile = TileCoord { level: 3, index: number };
+            let read = |family, key: &[u8]| decode_key(family, key).unwrap();
+            prop_assert_eq!(read(Family::Index, &dedup_key(log(), &id)), Key::Dedup(log(), id));
+            prop_assert_eq!(read(Family::Index, &producer_key(log(), &ProducerId(scope))), Key::Producer(log(), ProducerId(scope)));
+            prop_assert_eq!(read(Family::Index, &indexed_to_key(log())), Key::IndexedTo(log()));
+            prop_assert_eq!(read(Family::Entries, &entry_key(log(), index)), Key::Entry(log(), index));
+            prop_assert_eq!(read(Family::Tiles, &tile_key(log(), tile)), Key::Tile(log(), tile));
+            prop_assert_eq!(read(Family::Meta, &checkpoint_key(log(), position)), Key::Checkpoint(log(), position));
+            let mut prefix = [0; 16];
+            prefix.copy_from_slice(&key_hash[..16]);
+            prop_assert_eq!(read(Family::Index, &leaf_key(log(), &leaf, index)), Key::Leaf(log(), prefix, index));
+        }
+    }
+}

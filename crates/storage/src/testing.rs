@@ -1,0 +1,104 @@
+//! Commits as a sequencer would plan them, for tests of engines and of what reads them.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where its fixtures do")]
+
+use bytes::Bytes;
+use formats::Origin;
+use merkle::{Frontier, Hash, LeafIndex, TreeSize, leaf_hash};
+
+use super::{
+    DedupId, DedupKey, DedupRow, LogCommit, LogId, LogName, LogRecord, LogState, Row, Scope,
+    StoredEntry, StoredHead,
+};
+
+/// Plans the commits of one log.
+#[derive(Debug, Clone)]
+pub struct Planner {
+    pub record: LogRecord,
+    pub head: Option<StoredHead>,
+    pub frontier: Frontier,
+}
+
+impl Planner {
+    pub fn new(id: u32) -> Self {
+        let name = format!("log-{id}");
+        let record = LogRecord {
+            id: LogId::new(id).unwrap(),
+            origin: Origin::new(&format!("example.com/{name}")).unwrap(),
+            name: LogName::new(&name).unwrap(),
+            created_ms: 1_000,
+            deduplicate_entries: false,
+            state: LogState::Active,
+        };
+        Self { record, head: None, frontier: Frontier::new() }
+    }
+
+    pub fn log(&self) -> LogId {
+        self.record.id
+    }
+
+    pub fn size(&self) -> u64 {
+        self.frontier.size().get()
+    }
+
+    /// The commit that creates the log.
+    pub fn create(&mut self) -> LogCommit {
+        let record = Row::Log(self.record.clone());
+        self.plan(vec![], vec![record])
+    }
+
+    /// The next commit, with deduplication rows for keys used in it, each taken to be new.
+    pub fn append(&mut self, entries: Vec<StoredEntry>) -> LogCommit {
+        let mut rows = vec![];
+        for (index, entry) in (self.size()..).zip(&entries) {
+            let index = LeafIndex::new(index).unwrap();
+            let leaf = leaf_hash(&entry.data);
+            if let Some(key) = &entry.dedup {
+                rows.push(Row::Dedup(key.id(), DedupRow { index, leaf }));
+            }
+            if self.record.deduplicate_entries {
+                rows.push(Row::Dedup(DedupId::of_leaf(&leaf), DedupRow { index, leaf }));
+            }
+        }
+        self.plan(entries, rows)
+    }
+
+    pub fn plan(&mut self, entries: Vec<StoredEntry>, rows: Vec<Row>) -> LogCommit {
+        let leaves: Vec<Hash> = entries.iter().map(|entry| leaf_hash(&entry.data)).collect();
+        let tiles = self.frontier.append(&leaves);
+        let expected = self.head;
+        let new = StoredHead {
+            size: self.frontier.size(),
+            root: self.frontier.root(),
+            time_ms: expected.map_or(1_000, |head| head.time_ms + 1),
+            epoch: 0,
+        };
+        self.head = Some(new);
+        LogCommit { log: self.log(), expected, new, entries, tiles, rows }
+    }
+}
+
+/// `count` distinct entries without keys, numbered from `first`.
+pub fn entries(first: u64, count: u64) -> Vec<StoredEntry> {
+    (first..first + count).map(entry).collect()
+}
+
+pub fn entry(number: u64) -> StoredEntry {
+    StoredEntry { dedup: None, data: Bytes::from(format!("entry {number}")) }
+}
+
+pub fn keyed(number: u64) -> StoredEntry {
+    StoredEntry { dedup: Some(key(number)), ..entry(number) }
+}
+
+pub fn key(number: u64) -> DedupKey {
+    DedupKey { scope: Scope::ANONYMOUS, key: Bytes::from(format!("key {number}")) }
+}
+
+pub fn index(index: u64) -> LeafIndex {
+    LeafIndex::new(index).unwrap()
+}
+
+pub fn size(size: u64) -> TreeSize {
+    TreeSize::new(size).unwrap()
+}

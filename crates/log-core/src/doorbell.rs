@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const NOBODY_WAITS: u64 = u64::MAX;
 
 #[derive(Debug)]
-pub(super) struct Doorbell {
+pub(crate) struct Doorbell {
     /// All rings there ever were. Written by callers.
     rung: AtomicU64,
     /// The ring that wakes the worker. Written by the worker.
@@ -19,7 +19,7 @@ pub(super) struct Doorbell {
 }
 
 impl Doorbell {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             rung: AtomicU64::new(0),
             wake_at: AtomicU64::new(NOBODY_WAITS),
@@ -28,7 +28,7 @@ impl Doorbell {
     }
 
     /// Counts one ring. What the caller wrote before is visible to the worker that sees the ring.
-    pub(super) fn ring(&self) {
+    pub(crate) fn ring(&self) {
         // Both sides store first and load the other's word second, all sequentially consistent: either
         // this thread sees that the worker waits, or the worker sees this ring before it parks.
         let rung = self.rung.fetch_add(1, Ordering::SeqCst) + 1;
@@ -40,12 +40,12 @@ impl Doorbell {
     }
 
     /// All rings so far.
-    pub(super) fn rung(&self) -> u64 {
+    pub(crate) fn rung(&self) -> u64 {
         self.rung.load(Ordering::SeqCst)
     }
 
     /// Blocks the worker until `count` rings after `seen` have happened, or `at_most` has passed.
-    pub(super) fn wait(&self, seen: u64, count: u64, at_most: Option<Duration>) {
+    pub(crate) fn wait(&self, seen: u64, count: u64, at_most: Option<Duration>) {
         self.worker.get_or_init(thread::current);
         let target = seen.saturating_add(count);
         let end = at_most.map(|wait| Instant::now() + wait);

@@ -7,8 +7,8 @@ use std::time::Duration;
 use merkle::{Hash, LeafIndex, TreeSize};
 use thiserror::Error;
 
-use super::keyring::KeyringError;
-use super::types::{CALL_BYTES_MAX, CALL_ENTRIES_MAX, DEDUP_KEY_BYTES_MAX, ENTRY_BYTES_MAX};
+use crate::sign::keyring::KeyringError;
+use crate::types::{CALL_BYTES_MAX, CALL_ENTRIES_MAX, DEDUP_KEY_BYTES_MAX, ENTRY_BYTES_MAX};
 use storage::StorageError;
 use storage::journal::JournalError;
 

@@ -1,7 +1,7 @@
 //! What must always hold. A violation ends the process before it can answer or sign; the hook counts
 //! it first, as `cairn_invariant_violations_total{id}`.
 
-use super::observe::Observer;
+use crate::observe::Observer;
 
 /// The invariants this crate asserts, by their id in the documentation and in metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Invariant {
 
 /// Panics if `holds` is false, after counting the violation.
 #[track_caller]
-pub(super) fn check(observer: &dyn Observer, holds: bool, invariant: Invariant) {
+pub(crate) fn check(observer: &dyn Observer, holds: bool, invariant: Invariant) {
     if !holds {
         observer.invariant_violated(invariant);
     }

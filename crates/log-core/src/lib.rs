@@ -25,44 +25,31 @@
 mod error;
 mod types;
 
-mod admission;
-mod queue;
-
-mod committer;
-mod doorbell;
-mod linger;
-mod plan;
-mod resolve;
-mod sequencer;
+mod append;
+mod sign;
 
 mod publish;
-mod signing;
 pub mod witness;
 
-mod keyring;
-mod producers;
-mod progress;
-mod recover;
-mod registry;
-mod start;
-mod state;
+mod life;
 
 pub mod read;
-pub mod tile_cache;
 
-pub mod leaf_index;
+pub mod follow;
 
+mod doorbell;
 pub mod invariants;
 pub mod observe;
+mod progress;
 
+pub use append::producers::ProducerLease;
 pub use error::{
     AppendError, CreateError, Damage, EntryRefusal, Fatal, FreezeError, SignError, StartError,
     WitnessError,
 };
-pub use keyring::{KeyringError, LogKeys};
-pub use producers::ProducerLease;
-pub use registry::{Registry, RegistryOptions, WeakRegistry};
-pub use state::OnFatal;
+pub use life::registry::{Registry, RegistryOptions, WeakRegistry};
+pub use life::state::OnFatal;
+pub use sign::keyring::{KeyringError, LogKeys};
 pub use types::{
     CALL_BYTES_MAX, CALL_ENTRIES_MAX, Committed, CreateLog, DEDUP_KEY_BYTES_MAX, ENTRY_BYTES_MAX,
     EntryOutcome, Limits, NewEntry, ProducerSpan, Published, SignedHead, Submission, TreeView,
@@ -74,7 +61,10 @@ use formats::{Origin, VerifierKey};
 use merkle::TreeSize;
 use tokio::sync::watch;
 
-use state::LogShared;
+use append::{admission, producers};
+use life::state::LogShared;
+use publish::publisher;
+use sign::signing;
 use storage::{Engine, LogId, LogName, LogRecord, LogState, ProducerId};
 use witness::WitnessingStatus;
 
@@ -192,7 +182,7 @@ impl Log {
     /// Refuses further appends, commits what is queued, publishes and archives the final checkpoint,
     /// and freezes the log for good. Doing it again gives the same checkpoint.
     pub async fn freeze(&self) -> Result<Arc<Published>, FreezeError> {
-        publish::freeze(&self.shared).await
+        publisher::freeze(&self.shared).await
     }
 
     /// Opens a producer's stream, which fences any stream opened before with the same id. The lease

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::invariants::Invariant;
+use crate::invariants::Invariant;
 use storage::LogName;
 
 /// Receives events of all logs of a process. Every method does nothing by default.

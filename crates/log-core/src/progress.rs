@@ -10,7 +10,7 @@ const NEVER: u64 = u64::MAX;
 
 /// The attempts at one step, one at a time. Written by the thread that makes them, read by anybody.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     /// When the first attempt since the last success began, in milliseconds of the monotonic clock.
     since_ms: AtomicU64,
     /// When the last attempt failed, unless another one is under way.
@@ -18,12 +18,12 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { since_ms: AtomicU64::new(NEVER), failed_ms: AtomicU64::new(NEVER) }
     }
 
     /// An attempt begins.
-    pub(super) fn begin(&self, now: Duration) {
+    pub(crate) fn begin(&self, now: Duration) {
         self.failed_ms.store(NEVER, Ordering::Relaxed);
         if self.since_ms.load(Ordering::Relaxed) == NEVER {
             self.since_ms.store(millis(now), Ordering::Relaxed);
@@ -31,17 +31,17 @@ impl Progress {
     }
 
     /// The attempt succeeded.
-    pub(super) fn succeed(&self) {
+    pub(crate) fn succeed(&self) {
         self.since_ms.store(NEVER, Ordering::Relaxed);
     }
 
     /// The attempt failed.
-    pub(super) fn fail(&self, now: Duration) {
+    pub(crate) fn fail(&self, now: Duration) {
         self.failed_ms.store(millis(now), Ordering::Relaxed);
     }
 
     /// How long attempts have been made without success; zero where there is none to wait for.
-    pub(super) fn stalled_for(&self, now: Duration) -> Duration {
+    pub(crate) fn stalled_for(&self, now: Duration) -> Duration {
         let now = millis(now);
         let since = self.since_ms.load(Ordering::Relaxed);
         let failed = self.failed_ms.load(Ordering::Relaxed);

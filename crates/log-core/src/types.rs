@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use merkle::{Frontier, Hash, LeafIndex, TreeSize};
 
-use super::error::EntryRefusal;
+use crate::error::EntryRefusal;
 use storage::{DedupKey, ProducerId, StoredEntry, StoredHead};
 
 /// The largest entry, in bytes: the limit of a tlog-tiles entry bundle (c2sp.org/tlog-tiles).
@@ -83,7 +83,7 @@ impl Submission {
 }
 
 /// Which sequences of a producer a submission's entries are. Made by
-/// [`ProducerLease::span`](super::ProducerLease::span).
+/// [`ProducerLease::span`](crate::ProducerLease::span).
 #[derive(Clone, Copy, Debug)]
 pub struct ProducerSpan {
     pub(crate) id: ProducerId,
@@ -139,7 +139,7 @@ impl SignedHead {
     }
 
     /// False only while a log is being created, before anybody can see it.
-    pub(super) fn is_released(&self) -> bool {
+    pub(crate) fn is_released(&self) -> bool {
         !self.note.is_empty()
     }
 }

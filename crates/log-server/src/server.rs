@@ -36,7 +36,7 @@ use log_core::read::Reads;
 use log_core::witness::{LogPolicy, WitnessOptions};
 use log_core::{
     CreateError, CreateLog, Fatal, Registry, RegistryOptions, StartError as RegistryError,
-    leaf_index,
+    follow::leaf_index,
 };
 use storage::{Engine, StorageError};
 use storage_rocksdb::RocksEngine;

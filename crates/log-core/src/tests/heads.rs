@@ -187,7 +187,7 @@ async fn a_journal_that_cannot_be_written_stops_receipts_but_not_appends() {
     log.append(numbered(0, 1)).await.unwrap();
     published_at(&log, 1).await;
     log.shared.signed.store(Arc::new(SignedHead {
-        view: Arc::new(recover::empty_tree(START_MS)),
+        view: Arc::new(life::recover::empty_tree(START_MS)),
         note: Bytes::from_static(b"older"),
     }));
     let (answer, answered) = tokio::sync::oneshot::channel();

@@ -24,11 +24,11 @@ use super::submit::body;
 use super::trouble::Trouble;
 use super::{Witnessing, evidence};
 use crate::error::StartError;
-use crate::keyring::LogKeys;
+use crate::life::recover::empty_tree;
+use crate::life::registry::Inner;
+use crate::life::state::LogShared;
 use crate::read::{Access, ReadError, Reads, Snapshot};
-use crate::recover::empty_tree;
-use crate::registry::Inner;
-use crate::state::LogShared;
+use crate::sign::keyring::LogKeys;
 
 /// Logs whose witnesses are asked at a time.
 const LOGS_AT_A_TIME: usize = 64;

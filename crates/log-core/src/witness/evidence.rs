@@ -7,9 +7,9 @@ use bytes::Bytes;
 use formats::{Evidence, SignedCheckpoint, VerifierKey};
 use merkle::TreeSize;
 
-use crate::keyring::LogKeys;
+use crate::life::state::LogShared;
 use crate::read::{Access, Reads, Snapshot};
-use crate::state::LogShared;
+use crate::sign::keyring::LogKeys;
 
 /// Writes what was found beside the log's data, for whoever has to find out why: evidence that anyone can
 /// check, where the newest head signed here is at least as large; else the checkpoint alone, as nothing

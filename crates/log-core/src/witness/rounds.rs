@@ -14,9 +14,9 @@ use super::submit::{Report, Result as Submitted, Submitter};
 use super::{OnQuorumLoss, Witnessing};
 use crate::error::SignError;
 use crate::invariants::{Invariant, check};
-use crate::registry::on_panic;
-use crate::signing::{sign_newest, sign_with_all_keys};
-use crate::state::LogShared;
+use crate::life::registry::on_panic;
+use crate::life::state::LogShared;
+use crate::sign::signing::{sign_newest, sign_with_all_keys};
 use crate::types::{SignedHead, TreeView};
 
 /// How long the task waits after it could not sign: the reasons do not pass quickly.

@@ -22,8 +22,8 @@ use super::rounds::Target;
 use super::status::PeerState;
 use super::trouble::{BadAnswer, Trouble};
 use super::{WitnessOptions, Witnessing, evidence};
+use crate::life::state::LogShared;
 use crate::read::{Access, Reads, Snapshot};
-use crate::state::LogShared;
 
 /// Submissions of one head in a row, each with the proof from the size that the witness named before: it
 /// may have been asked by others meanwhile, but not for ever.

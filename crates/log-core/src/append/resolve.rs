@@ -6,19 +6,19 @@
 use std::collections::BTreeMap;
 
 use super::queue::{Call, Ticket};
-use super::state::LogShared;
+use crate::life::state::LogShared;
 use storage::{DedupId, DedupRow, ProducerId, ProducerRow, StorageError};
 
 /// What the store says about the tickets of a batch.
 #[derive(Debug, Default)]
-pub(super) struct Lookups {
-    pub(super) dedup: BTreeMap<DedupId, DedupRow>,
-    pub(super) producers: BTreeMap<ProducerId, ProducerRow>,
+pub(crate) struct Lookups {
+    pub(crate) dedup: BTreeMap<DedupId, DedupRow>,
+    pub(crate) producers: BTreeMap<ProducerId, ProducerRow>,
     /// The generation of each producer's newest stream.
-    pub(super) generations: BTreeMap<ProducerId, u64>,
+    pub(crate) generations: BTreeMap<ProducerId, u64>,
 }
 
-pub(super) fn resolve(log: &LogShared, tickets: &[Ticket]) -> Result<Lookups, StorageError> {
+pub(crate) fn resolve(log: &LogShared, tickets: &[Ticket]) -> Result<Lookups, StorageError> {
     let mut lookups = Lookups::default();
     let mut ids = Vec::new();
     for ticket in tickets {

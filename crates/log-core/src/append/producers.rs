@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use merkle::LeafIndex;
 use tokio::sync::{oneshot, watch};
 
-use super::error::AppendError;
 use super::queue::Ticket;
-use super::state::LogShared;
-use super::types::ProducerSpan;
+use crate::error::AppendError;
+use crate::life::state::LogShared;
+use crate::types::ProducerSpan;
 use storage::{ProducerId, ProducerRow};
 
 /// The open streams of a log.
 #[derive(Debug)]
-pub(super) struct Producers {
+pub(crate) struct Producers {
     open: Mutex<Open>,
 }
 
@@ -27,7 +27,7 @@ struct Open {
 }
 
 impl Producers {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { open: Mutex::new(Open { next_generation: 1, streams: BTreeMap::new() }) }
     }
 
@@ -36,7 +36,7 @@ impl Producers {
     }
 
     /// The generation whose calls are taken; 0, which no stream has, if none is open.
-    pub(super) fn generation(&self, id: ProducerId) -> u64 {
+    pub(crate) fn generation(&self, id: ProducerId) -> u64 {
         self.lock().streams.get(&id).map_or(0, |stream| *stream.borrow())
     }
 
@@ -100,7 +100,7 @@ impl Drop for ProducerLease {
 }
 
 /// Opens a producer's stream.
-pub(super) async fn open(
+pub(crate) async fn open(
     log: &Arc<LogShared>,
     id: ProducerId,
 ) -> Result<ProducerLease, AppendError> {

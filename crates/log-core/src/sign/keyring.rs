@@ -13,7 +13,7 @@ use formats::{
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use super::types::TreeView;
+use crate::types::TreeView;
 use storage::LogName;
 
 /// Why keys cannot be used. Never holds any of their bytes.
@@ -51,12 +51,12 @@ impl LogKeys {
     }
 
     /// The private keys, to be written.
-    pub(super) fn file(&self) -> &KeyFile {
+    pub(crate) fn file(&self) -> &KeyFile {
         &self.file
     }
 
     /// A head as a note with the Ed25519 signature alone.
-    pub(super) fn sign_head(
+    pub(crate) fn sign_head(
         &self,
         origin: &Origin,
         view: &TreeView,
@@ -66,7 +66,7 @@ impl LogKeys {
     }
 
     /// A head as a note with the signatures of all keys.
-    pub(super) fn sign_all(
+    pub(crate) fn sign_all(
         &self,
         origin: &Origin,
         view: &TreeView,
@@ -81,21 +81,21 @@ impl LogKeys {
 
 /// The folder of keys.
 #[derive(Debug)]
-pub(super) struct Keyring {
+pub(crate) struct Keyring {
     dir: PathBuf,
 }
 
 impl Keyring {
-    pub(super) fn new(dir: PathBuf) -> Self {
+    pub(crate) fn new(dir: PathBuf) -> Self {
         Self { dir }
     }
 
-    pub(super) fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
     /// Any file in the folder is taken for a key.
-    pub(super) fn is_empty(&self) -> Result<bool, KeyringError> {
+    pub(crate) fn is_empty(&self) -> Result<bool, KeyringError> {
         match std::fs::read_dir(&self.dir) {
             Ok(mut files) => Ok(files.next().is_none()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
@@ -108,7 +108,7 @@ impl Keyring {
     }
 
     /// The keys of a log, `None` if there is no file. Writes the `.vkey` file if it is missing.
-    pub(super) fn load(&self, log: &LogName) -> Result<Option<KeyFile>, KeyringError> {
+    pub(crate) fn load(&self, log: &LogName) -> Result<Option<KeyFile>, KeyringError> {
         let path = self.path(log);
         let Some(file) = base::keys::read(&path)? else { return Ok(None) };
         if file.keys()[0].verifier_key().kind() != KeyKind::Ed25519 {
@@ -118,7 +118,7 @@ impl Keyring {
     }
 
     /// Checks that keys belong to a log, and makes them ready to sign.
-    pub(super) fn adopt(
+    pub(crate) fn adopt(
         &self,
         log: &LogName,
         origin: &Origin,
@@ -132,14 +132,14 @@ impl Keyring {
     }
 
     /// Writes the keys of a log: the private file, unless it is there, and the public one.
-    pub(super) fn store(&self, log: &LogName, file: &KeyFile) -> Result<(), KeyringError> {
+    pub(crate) fn store(&self, log: &LogName, file: &KeyFile) -> Result<(), KeyringError> {
         Ok(base::keys::write(&self.path(log), file)?)
     }
 }
 
 /// Makes keys for a new log: Ed25519, and ML-DSA-44 beside it, so that a checkpoint kept today can
 /// still be trusted when Ed25519 no longer is. Without an origin the log is named after its key.
-pub(super) fn generate(
+pub(crate) fn generate(
     log: &LogName,
     origin: Option<&Origin>,
     hostname: &str,

@@ -8,8 +8,8 @@ use formats::SignedCheckpoint;
 use merkle::tile::{self, FullRow, TileCoord};
 use merkle::{Frontier, Hash, LeafIndex, NodeId, TreeSize, leaf_hashes, plan_root};
 
-use super::error::{Damage, StartError};
-use super::types::{Published, SignedHead, TreeView};
+use crate::error::{Damage, StartError};
+use crate::types::{Published, SignedHead, TreeView};
 use storage::journal::JournalHead;
 use storage::{
     ArchivePosition, ArchivedCheckpoint, Engine, LogRecord, StorageError, StoredEntry, StoredHead,
@@ -22,14 +22,14 @@ const READ_BYTES_MAX: usize = 32 * 1024 * 1024;
 const ARCHIVE_PAGE: usize = 256;
 
 /// Reads one log of a store.
-pub(super) struct Reader<'a> {
-    pub(super) engine: &'a dyn Engine,
-    pub(super) record: &'a LogRecord,
+pub(crate) struct Reader<'a> {
+    pub(crate) engine: &'a dyn Engine,
+    pub(crate) record: &'a LogRecord,
 }
 
 impl Reader<'_> {
     /// The committed tree: the right edge re-hashed from the last entries and the stored tiles.
-    pub(super) fn tree(&self) -> Result<TreeView, StartError> {
+    pub(crate) fn tree(&self) -> Result<TreeView, StartError> {
         let head =
             self.engine.head(self.record.id)?.ok_or_else(|| self.damaged(Damage::HeadMissing))?;
         let frontier = self.frontier(head.size)?;
@@ -40,7 +40,7 @@ impl Reader<'_> {
     }
 
     /// The right edge of the tree at any size up to the committed one.
-    pub(super) fn frontier(&self, size: TreeSize) -> Result<Frontier, StartError> {
+    pub(crate) fn frontier(&self, size: TreeSize) -> Result<Frontier, StartError> {
         let mut levels: Vec<Vec<Hash>> = Vec::new();
         for (coord, width) in tile::partial_tiles(size) {
             let row = self.partial_row(coord, width)?;
@@ -123,7 +123,7 @@ impl Reader<'_> {
     }
 
     /// Compares what the journal says was signed with what is stored.
-    pub(super) fn check_journal(
+    pub(crate) fn check_journal(
         &self,
         view: &TreeView,
         journaled: &JournalHead,
@@ -142,7 +142,7 @@ impl Reader<'_> {
     }
 
     /// The newest archived checkpoint, checked against the stored tree.
-    pub(super) fn archived(&self, view: &TreeView) -> Result<Option<Published>, StartError> {
+    pub(crate) fn archived(&self, view: &TreeView) -> Result<Option<Published>, StartError> {
         let Some(last) = self.newest_archived(view.head.size)? else { return Ok(None) };
         let ArchivedCheckpoint { size, published_ms, note } = last;
         let damaged = || self.damaged(Damage::Archive { size: size.get() });
@@ -185,7 +185,7 @@ impl Reader<'_> {
     }
 
     /// The newest archived checkpoint as the signed head of a log that signs nothing.
-    pub(super) fn archived_head(&self, published: &Published) -> Result<SignedHead, StartError> {
+    pub(crate) fn archived_head(&self, published: &Published) -> Result<SignedHead, StartError> {
         let frontier = self.frontier(published.head.size)?;
         let view = Arc::new(TreeView { head: published.head, frontier });
         Ok(SignedHead { view, note: published.note.clone() })
@@ -202,13 +202,13 @@ fn hash_entries(entries: &[StoredEntry]) -> Vec<Hash> {
 }
 
 /// A tree without leaves.
-pub(super) fn empty_tree(time_ms: u64) -> TreeView {
+pub(crate) fn empty_tree(time_ms: u64) -> TreeView {
     let head = StoredHead { size: TreeSize::ZERO, root: Hash::EMPTY_ROOT, time_ms, epoch: 0 };
     TreeView { head, frontier: Frontier::new() }
 }
 
 /// Stands in for a signed head and a published checkpoint until the first ones exist.
-pub(super) fn unsigned(view: &Arc<TreeView>) -> (SignedHead, Published) {
+pub(crate) fn unsigned(view: &Arc<TreeView>) -> (SignedHead, Published) {
     let signed = SignedHead { view: Arc::clone(view), note: Bytes::new() };
     let head = view.head;
     let published = Published { note: Bytes::new(), head, published_ms: 0, witnessed: false };

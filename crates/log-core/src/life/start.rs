@@ -12,22 +12,23 @@ use base::tasks;
 use formats::SignedCheckpoint;
 use merkle::{Hash, TreeSize};
 
-use super::error::StartError;
-use super::keyring::{Keyring, KeyringError, LogKeys, generate};
-use super::publish::{Wish, ask};
 use super::recover::{Reader, unsigned};
 use super::registry::{Inner, RegistryOptions, Taken, Workers, on_panic};
-use super::signing;
 use super::state::{LogParts, LogShared, Process, ProcessParts};
-use super::types::{CALL_BYTES_MAX, CALL_ENTRIES_MAX, Limits, Published, SignedHead, TreeView};
-use super::{Log, committer};
+use crate::Log;
+use crate::append::committer;
+use crate::error::StartError;
+use crate::publish::publisher::{Wish, ask};
+use crate::sign::keyring::{Keyring, KeyringError, LogKeys, generate};
+use crate::sign::signing;
+use crate::types::{CALL_BYTES_MAX, CALL_ENTRIES_MAX, Limits, Published, SignedHead, TreeView};
 use storage::journal::{Journal, JournalHead, JournalHeads, origin_hash};
 use storage::{Engine, LogRecord, LogState};
 
 /// How often the free space of the store's disk is read.
 const DISK_WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
-pub(super) fn open(options: RegistryOptions) -> Result<Arc<Inner>, StartError> {
+pub(crate) fn open(options: RegistryOptions) -> Result<Arc<Inner>, StartError> {
     check_limits(&options.limits)?;
     let keyring = Keyring::new(options.keys_dir.clone());
     if !options.read_only {

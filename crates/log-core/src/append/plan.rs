@@ -5,50 +5,50 @@ use std::sync::Arc;
 
 use merkle::{Hash, LeafIndex, TreeSize};
 
-use super::error::{AppendError, EntryRefusal};
 use super::queue::{Answer, Call, PreparedEntry, Ticket};
 use super::resolve::Lookups;
-use super::types::{Committed, EntryOutcome, ProducerSpan, TreeView};
+use crate::error::{AppendError, EntryRefusal};
+use crate::types::{Committed, EntryOutcome, ProducerSpan, TreeView};
 use storage::{
     DedupId, DedupRow, LogCommit, LogId, ProducerId, ProducerRow, Row, StoredEntry, StoredHead,
 };
 
 /// What a plan starts from.
 #[derive(Debug)]
-pub(super) struct Base<'a> {
-    pub(super) log: LogId,
+pub(crate) struct Base<'a> {
+    pub(crate) log: LogId,
     /// The committed tree; of size 0 if the log is being created.
-    pub(super) view: &'a TreeView,
+    pub(crate) view: &'a TreeView,
     /// The log has a head row.
-    pub(super) exists: bool,
+    pub(crate) exists: bool,
     /// The time of the new head: never before that of the last one.
-    pub(super) time_ms: u64,
+    pub(crate) time_ms: u64,
 }
 
 /// A planned commit of one log.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     /// What to write, `None` if every ticket can be answered from what is committed.
-    pub(super) commit: Option<LogCommit>,
+    pub(crate) commit: Option<LogCommit>,
     /// The tree once it is written.
-    pub(super) next: Arc<TreeView>,
-    pub(super) answers: Vec<Planned>,
+    pub(crate) next: Arc<TreeView>,
+    pub(crate) answers: Vec<Planned>,
     /// Bytes of the entries in the commit.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
     /// Calls that are answered.
-    pub(super) calls: u64,
+    pub(crate) calls: u64,
 }
 
 /// An answer that must not be given before the commit is durable.
 #[derive(Debug)]
-pub(super) enum Planned {
+pub(crate) enum Planned {
     Append(Answer<Committed>, Result<Committed, AppendError>),
     OpenProducer(Answer<Option<ProducerRow>>, Option<ProducerRow>),
     Rows(Answer<Arc<TreeView>>),
 }
 
 /// Plans `tickets` in their order.
-pub(super) fn plan(base: &Base<'_>, tickets: Vec<Ticket>, lookups: Lookups) -> Plan {
+pub(crate) fn plan(base: &Base<'_>, tickets: Vec<Ticket>, lookups: Lookups) -> Plan {
     let mut batch = Batch::new(base.view.head.size, lookups);
     let answers: Vec<Planned> = tickets.into_iter().map(|ticket| batch.take(ticket)).collect();
     let calls = u64::try_from(answers.len()).unwrap_or(u64::MAX);

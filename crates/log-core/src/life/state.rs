@@ -10,17 +10,17 @@ use base::clock::Clock;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::committer::CommitterInbox;
-use super::error::{AppendError, Fatal};
-use super::keyring::LogKeys;
-use super::observe::Observer;
-use super::producers::Producers;
-use super::progress::Progress;
-use super::publish::PublisherInbox;
-use super::queue::{Pushed, Queue, Ticket};
-use super::signing::SigningInbox;
-use super::types::{Limits, Published, SignedHead, TreeView};
-use super::witness::{Gate, WitnessOptions, Witnessing};
+use crate::append::committer::CommitterInbox;
+use crate::append::producers::Producers;
+use crate::append::queue::{Pushed, Queue, Ticket};
+use crate::error::{AppendError, Fatal};
+use crate::observe::Observer;
+use crate::progress::Progress;
+use crate::publish::publisher::PublisherInbox;
+use crate::sign::keyring::LogKeys;
+use crate::sign::signing::SigningInbox;
+use crate::types::{Limits, Published, SignedHead, TreeView};
+use crate::witness::{Gate, WitnessOptions, Witnessing};
 use storage::{Engine, LogRecord, LogState};
 
 /// What a caller is told to wait while the disk is low: an operator must act first.
@@ -30,22 +30,22 @@ const DISK_LOW_RETRY_AFTER: Duration = Duration::from_secs(5);
 pub type OnFatal = Arc<dyn Fn(Fatal) + Send + Sync>;
 
 /// Everything the logs of one process share.
-pub(super) struct Process {
-    pub(super) engine: Arc<dyn Engine>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) limits: Limits,
-    pub(super) read_only: bool,
-    pub(super) witness: Option<Arc<WitnessOptions>>,
-    pub(super) observer: Arc<dyn Observer>,
-    pub(super) runtime: Handle,
-    pub(super) committer: CommitterInbox,
-    pub(super) signing: SigningInbox,
+pub(crate) struct Process {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Limits,
+    pub(crate) read_only: bool,
+    pub(crate) witness: Option<Arc<WitnessOptions>>,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) runtime: Handle,
+    pub(crate) committer: CommitterInbox,
+    pub(crate) signing: SigningInbox,
     /// Bytes free on the store's disk, as last read. Written by the disk watch.
-    pub(super) free_bytes: AtomicU64,
+    pub(crate) free_bytes: AtomicU64,
     /// Writes of the store. Written by the committer.
-    pub(super) commits: Progress,
+    pub(crate) commits: Progress,
     /// Syncs of the head journal. Written by the signing thread.
-    pub(super) journaling: Progress,
+    pub(crate) journaling: Progress,
     /// Set once by the committer: nothing is written or signed after it.
     halted: AtomicBool,
     on_fatal: OnFatal,
@@ -58,18 +58,18 @@ impl fmt::Debug for Process {
 }
 
 /// What a process is made of.
-pub(super) struct ProcessParts {
-    pub(super) engine: Arc<dyn Engine>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) limits: Limits,
-    pub(super) read_only: bool,
-    pub(super) witness: Option<Arc<WitnessOptions>>,
-    pub(super) observer: Arc<dyn Observer>,
-    pub(super) on_fatal: OnFatal,
+pub(crate) struct ProcessParts {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Limits,
+    pub(crate) read_only: bool,
+    pub(crate) witness: Option<Arc<WitnessOptions>>,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) on_fatal: OnFatal,
 }
 
 impl Process {
-    pub(super) fn new(parts: ProcessParts) -> Self {
+    pub(crate) fn new(parts: ProcessParts) -> Self {
         let ProcessParts { engine, clock, limits, read_only, witness, observer, on_fatal } = parts;
         Self {
             engine,
@@ -90,23 +90,23 @@ impl Process {
     }
 
     /// Nothing is written or signed any more.
-    pub(super) fn is_halted(&self) -> bool {
+    pub(crate) fn is_halted(&self) -> bool {
         self.halted.load(Ordering::SeqCst)
     }
 
     /// Stops all writing and signing, before anybody hears of it.
-    pub(super) fn halt(&self) {
+    pub(crate) fn halt(&self) {
         self.halted.store(true, Ordering::SeqCst);
     }
 
     /// Ends the process through its owner.
-    pub(super) fn fatal(&self, fatal: Fatal) {
+    pub(crate) fn fatal(&self, fatal: Fatal) {
         self.halt();
         tracing::error!(?fatal, exit_code = fatal.exit_code(), "the process must end");
         (self.on_fatal)(fatal);
     }
 
-    pub(super) fn disk(&self) -> Result<(), AppendError> {
+    pub(crate) fn disk(&self) -> Result<(), AppendError> {
         let free_bytes = self.free_bytes.load(Ordering::Relaxed);
         let min_free_bytes = self.limits.min_free_bytes;
         if free_bytes < min_free_bytes {
@@ -119,25 +119,25 @@ impl Process {
 
 /// One log, as all threads see it.
 #[derive(Debug)]
-pub(super) struct LogShared {
+pub(crate) struct LogShared {
     /// The log's row as it was opened; its state has moved on, see [`Self::state`].
-    pub(super) record: LogRecord,
+    pub(crate) record: LogRecord,
     /// No head has an earlier time: the time of the newest journaled head.
-    pub(super) time_floor_ms: u64,
+    pub(crate) time_floor_ms: u64,
     /// `None` only in a read-only process.
-    pub(super) keys: Option<LogKeys>,
-    pub(super) queue: Queue,
+    pub(crate) keys: Option<LogKeys>,
+    pub(crate) queue: Queue,
     /// The committed tree. Written by the committer.
-    pub(super) tree: ArcSwap<TreeView>,
+    pub(crate) tree: ArcSwap<TreeView>,
     /// Written by the signing thread.
-    pub(super) signed: ArcSwap<SignedHead>,
+    pub(crate) signed: ArcSwap<SignedHead>,
     /// Written by the log's publisher.
-    pub(super) published: watch::Sender<Arc<Published>>,
-    pub(super) publisher: PublisherInbox,
+    pub(crate) published: watch::Sender<Arc<Published>>,
+    pub(crate) publisher: PublisherInbox,
     /// `None` where the log has no witness policy, and in a read-only process.
-    pub(super) witnessing: Option<Witnessing>,
-    pub(super) producers: Producers,
-    pub(super) process: Arc<Process>,
+    pub(crate) witnessing: Option<Witnessing>,
+    pub(crate) producers: Producers,
+    pub(crate) process: Arc<Process>,
     /// The log has a head row. Written by the committer.
     exists: AtomicBool,
     /// Written when a row with the new state is committed, except for the start of draining.
@@ -146,20 +146,20 @@ pub(super) struct LogShared {
 
 /// What a log is opened with.
 #[derive(Debug)]
-pub(super) struct LogParts {
-    pub(super) record: LogRecord,
-    pub(super) time_floor_ms: u64,
-    pub(super) keys: Option<LogKeys>,
-    pub(super) signed: SignedHead,
-    pub(super) tree: Arc<TreeView>,
-    pub(super) published: Published,
-    pub(super) exists: bool,
+pub(crate) struct LogParts {
+    pub(crate) record: LogRecord,
+    pub(crate) time_floor_ms: u64,
+    pub(crate) keys: Option<LogKeys>,
+    pub(crate) signed: SignedHead,
+    pub(crate) tree: Arc<TreeView>,
+    pub(crate) published: Published,
+    pub(crate) exists: bool,
     /// The newest head known to satisfy the witness policy.
-    pub(super) witnessed: Option<Arc<SignedHead>>,
+    pub(crate) witnessed: Option<Arc<SignedHead>>,
 }
 
 impl LogShared {
-    pub(super) fn new(process: Arc<Process>, parts: LogParts) -> Self {
+    pub(crate) fn new(process: Arc<Process>, parts: LogParts) -> Self {
         let LogParts { record, time_floor_ms, keys, signed, tree, published, exists, witnessed } =
             parts;
         let witnessing = witnessing(&process, &record, exists, witnessed);
@@ -180,15 +180,15 @@ impl LogShared {
         }
     }
 
-    pub(super) fn exists(&self) -> bool {
+    pub(crate) fn exists(&self) -> bool {
         self.exists.load(Ordering::Acquire)
     }
 
-    pub(super) fn set_exists(&self) {
+    pub(crate) fn set_exists(&self) {
         self.exists.store(true, Ordering::Release);
     }
 
-    pub(super) fn state(&self) -> LogState {
+    pub(crate) fn state(&self) -> LogState {
         match self.state.load(Ordering::Acquire) {
             0 => LogState::Active,
             1 => LogState::Draining,
@@ -197,12 +197,12 @@ impl LogShared {
         }
     }
 
-    pub(super) fn set_state(&self, state: LogState) {
+    pub(crate) fn set_state(&self, state: LogState) {
         self.state.store(state_code(state), Ordering::Release);
     }
 
     /// Whether an append may be queued now.
-    pub(super) fn may_append(&self) -> Result<(), AppendError> {
+    pub(crate) fn may_append(&self) -> Result<(), AppendError> {
         if self.process.read_only {
             return Err(AppendError::ReadOnly);
         }
@@ -217,7 +217,7 @@ impl LogShared {
     }
 
     /// Queues a ticket and wakes the committer.
-    pub(super) fn submit(self: &Arc<Self>, ticket: Ticket) -> Result<(), AppendError> {
+    pub(crate) fn submit(self: &Arc<Self>, ticket: Ticket) -> Result<(), AppendError> {
         if !self.process.committer.is_running() {
             return Err(AppendError::ShuttingDown);
         }

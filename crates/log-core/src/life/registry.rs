@@ -15,16 +15,16 @@ use formats::Origin;
 use merkle::Hash;
 use tokio::task::JoinHandle;
 
-use super::Log;
-use super::error::{AppendError, CreateError, Fatal, FreezeError, StartError};
-use super::keyring::{Keyring, generate};
-use super::observe::Observer;
-use super::publish::{Publisher, Wish, ask, commit_rows};
 use super::recover::{empty_tree, unsigned};
-use super::signing::sign_newest;
 use super::state::{LogParts, LogShared, OnFatal, Process};
-use super::types::{CreateLog, Limits};
-use super::witness::{self, WitnessOptions};
+use crate::Log;
+use crate::error::{AppendError, CreateError, Fatal, FreezeError, StartError};
+use crate::observe::Observer;
+use crate::publish::publisher::{Publisher, Wish, ask, commit_rows};
+use crate::sign::keyring::{Keyring, generate};
+use crate::sign::signing::sign_newest;
+use crate::types::{CreateLog, Limits};
+use crate::witness::{self, WitnessOptions};
 use storage::journal::origin_hash;
 use storage::{Engine, LogId, LogName, LogRecord, LogState, Row};
 
@@ -67,7 +67,7 @@ impl fmt::Debug for RegistryOptions {
 /// The logs of this process. Cloning it is cheap.
 #[derive(Clone, Debug)]
 pub struct Registry {
-    pub(super) inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 /// The logs, for as long as somebody else holds them.
@@ -84,32 +84,32 @@ impl WeakRegistry {
 }
 
 #[derive(Debug)]
-pub(super) struct Inner {
-    pub(super) process: Arc<Process>,
-    pub(super) keyring: Keyring,
-    pub(super) hostname: String,
+pub(crate) struct Inner {
+    pub(crate) process: Arc<Process>,
+    pub(crate) keyring: Keyring,
+    pub(crate) hostname: String,
     /// Written when a log has been created.
-    pub(super) logs: RwLock<BTreeMap<LogName, Log>>,
-    pub(super) taken: Mutex<Taken>,
-    pub(super) workers: Mutex<Workers>,
-    pub(super) stopping: AtomicBool,
+    pub(crate) logs: RwLock<BTreeMap<LogName, Log>>,
+    pub(crate) taken: Mutex<Taken>,
+    pub(crate) workers: Mutex<Workers>,
+    pub(crate) stopping: AtomicBool,
 }
 
 /// What is taken for good on this server.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
-    pub(super) names: BTreeSet<LogName>,
+pub(crate) struct Taken {
+    pub(crate) names: BTreeSet<LogName>,
     /// By their hash in the journal: logs of this server, and those it once had.
-    pub(super) origins: BTreeSet<Hash>,
-    pub(super) next_id: u32,
+    pub(crate) origins: BTreeSet<Hash>,
+    pub(crate) next_id: u32,
 }
 
 /// What must end before the process does.
 #[derive(Debug, Default)]
-pub(super) struct Workers {
-    pub(super) committer: Option<thread::JoinHandle<()>>,
-    pub(super) signing: Option<thread::JoinHandle<()>>,
-    pub(super) disk_watch: Option<JoinHandle<Option<()>>>,
+pub(crate) struct Workers {
+    pub(crate) committer: Option<thread::JoinHandle<()>>,
+    pub(crate) signing: Option<thread::JoinHandle<()>>,
+    pub(crate) disk_watch: Option<JoinHandle<Option<()>>>,
 }
 
 impl Registry {
@@ -373,7 +373,7 @@ impl Inner {
     }
 
     /// Starts the publisher of a log.
-    pub(super) fn adopt(&self, shared: &Arc<LogShared>, archived: bool) {
+    pub(crate) fn adopt(&self, shared: &Arc<LogShared>, archived: bool) {
         let publisher = Publisher::new(Arc::clone(shared), archived);
         let (process, runtime) = (&self.process, &self.process.runtime);
         let task = tasks::spawn_vital_on(runtime, "publisher", publisher.run(), on_panic(process));
@@ -388,7 +388,7 @@ impl Inner {
     }
 
     /// Ends the writers after what they are doing now, and refuses everything that waits.
-    pub(super) fn abort(&self) {
+    pub(crate) fn abort(&self) {
         self.process.committer.abort();
         self.process.signing.finish();
         self.close_queues();
@@ -401,22 +401,22 @@ impl Inner {
         }
     }
 
-    pub(super) fn logs(&self) -> RwLockReadGuard<'_, BTreeMap<LogName, Log>> {
+    pub(crate) fn logs(&self) -> RwLockReadGuard<'_, BTreeMap<LogName, Log>> {
         self.logs.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All logs, by name.
-    pub(super) fn all(&self) -> Vec<Arc<LogShared>> {
+    pub(crate) fn all(&self) -> Vec<Arc<LogShared>> {
         let logs = self.logs();
         logs.values().map(|log| Arc::clone(&log.shared)).collect()
     }
 
-    pub(super) fn close_queues(&self) {
+    pub(crate) fn close_queues(&self) {
         let logs = self.logs.read().unwrap_or_else(PoisonError::into_inner);
         logs.values().for_each(|log| log.shared.queue.close(&AppendError::ShuttingDown));
     }
 
-    pub(super) async fn join(&self) {
+    pub(crate) async fn join(&self) {
         let threads = {
             let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
             [workers.committer.take(), workers.signing.take()]
@@ -447,7 +447,7 @@ impl Drop for Inner {
 }
 
 /// Ends the process through its owner when a thread or task is gone that a log cannot do without.
-pub(super) fn on_panic(process: &Arc<Process>) -> impl FnOnce() + Send + 'static {
+pub(crate) fn on_panic(process: &Arc<Process>) -> impl FnOnce() + Send + 'static {
     let process = Arc::clone(process);
     move || process.fatal(Fatal::Panic)
 }

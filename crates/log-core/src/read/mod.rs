@@ -10,6 +10,7 @@
 
 mod content;
 mod proofs;
+pub mod tile_cache;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -17,9 +18,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use merkle::tile::{self, ExpandedTile, Location, TileCoord};
 use merkle::{Hash, LeafIndex, NodeId, TreeSize};
 
-use super::tile_cache::TileCache;
-use super::types::{SignedHead, TreeView};
+use crate::types::{SignedHead, TreeView};
 use storage::{Engine, LogId, StorageError};
+use tile_cache::TileCache;
 
 /// Width of a full tile or bundle.
 const FULL: u16 = 256;

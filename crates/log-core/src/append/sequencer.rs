@@ -2,28 +2,28 @@
 
 use std::sync::Arc;
 
-use super::error::AppendError;
 use super::plan::{self, Base, Plan};
 use super::queue::Ticket;
 use super::resolve::resolve;
-use super::state::LogShared;
+use crate::error::AppendError;
+use crate::life::state::LogShared;
 
 /// How much of one log goes into one commit.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Share {
-    pub(super) entries_max: usize,
-    pub(super) bytes_max: usize,
+pub(crate) struct Share {
+    pub(crate) entries_max: usize,
+    pub(crate) bytes_max: usize,
 }
 
 /// A log and what is planned for it.
 #[derive(Debug)]
-pub(super) struct LogPlan {
-    pub(super) log: Arc<LogShared>,
-    pub(super) plan: Plan,
+pub(crate) struct LogPlan {
+    pub(crate) log: Arc<LogShared>,
+    pub(crate) plan: Plan,
 }
 
 /// Drains a log within its share and plans what it took. The second value says that more is waiting.
-pub(super) fn next(log: &Arc<LogShared>, share: Share) -> (Option<LogPlan>, bool) {
+pub(crate) fn next(log: &Arc<LogShared>, share: Share) -> (Option<LogPlan>, bool) {
     let (tickets, more) = log.queue.drain(share.entries_max, share.bytes_max);
     if tickets.is_empty() {
         return (None, more);

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use merkle::leaf_hashes;
 use tokio::sync::oneshot;
 
-use super::error::{AppendError, EntryRefusal};
 use super::queue::{Call, PreparedEntry, Ticket};
-use super::state::LogShared;
-use super::types::{
+use crate::error::{AppendError, EntryRefusal};
+use crate::life::state::LogShared;
+use crate::types::{
     CALL_BYTES_MAX, CALL_ENTRIES_MAX, Committed, DEDUP_KEY_BYTES_MAX, ENTRY_BYTES_MAX, NewEntry,
     Submission,
 };
 use storage::{DedupId, StoredEntry};
 
 /// Queues a call and waits until it is durable.
-pub(super) async fn append(
+pub(crate) async fn append(
     log: &Arc<LogShared>,
     submission: Submission,
 ) -> Result<Committed, AppendError> {

@@ -11,19 +11,19 @@ const CALLERS_MIN: u64 = 32;
 
 /// Estimates how many callers there are. Owned by the committer.
 #[derive(Debug, Default)]
-pub(super) struct Linger {
+pub(crate) struct Linger {
     /// The most calls seen at one time, in the last commit and queued behind it; forgotten slowly.
     callers: u64,
 }
 
 impl Linger {
     /// How many calls to wait for, `None` to start at once. Costs nothing.
-    pub(super) fn calls_wanted(&self) -> Option<u64> {
+    pub(crate) fn calls_wanted(&self) -> Option<u64> {
         (self.callers >= CALLERS_MIN).then_some(self.callers / 2)
     }
 
     /// Learns from a commit of `calls` calls, at whose end `queued` others waited.
-    pub(super) fn observe(&mut self, calls: u64, queued: u64) {
+    pub(crate) fn observe(&mut self, calls: u64, queued: u64) {
         let callers = calls.saturating_add(queued);
         self.callers = if callers >= self.callers {
             callers

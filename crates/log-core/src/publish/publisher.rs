@@ -10,13 +10,13 @@ use bytes::Bytes;
 use merkle::TreeSize;
 use tokio::sync::{Notify, oneshot};
 
-use super::committer::state_row;
-use super::error::{AppendError, FreezeError, SignError};
-use super::invariants::{Invariant, check};
-use super::queue::Ticket;
-use super::signing::{sign_newest, sign_with_all_keys};
-use super::state::LogShared;
-use super::types::{Published, TreeView};
+use crate::append::committer::state_row;
+use crate::append::queue::Ticket;
+use crate::error::{AppendError, FreezeError, SignError};
+use crate::invariants::{Invariant, check};
+use crate::life::state::LogShared;
+use crate::sign::signing::{sign_newest, sign_with_all_keys};
+use crate::types::{Published, TreeView};
 use storage::{ArchivedCheckpoint, LogState, Row, StoredHead};
 
 /// How long the publisher waits after it could not sign: the reasons do not pass quickly.
@@ -32,7 +32,7 @@ const PACE_MAX: Duration = Duration::from_millis(50);
 
 /// What the publisher can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(crate) enum Wish {
     /// Publish and archive the newest head now.
     Now,
     /// Drain the queue, publish the final checkpoint and freeze the log.
@@ -45,19 +45,19 @@ type Answer = oneshot::Sender<Result<Arc<Published>, FreezeError>>;
 
 /// How the publisher hears of work.
 #[derive(Debug)]
-pub(super) struct PublisherInbox {
+pub(crate) struct PublisherInbox {
     wake: Notify,
     /// Callers push, the publisher takes.
     wishes: Mutex<Vec<(Wish, Answer)>>,
 }
 
 impl PublisherInbox {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { wake: Notify::new(), wishes: Mutex::new(Vec::new()) }
     }
 
     /// There is a new head.
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.wake.notify_one();
     }
 
@@ -71,15 +71,15 @@ impl PublisherInbox {
 }
 
 /// Asks the publisher and waits for the checkpoint.
-pub(super) async fn ask(log: &Arc<LogShared>, wish: Wish) -> Result<Arc<Published>, FreezeError> {
+pub(crate) async fn ask(log: &Arc<LogShared>, wish: Wish) -> Result<Arc<Published>, FreezeError> {
     let (answer, answered) = oneshot::channel();
     log.publisher.wishes.lock().unwrap_or_else(PoisonError::into_inner).push((wish, answer));
     log.publisher.wake();
     answered.await.unwrap_or(Err(FreezeError::Sign(SignError::ShuttingDown)))
 }
 
-/// Freezes a log; see [`Log::freeze`](super::Log::freeze).
-pub(super) async fn freeze(log: &Arc<LogShared>) -> Result<Arc<Published>, FreezeError> {
+/// Freezes a log; see [`Log::freeze`](crate::Log::freeze).
+pub(crate) async fn freeze(log: &Arc<LogShared>) -> Result<Arc<Published>, FreezeError> {
     if log.process.read_only {
         return Err(AppendError::ReadOnly.into());
     }
@@ -92,7 +92,7 @@ pub(super) async fn freeze(log: &Arc<LogShared>) -> Result<Arc<Published>, Freez
 
 /// What the publisher remembers.
 #[derive(Debug)]
-pub(super) struct Publisher {
+pub(crate) struct Publisher {
     log: Arc<LogShared>,
     /// When making the last checkpoint began, by the monotonic clock.
     started_at: Option<Duration>,
@@ -106,12 +106,12 @@ pub(super) struct Publisher {
 
 impl Publisher {
     /// `archived`: the log's published checkpoint is in the archive.
-    pub(super) fn new(log: Arc<LogShared>, archived: bool) -> Self {
+    pub(crate) fn new(log: Arc<LogShared>, archived: bool) -> Self {
         Self { log, started_at: None, archived_at: None, archived, pace: Duration::ZERO }
     }
 
     /// The task's body.
-    pub(super) async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         loop {
             self.log.publisher.wake.notified().await;
             self.wake_witnesses();
@@ -331,7 +331,7 @@ fn archive_row(published: &Published) -> Row {
 }
 
 /// Commits rows behind everything queued before.
-pub(super) async fn commit_rows(
+pub(crate) async fn commit_rows(
     log: &Arc<LogShared>,
     rows: Vec<Row>,
 ) -> Result<Arc<TreeView>, AppendError> {

@@ -13,12 +13,12 @@ use bytes::Bytes;
 use merkle::TreeSize;
 use tokio::sync::oneshot;
 
-use super::committer::DELIVER_IN_TASK_FROM;
-use super::doorbell::Doorbell;
-use super::error::SignError;
-use super::invariants::{Invariant, check};
-use super::state::{LogShared, Process};
-use super::types::{SignedHead, TreeView};
+use crate::append::committer::DELIVER_IN_TASK_FROM;
+use crate::doorbell::Doorbell;
+use crate::error::SignError;
+use crate::invariants::{Invariant, check};
+use crate::life::state::{LogShared, Process};
+use crate::types::{SignedHead, TreeView};
 use storage::journal::{Journal, JournalError, JournalHead, origin_hash};
 use storage::{LogId, LogState, StoredHead};
 
@@ -26,11 +26,11 @@ use storage::{LogId, LogState, StoredHead};
 /// signatures would say nothing.
 const CLOCK_BEHIND_MAX_MS: u64 = 60_000;
 
-pub(super) type Answer = oneshot::Sender<Result<Arc<SignedHead>, SignError>>;
+pub(crate) type Answer = oneshot::Sender<Result<Arc<SignedHead>, SignError>>;
 
 /// How the signing thread hears of work.
 #[derive(Debug)]
-pub(super) struct SigningInbox {
+pub(crate) struct SigningInbox {
     /// Callers push, the thread takes.
     requests: Mutex<Vec<(Arc<LogShared>, Answer)>>,
     bell: Doorbell,
@@ -40,7 +40,7 @@ pub(super) struct SigningInbox {
 }
 
 impl SigningInbox {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             requests: Mutex::new(Vec::new()),
             bell: Doorbell::new(),
@@ -54,19 +54,19 @@ impl SigningInbox {
     }
 
     /// Ends the thread once nobody waits any more.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.stop.store(true, Ordering::SeqCst);
         self.bell.ring();
     }
 
     /// The journal cannot be written, and will not be before a restart.
-    pub(super) fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
     }
 }
 
 /// Waits for a released head of at least `size`.
-pub(super) async fn sign_covering(
+pub(crate) async fn sign_covering(
     log: &Arc<LogShared>,
     size: TreeSize,
 ) -> Result<Arc<SignedHead>, SignError> {
@@ -82,7 +82,7 @@ pub(super) async fn sign_covering(
 }
 
 /// Waits until the head that is newest now, or a later one, is released.
-pub(super) async fn sign_newest(log: &Arc<LogShared>) -> Result<Arc<SignedHead>, SignError> {
+pub(crate) async fn sign_newest(log: &Arc<LogShared>) -> Result<Arc<SignedHead>, SignError> {
     let inbox = &log.process.signing;
     if log.process.read_only {
         return Err(SignError::ReadOnly);
@@ -99,7 +99,7 @@ pub(super) async fn sign_newest(log: &Arc<LogShared>) -> Result<Arc<SignedHead>,
 
 /// The note of a head that is journaled, signed with all keys of its log. On a thread of its own: ML-DSA-44 takes the better part of a millisecond, for
 /// which no request would be served.
-pub(super) async fn sign_with_all_keys(
+pub(crate) async fn sign_with_all_keys(
     log: &Arc<LogShared>,
     view: &Arc<TreeView>,
 ) -> Result<Bytes, SignError> {
@@ -116,7 +116,7 @@ pub(super) async fn sign_with_all_keys(
 }
 
 /// The thread's body.
-pub(super) fn run(process: &Process, mut journal: Journal) {
+pub(crate) fn run(process: &Process, mut journal: Journal) {
     let inbox = &process.signing;
     loop {
         let seen = inbox.bell.rung();
@@ -132,7 +132,7 @@ pub(super) fn run(process: &Process, mut journal: Journal) {
 }
 
 /// Signs the heads that a start finds, all with one sync, before anybody can ask.
-pub(super) fn sign_at_start<'a>(
+pub(crate) fn sign_at_start<'a>(
     process: &Process,
     journal: &mut Journal,
     logs: impl Iterator<Item = &'a Arc<LogShared>>,
@@ -163,7 +163,7 @@ struct Waiting {
     answers: Vec<Answer>,
 }
 
-pub(super) fn turn(
+pub(crate) fn turn(
     process: &Process,
     journal: &mut Journal,
     requests: Vec<(Arc<LogShared>, Answer)>,

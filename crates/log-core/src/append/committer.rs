@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base::tasks;
 
-use super::doorbell::Doorbell;
-use super::error::{AppendError, Fatal};
-use super::invariants::{Invariant, check};
 use super::linger::Linger;
 use super::plan::Planned;
-use super::registry::on_panic;
 use super::sequencer::{self, LogPlan, Share};
-use super::state::{LogShared, Process};
+use crate::doorbell::Doorbell;
+use crate::error::{AppendError, Fatal};
+use crate::invariants::{Invariant, check};
+use crate::life::registry::on_panic;
+use crate::life::state::{LogShared, Process};
 use storage::{CommitOutcome, LogCommit, LogId, LogRecord, LogState, Row};
 
 /// The most bytes of one log in a commit while other logs write too: what keeps a log with little to
@@ -26,7 +26,7 @@ const SHARED_BYTES_MAX: usize = 256 * 1024;
 const SHARED_FOR_TURNS: u32 = 64;
 /// From this many answers on, a task delivers them instead of the thread that has them: waking callers from
 /// outside the runtime costs more than from within.
-pub(super) const DELIVER_IN_TASK_FROM: usize = 8;
+pub(crate) const DELIVER_IN_TASK_FROM: usize = 8;
 
 const RUN: u8 = 0;
 const FINISH: u8 = 1;
@@ -34,20 +34,20 @@ const ABORT: u8 = 2;
 
 /// How the committer hears of work.
 #[derive(Debug)]
-pub(super) struct CommitterInbox {
+pub(crate) struct CommitterInbox {
     /// Logs whose queues are not empty. Callers push, the committer takes.
     ready: Mutex<VecDeque<Arc<LogShared>>>,
-    pub(super) bell: Doorbell,
+    pub(crate) bell: Doorbell,
     stop: AtomicU8,
 }
 
 impl CommitterInbox {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { ready: Mutex::new(VecDeque::new()), bell: Doorbell::new(), stop: AtomicU8::new(RUN) }
     }
 
     /// Puts a log with a non-empty queue in line.
-    pub(super) fn list(&self, log: Arc<LogShared>) {
+    pub(crate) fn list(&self, log: Arc<LogShared>) {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner).push_back(log);
     }
 
@@ -60,19 +60,19 @@ impl CommitterInbox {
     }
 
     /// Ends the committer once nothing waits any more.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.stop.fetch_max(FINISH, Ordering::SeqCst);
         self.bell.ring();
     }
 
     /// Ends the committer after the write in flight.
-    pub(super) fn abort(&self) {
+    pub(crate) fn abort(&self) {
         self.stop.fetch_max(ABORT, Ordering::SeqCst);
         self.bell.ring();
     }
 
     /// Whether the committer still takes logs.
-    pub(super) fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         self.stop() == RUN
     }
 
@@ -82,7 +82,7 @@ impl CommitterInbox {
 }
 
 /// The thread's body.
-pub(super) fn run(process: &Arc<Process>) {
+pub(crate) fn run(process: &Arc<Process>) {
     let mut turns = Turns::default();
     while turns.wait(process) {
         let seen = process.committer.bell.rung();
@@ -286,6 +286,6 @@ fn end(process: &Process, plans: Vec<LogPlan>, fatal: Fatal) -> bool {
 }
 
 /// A row that moves a log to another state; committed like any other.
-pub(super) fn state_row(log: &LogShared, state: LogState) -> Row {
+pub(crate) fn state_row(log: &LogShared, state: LogState) -> Row {
     Row::Log(LogRecord { state, ..log.record.clone() })
 }

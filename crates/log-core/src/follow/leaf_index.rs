@@ -10,8 +10,8 @@ use std::time::Duration;
 use base::clock::Clock;
 use merkle::{LeafIndex, TreeSize};
 
-use super::read::{Access, ReadError, Reads};
-use super::{Log, Registry};
+use crate::read::{Access, ReadError, Reads};
+use crate::{Log, Registry};
 
 /// How often the logs are looked at.
 const TICK: Duration = Duration::from_millis(100);

@@ -7,36 +7,36 @@ use std::time::Duration;
 use merkle::Hash;
 use tokio::sync::oneshot;
 
-use super::error::{AppendError, EntryRefusal};
-use super::types::{Committed, Limits, ProducerSpan, TreeView};
+use crate::error::{AppendError, EntryRefusal};
+use crate::types::{Committed, Limits, ProducerSpan, TreeView};
 use storage::{DedupId, ProducerId, ProducerRow, Row, StoredEntry};
 
 /// What a caller is told to wait when the queue is full: about what a full queue takes to drain.
 const FULL_RETRY_AFTER: Duration = Duration::from_millis(50);
 
-pub(super) type Answer<T> = oneshot::Sender<Result<T, AppendError>>;
+pub(crate) type Answer<T> = oneshot::Sender<Result<T, AppendError>>;
 
 /// An entry that passed admission.
 #[derive(Debug)]
-pub(super) struct PreparedEntry {
-    pub(super) entry: StoredEntry,
-    pub(super) leaf: Hash,
+pub(crate) struct PreparedEntry {
+    pub(crate) entry: StoredEntry,
+    pub(crate) leaf: Hash,
     /// Its row in the deduplication index, if it has a key.
-    pub(super) dedup: Option<DedupId>,
+    pub(crate) dedup: Option<DedupId>,
 }
 
 /// A call that passed admission.
 #[derive(Debug)]
-pub(super) struct Call {
-    pub(super) entries: Vec<Result<PreparedEntry, EntryRefusal>>,
-    pub(super) bytes: usize,
-    pub(super) producer: Option<ProducerSpan>,
-    pub(super) answer: Answer<Committed>,
+pub(crate) struct Call {
+    pub(crate) entries: Vec<Result<PreparedEntry, EntryRefusal>>,
+    pub(crate) bytes: usize,
+    pub(crate) producer: Option<ProducerSpan>,
+    pub(crate) answer: Answer<Committed>,
 }
 
 /// What waits for the committer, in the order it is done.
 #[derive(Debug)]
-pub(super) enum Ticket {
+pub(crate) enum Ticket {
     Append(Call),
     /// Reads a producer's row behind everything queued before.
     OpenProducer {
@@ -71,7 +71,7 @@ impl Ticket {
     }
 
     /// Answers that nothing was done.
-    pub(super) fn refuse(self, error: AppendError) {
+    pub(crate) fn refuse(self, error: AppendError) {
         // A send fails only if the caller has gone, and then nobody needs the answer.
         match self {
             Self::Append(call) => drop(call.answer.send(Err(error))),
@@ -91,7 +91,7 @@ enum Intake {
 }
 
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     /// Callers push, the committer drains.
     inner: Mutex<Inner>,
 }
@@ -109,13 +109,13 @@ struct Inner {
 /// The queue went from known-empty to filled: the committer must be told.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Pushed {
+pub(crate) enum Pushed {
     MustList,
     Listed,
 }
 
 impl Queue {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             inner: Mutex::new(Inner {
                 tickets: VecDeque::new(),
@@ -132,7 +132,7 @@ impl Queue {
     }
 
     /// Adds a ticket, or says at once why not.
-    pub(super) fn push(&self, ticket: Ticket, limits: &Limits) -> Result<Pushed, AppendError> {
+    pub(crate) fn push(&self, ticket: Ticket, limits: &Limits) -> Result<Pushed, AppendError> {
         let mut inner = self.lock();
         let own = matches!(ticket, Ticket::Rows { .. });
         match &inner.intake {
@@ -155,7 +155,7 @@ impl Queue {
 
     /// Takes whole tickets from the front: as many as fit, and at least one. Cancelled ones are
     /// dropped. The second value says that more are waiting; else the queue must be listed again.
-    pub(super) fn drain(&self, entries_max: usize, bytes_max: usize) -> (Vec<Ticket>, bool) {
+    pub(crate) fn drain(&self, entries_max: usize, bytes_max: usize) -> (Vec<Ticket>, bool) {
         let mut inner = self.lock();
         let (mut entries, mut bytes) = (0, 0);
         let mut drained = Vec::with_capacity(inner.tickets.len());
@@ -179,7 +179,7 @@ impl Queue {
     }
 
     /// Refuses appends from now on. Everything accepted before is in the queue.
-    pub(super) fn refuse_appends(&self, error: AppendError) {
+    pub(crate) fn refuse_appends(&self, error: AppendError) {
         let mut inner = self.lock();
         if matches!(inner.intake, Intake::Open) {
             inner.intake = Intake::RowsOnly(error);
@@ -187,7 +187,7 @@ impl Queue {
     }
 
     /// Accepts appends again, after a freeze that was not committed.
-    pub(super) fn accept_appends(&self) {
+    pub(crate) fn accept_appends(&self) {
         let mut inner = self.lock();
         if matches!(inner.intake, Intake::RowsOnly(_)) {
             inner.intake = Intake::Open;
@@ -195,7 +195,7 @@ impl Queue {
     }
 
     /// Refuses everything from now on, and everything that waits.
-    pub(super) fn close(&self, error: &AppendError) {
+    pub(crate) fn close(&self, error: &AppendError) {
         let tickets = {
             let mut inner = self.lock();
             inner.intake = Intake::Closed(error.clone());
@@ -209,7 +209,7 @@ impl Queue {
     }
 
     /// Entries and bytes that wait.
-    pub(super) fn depth(&self) -> (usize, usize) {
+    pub(crate) fn depth(&self) -> (usize, usize) {
         let inner = self.lock();
         (inner.entries, inner.bytes)
     }

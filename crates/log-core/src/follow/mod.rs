@@ -1,0 +1,3 @@
+//! Followers: what reads every log behind its appends, and can be rebuilt from it.
+
+pub mod leaf_index;

@@ -1,0 +1,3 @@
+//! Publishing: the checkpoints that everybody sees, and their archive.
+
+pub(crate) mod publisher;

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::OnceLock,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -99,6 +99,28 @@ pub fn stdout_of(output: &Output) -> String {
 /// Standard error, whatever the status.
 pub fn stderr_of(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A program to start another through, as a user whom file permissions bind, which they do not for root.
+pub fn bound() -> &'static [&'static str] {
+    const BOUND: [&str; 3] =
+        ["setpriv", "--inh-caps=-all", "--bounding-set=-dac_override,-dac_read_search"];
+    if rustix::process::geteuid().is_root() { &BOUND } else { &[] }
+}
+
+/// Asks again, with short pauses, until there is an answer.
+///
+/// # Panics
+/// If there is none for a minute.
+pub fn eventually<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "no answer for a minute");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// `count` different lines of one length.

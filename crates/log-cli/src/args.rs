@@ -12,8 +12,9 @@ use crate::commands::{
 use crate::error::CliError;
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done, or verified; 1 well-formed and does not hold, or refused in part; 2 wrong
-usage, or input that is empty or cannot be parsed; 3 could not be done (server, network, disk).
+Exit codes: 0 done, or verified; 1 what was signed does not hold, or the work was refused in part;
+2 wrong usage, or a file that is missing, empty, damaged or of another form; 3 could not be done
+(server, network, disk, permissions). Trouble with files of your own is 2 or 3, never 1.
 
 A first receipt, from a server on this machine:
   cairn log show default --vkeys > default.vkey

@@ -5,24 +5,29 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use log_client::ClientError;
-use log_client::audit::AuditError;
+use log_client::audit::{AuditError, StateError};
 use log_client::fork::Fork;
+use log_client::tiles::{Resource, SourceError};
+use log_client::trusted::TrustedError;
+use log_client::verified::ReadError;
 
 use crate::commands::append::InputError;
 use crate::commands::verify_consistency::Refusal;
 use crate::commands::witness::WitnessError;
 use crate::range_receipt::{RANGE_ENTRIES_MAX, RangeReceiptError};
+use crate::ui::complain;
 
 /// The exit codes of every command. They are stable: scripts act on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Done, or verified.
     Done,
-    /// Well-formed and does not hold; or the work was refused, in whole or in part.
+    /// What somebody signed does not hold; or the work was refused in part. Never for trouble with the
+    /// caller's own files.
     No,
-    /// Wrong usage, or input that is empty or cannot be parsed.
+    /// Wrong usage, or a file that is missing, empty, damaged or of another form.
     Unusable,
-    /// Could not be done: server, network or disk.
+    /// Could not be done: server, network, disk or permissions.
     Failed,
 }
 
@@ -100,6 +105,8 @@ pub(crate) enum CliError {
     Appender { source: log_client::appender::StartError },
     #[error("stopped after {appended} entries: {first}")]
     AppendStopped { first: String, appended: u64, hint: &'static str },
+    #[error("cannot write {path}; {appended} entries are in the log, and were printed")]
+    AppendUnkept { path: PathBuf, appended: u64, source: io::Error },
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error("the connection to the server failed")]
@@ -121,19 +128,23 @@ pub(crate) enum CliError {
     #[error("the server's checkpoint does not hold")]
     CheckpointRefused { source: formats::trust::TrustError },
     #[error("what the server says does not hold")]
-    Distrusted { source: Box<log_client::verified::ReadError> },
+    Distrusted { source: Box<ReadError> },
     #[error("the log shows two histories: {fork}; the evidence is in {path}")]
     Fork { fork: String, path: PathBuf },
+    #[error("the log shows two histories: {fork}; the evidence, printed above, cannot be kept in {path}")]
+    ForkUnkept { fork: String, path: PathBuf, source: io::Error },
     #[error("the audit ended")]
-    Audit { source: Box<AuditError> },
+    Audit { source: Box<AuditError>, of_folder: bool },
+    #[error("the audit cannot go on from {path}")]
+    AuditResume { path: PathBuf, source: Box<AuditError> },
     #[error("there is no folder {given:?}, and no address is of that form")]
     AuditSource { given: String },
     #[error("{path} is no audit state")]
-    AuditState { path: PathBuf, source: log_client::audit::StateError },
+    AuditState { path: PathBuf, source: StateError },
     #[error("the audit state {path} cannot be saved")]
-    AuditStateUnsaved { path: PathBuf, source: log_client::audit::StateError },
-    #[error("the trusted checkpoints cannot be used")]
-    Trusted { source: log_client::trusted::TrustedError },
+    AuditStateUnsaved { path: PathBuf, source: StateError },
+    #[error(transparent)]
+    Trusted(TrustedError),
     #[error("no folder for trusted checkpoints: neither CAIRN_STATE nor HOME is set")]
     NoStateFolder,
     #[error("one entry was given for several receipts")]
@@ -147,22 +158,33 @@ pub(crate) enum CliError {
 }
 
 impl CliError {
-    /// Writes evidence down, so that it is kept however the caller goes on.
-    pub(crate) fn fork(fork: &Fork, state_folder: &Path) -> Self {
-        let folder = state_folder.join("evidence");
-        match fork.write_file(&folder) {
-            Ok(path) => Self::Fork { fork: fork.to_string(), path },
-            Err(source) => Self::Write { path: folder, source },
+    /// Writes evidence down, so that it is kept however the caller goes on. Where it cannot be written, it
+    /// goes to stderr: a disk that is full takes nothing from what the log has done.
+    pub(crate) fn fork(found: &Fork, state_folder: &Path) -> Self {
+        let (folder, fork) = (state_folder.join("evidence"), found.to_string());
+        match found.write_file(&folder) {
+            Ok(path) => Self::Fork { fork, path },
+            Err(source) => {
+                complain(String::from_utf8_lossy(&found.evidence().format()));
+                Self::ForkUnkept { fork, path: folder, source }
+            }
         }
     }
 
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Audit { source } => audit_exit(source),
+            Self::Audit { source, of_folder } => audit_exit(source, *of_folder),
             Self::Witness(error) => error.exit(),
             Self::Client(error) => client_exit(error),
-            Self::Write { .. }
-            | Self::Stdout { .. }
+            Self::Distrusted { source } => distrusted_exit(source),
+            Self::Read { source, .. }
+            | Self::Write { source, .. }
+            | Self::AppendUnkept { source, .. } => file_exit(source),
+            Self::Trusted(error) => trusted_exit(error),
+            Self::AuditState { source, .. } | Self::AuditStateUnsaved { source, .. } => {
+                state_exit(source)
+            }
+            Self::Stdout { .. }
             | Self::Runtime { .. }
             | Self::Random { .. }
             | Self::Connect { .. }
@@ -172,18 +194,15 @@ impl CliError {
             | Self::NoCallSucceeded { .. }
             | Self::NoCheckpoint
             | Self::ServedCheckpoint { .. }
-            | Self::Trusted { .. }
-            | Self::AuditStateUnsaved { .. }
             | Self::GrowthForm { .. } => Exit::Failed,
             Self::ProofRefused { .. }
             | Self::RangeProofRefused { .. }
             | Self::CheckpointRefused { .. }
-            | Self::Distrusted { .. }
             | Self::Fork { .. }
+            | Self::ForkUnkept { .. }
             | Self::NotGrown { .. }
             | Self::GrewLess { .. } => Exit::No,
-            Self::Read { .. }
-            | Self::TooLarge { .. }
+            Self::TooLarge { .. }
             | Self::Exists { .. }
             | Self::KeyName { .. }
             | Self::Vkey { .. }
@@ -203,7 +222,7 @@ impl CliError {
             | Self::Input(_)
             | Self::ReceiptBelowPolicy
             | Self::NoStateFolder
-            | Self::AuditState { .. }
+            | Self::AuditResume { .. }
             | Self::OneEntryManyReceipts
             | Self::PlainHttpOnly { .. } => Exit::Unusable,
         }
@@ -242,6 +261,9 @@ impl CliError {
             Self::Input(error) => error.hint(),
             Self::Appender { .. } => "try again",
             Self::AppendStopped { hint, .. } => hint,
+            Self::AppendUnkept { .. } => {
+                "make room, fetch what is missing of the printed entries with `cairn prove`, and append the rest"
+            }
             Self::Client(error) => error.hint(),
             Self::Connect { .. } | Self::Post { .. } => {
                 "check that the server runs, and name it with --server or CAIRN_SERVER"
@@ -256,21 +278,31 @@ impl CliError {
             Self::NoCheckpoint | Self::ServedCheckpoint { .. } | Self::GrowthForm { .. } => {
                 "check that client and server are of one version"
             }
-            Self::Audit { source } => audit_hint(source),
+            Self::Audit { source, of_folder } => audit_hint(source, *of_folder),
             Self::AuditSource { .. } => AUDIT_SOURCE_HINT,
-            Self::AuditState { .. } => "move the file away to audit from the start",
+            Self::AuditState { .. } | Self::AuditResume { .. } => {
+                "pass the state of an audit of this log, or move the file away to audit from the start"
+            }
             Self::AuditStateUnsaved { .. } => "check that the folder may be written and has room",
             Self::Fork { .. } => {
                 "keep this file: anyone can check it with `cairn verify-evidence` and the log's public key"
             }
-            Self::Trusted { .. } => "check the folder that CAIRN_STATE or --state names",
+            Self::ForkUnkept { .. } => {
+                "keep what was printed: anyone can check it with `cairn verify-evidence` and the log's public key"
+            }
+            Self::Trusted(TrustedError::Damaged { .. }) => {
+                "bring the file back from a copy, or move it away: the next run then trusts what it is shown first"
+            }
+            Self::Trusted(_) => {
+                "check that the folder of --state or CAIRN_STATE may be written and has room"
+            }
             Self::NoStateFolder => "set CAIRN_STATE, or pass --state DIR",
             Self::OneEntryManyReceipts => "pass --entries DIR, which holds <index>.entry for each",
+            Self::Distrusted { source } => distrusted_hint(source),
             Self::CheckpointRefused { .. }
-            | Self::Distrusted { .. }
             | Self::ProofRefused { .. }
             | Self::RangeProofRefused { .. } => {
-                "check the keys; if they are right, keep the answer and ask the log's operator"
+                KEYS_OR_OPERATOR_HINT
             }
             Self::NotGrown { .. } => {
                 "check that both are of one log; if so, keep both files: they may be evidence of a fork"
@@ -290,15 +322,87 @@ const POLICY_WITHOUT_LOG_HINT: &str = "add the log's verifier key, which `cairn 
 const AUDIT_SOURCE_HINT: &str =
     "give a folder, or an address with its scheme, like http://127.0.0.1:6962/logs/default";
 
-fn audit_hint(error: &AuditError) -> &'static str {
-    match error {
-        AuditError::Checkpoint(_) => {
-            "check the keys; if they are right, keep the answer and ask the log's operator"
-        }
-        error if error.is_finding() => "keep a copy of what was read, and ask the log's operator",
-        _ => "check the URL or folder: `checkpoint` and `tile/` lie right under it",
+const KEYS_OR_OPERATOR_HINT: &str =
+    "check the keys; if they are right, keep the answer and ask the log's operator";
+
+/// A file that could not be read or written. What stands in its place is the caller's to change; the
+/// rest, permissions among it, is the machine's.
+fn file_exit(error: &io::Error) -> Exit {
+    match error.kind() {
+        io::ErrorKind::NotFound
+        | io::ErrorKind::AlreadyExists
+        | io::ErrorKind::IsADirectory
+        | io::ErrorKind::NotADirectory
+        | io::ErrorKind::InvalidFilename
+        | io::ErrorKind::InvalidInput
+        | io::ErrorKind::InvalidData => Exit::Unusable,
+        _ => Exit::Failed,
     }
 }
+
+fn trusted_exit(error: &TrustedError) -> Exit {
+    match error {
+        TrustedError::Io { source, .. } => file_exit(source),
+        TrustedError::Damaged { .. } => Exit::Unusable,
+        _ => Exit::No,
+    }
+}
+
+fn state_exit(error: &StateError) -> Exit {
+    match error {
+        StateError::Io(source) => file_exit(source),
+        _ => Exit::Unusable,
+    }
+}
+
+/// Whether the answer was no checkpoint or receipt at all: then nobody has signed anything.
+fn nothing_signed(error: &ReadError) -> bool {
+    matches!(error, ReadError::Unverified { source, .. } if source.is_malformed())
+}
+
+fn distrusted_exit(error: &ReadError) -> Exit {
+    match error {
+        error if nothing_signed(error) => Exit::Failed,
+        ReadError::Client(error) => client_exit(error),
+        ReadError::BeyondSize { .. } | ReadError::NoKey { .. } => Exit::Unusable,
+        _ => Exit::No,
+    }
+}
+
+fn distrusted_hint(error: &ReadError) -> &'static str {
+    match error {
+        error if nothing_signed(error) => "check that client and server are of one version",
+        ReadError::BeyondSize { .. } => "pass an index below the log's size",
+        _ => KEYS_OR_OPERATOR_HINT,
+    }
+}
+
+/// Whether what lies where the checkpoint should is none.
+fn no_checkpoint(error: &AuditError) -> bool {
+    match error {
+        AuditError::Checkpoint(error) => error.is_malformed(),
+        AuditError::Source(SourceError::Length { path, .. }) => *path == Resource::Checkpoint.path(),
+        _ => false,
+    }
+}
+
+fn audit_hint(error: &AuditError, of_folder: bool) -> &'static str {
+    match error {
+        error if no_checkpoint(error) && of_folder => {
+            "check the folder, or copy the log's files again: `checkpoint` is no signed checkpoint"
+        }
+        error if no_checkpoint(error) => AUDIT_PREFIX_HINT,
+        AuditError::Checkpoint(_) => KEYS_OR_OPERATOR_HINT,
+        error if error.is_finding() && of_folder => {
+            "compare with the log's own files; if they are the same, keep them and ask its operator"
+        }
+        error if error.is_finding() => "keep a copy of what was read, and ask the log's operator",
+        _ => AUDIT_PREFIX_HINT,
+    }
+}
+
+const AUDIT_PREFIX_HINT: &str =
+    "check the URL or folder: `checkpoint` and `tile/` lie right under it";
 
 fn client_exit(error: &ClientError) -> Exit {
     match error {
@@ -307,10 +411,12 @@ fn client_exit(error: &ClientError) -> Exit {
     }
 }
 
-fn audit_exit(error: &AuditError) -> Exit {
+fn audit_exit(error: &AuditError, of_folder: bool) -> Exit {
     match error {
+        error if no_checkpoint(error) => if of_folder { Exit::Unusable } else { Exit::Failed },
         error if error.is_finding() => Exit::No,
-        AuditError::State(_) => Exit::Unusable,
+        AuditError::State(_) | AuditError::OtherLog { .. } => Exit::Unusable,
+        AuditError::Source(SourceError::Address { .. }) => Exit::Unusable,
         _ => Exit::Failed,
     }
 }

@@ -52,10 +52,9 @@ pub(crate) fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<(), CliErro
 }
 
 /// Writes `path` anew, unsynced: for what the log can give again.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).open(path);
-    file.and_then(|mut file| file.write_all(bytes))
-        .map_err(|source| CliError::Write { path: path.to_owned(), source })
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    file.write_all(bytes)
 }
 
 /// Makes `folder` and its parents, if absent.

@@ -112,8 +112,8 @@ pub enum TrustedError {
         #[source]
         source: io::Error,
     },
-    /// The stored file does not verify: it was changed, or is of another key.
-    #[error("trusted checkpoint {path:?} does not verify; restore it, or remove it to start anew")]
+    /// The stored file does not verify: it was changed, or is of another log.
+    #[error("trusted checkpoint {path:?} does not verify")]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -121,7 +121,7 @@ pub enum TrustedError {
         #[source]
         source: VerifyError,
     },
-    /// The stored checkpoint, or the one offered, is of another log.
+    /// The checkpoint that is offered is of another log.
     #[error("checkpoint is of the log {found}, not {expected}")]
     OtherLog {
         /// The log asked for.
@@ -129,6 +129,16 @@ pub enum TrustedError {
         /// The log it is of.
         found: Origin,
     },
+}
+
+impl TrustedError {
+    /// Whether the trouble is with the store's own folder and files: it says nothing about the log.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Io { .. } | Self::Damaged { .. } => true,
+            Self::Fork(_) | Self::Unproven { .. } | Self::OtherLog { .. } => false,
+        }
+    }
 }
 
 impl TrustedStore {
@@ -152,9 +162,12 @@ impl TrustedStore {
     ) -> Result<Option<VerifiedCheckpoint>, TrustedError> {
         let path = self.path(log);
         let Some(bytes) = read(&path)? else { return Ok(None) };
-        let verified =
-            trust.verify_note(&bytes).map_err(|source| TrustedError::Damaged { path, source })?;
-        same_log(log, &verified)?;
+        let damaged = |source| TrustedError::Damaged { path: path.clone(), source };
+        let verified = trust.verify_note(&bytes).map_err(damaged)?;
+        if log.origin != *verified.origin() {
+            let (from, to) = (verified.origin().clone(), log.origin.clone());
+            return Err(damaged(VerifyError::OtherLog { from, to }));
+        }
         Ok(Some(verified))
     }
 

@@ -3,17 +3,9 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
-use e2e::{Home, stderr_of, stdout_of};
+use e2e::{Home, bound, stderr_of, stdout_of};
 
 use super::{append, clean_report, last_line, offline, refusal};
-
-/// As a user whom file permissions bind, which they do not for root.
-const BOUND: [&str; 3] =
-    ["setpriv", "--inh-caps=-all", "--bounding-set=-dac_override,-dac_read_search"];
-
-fn bound() -> &'static [&'static str] {
-    if rustix::process::geteuid().is_root() { &BOUND } else { &[] }
-}
 
 #[test]
 fn a_data_folder_that_cannot_be_written_is_named() {

@@ -41,8 +41,9 @@ With --receipt signed (or witnessed) each receipt is verified before its line is
 <index>.entry and <index>.tlog-proof, all that `cairn verify` needs.
 
 Exit codes: 0 everything appended (and proven, if asked); 1 some entries were refused, or their
-receipt is pending or does not hold; 2 an input is unusable; 3 the server could not be reached.
-What was appended is printed in every case, and stderr names the first entry that was not.
+receipt is pending or does not hold; 2 an input is unusable; 3 the server could not be reached, or
+--out not be written. What was appended is printed in every case, and stderr names the first entry
+that was not.
 
 Examples:
   cairn append default invoice.json

@@ -1,5 +1,6 @@
 //! `cairn audit`: replay a whole log from its tiles, and compare everything.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -23,7 +24,8 @@ audit goes: the next run goes on from there, and refuses a log that does not con
 audited before.
 
 Exit codes: 0 everything holds; 1 something does not, and stderr names the first of it; 2 an
-input is unusable; 3 the log could not be read.
+input is unusable: the keys, the state, or a folder without a checkpoint; 3 the log could not be
+read, or the state not be saved.
 
 Examples:
   cairn audit http://127.0.0.1:6962/logs/default --vkey @audit.vkey
@@ -60,13 +62,14 @@ struct AuditDocument<'a> {
 
 pub(crate) async fn run(args: AuditArgs, ui: &Ui) -> Result<Exit, CliError> {
     let is_url = args.source.starts_with("http://") || args.source.starts_with("https://");
-    let audited = if is_url {
-        let source = HttpSource::new(&args.source).map_err(|error| not_done(error.into()))?;
-        audit(source, &args, ui).await?
-    } else if !Path::new(&args.source).exists() {
-        return Err(CliError::AuditSource { given: args.source });
+    let (audited, saved) = if is_url {
+        let source = HttpSource::new(&args.source)
+            .map_err(|error| CliError::Audit { source: Box::new(error.into()), of_folder: false })?;
+        audit(source, false, &args, ui).await?
+    } else if Path::new(&args.source).is_dir() {
+        audit(DirSource::new(&args.source), true, &args, ui).await?
     } else {
-        audit(DirSource::new(&args.source), &args, ui).await?
+        return Err(CliError::AuditSource { given: args.source });
     };
     let checkpoint = &audited.checkpoint;
     let (origin, size) = (checkpoint.origin().as_str(), checkpoint.size().get());
@@ -87,11 +90,18 @@ pub(crate) async fn run(args: AuditArgs, ui: &Ui) -> Result<Exit, CliError> {
         of(entries),
         counted(tiles, "tile", "tiles")
     );
+    // First the verdict: trouble with the state's file does not take it back.
     ui.verdict(None, held, &document)?;
-    Ok(Exit::Done)
+    saved.map(|()| Exit::Done)
 }
 
-async fn audit<S: Source>(source: S, args: &AuditArgs, ui: &Ui) -> Result<Audited, CliError> {
+/// What was found, and apart from it whether the state was saved.
+async fn audit<S: Source>(
+    source: S,
+    of_folder: bool,
+    args: &AuditArgs,
+    ui: &Ui,
+) -> Result<(Audited, Result<(), CliError>), CliError> {
     let resume = resumed(args.resume.as_deref())?;
     let trust = args.trust.load(ui)?;
     let witnesses = log_client::gossip::witness_urls(&trust);
@@ -107,15 +117,14 @@ async fn audit<S: Source>(source: S, args: &AuditArgs, ui: &Ui) -> Result<Audite
     drop(shown);
     let audited = match audited {
         Ok(audited) => audited,
-        Err(error) => return Err(failed(error, args, &witnesses, ui).await),
+        Err(error) => return Err(failed(error, of_folder, args, &witnesses, ui).await),
     };
-    if let Some(error) = saving.failed {
-        return Err(error);
-    }
-    if let Some(file) = &args.resume {
-        save(&audited.state, file)?;
-    }
-    Ok(audited)
+    let saved = match (&args.resume, saving.failed) {
+        (_, Some(error)) => Err(error),
+        (Some(file), None) => save(&audited.state, file),
+        (None, None) => Ok(()),
+    };
+    Ok((audited, saved))
 }
 
 /// Saves the state as the audit goes.
@@ -141,9 +150,13 @@ impl Saving<'_> {
 
 /// The state of an earlier run; `None` if there was none.
 fn resumed(file: Option<&Path>) -> Result<Option<AuditState>, CliError> {
-    let Some(file) = file.filter(|file| file.exists()) else { return Ok(None) };
-    let unusable = |source| CliError::AuditState { path: file.to_owned(), source };
-    AuditState::load(file).map(Some).map_err(unusable)
+    let Some(file) = file else { return Ok(None) };
+    match AuditState::load(file) {
+        Err(StateError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        loaded => loaded
+            .map(Some)
+            .map_err(|source| CliError::AuditState { path: file.to_owned(), source }),
+    }
 }
 
 fn save(state: &AuditState, file: &Path) -> Result<(), CliError> {
@@ -153,16 +166,22 @@ fn save(state: &AuditState, file: &Path) -> Result<(), CliError> {
 }
 
 /// Writes evidence down before it is reported.
-async fn failed(error: AuditError, args: &AuditArgs, witnesses: &[String], ui: &Ui) -> CliError {
-    match error {
-        AuditError::Fork(fork) => match args.state.folder() {
-            Ok(folder) => fork_error(&fork, &folder, witnesses, ui).await,
-            Err(error) => error,
-        },
-        error => not_done(error),
+async fn failed(
+    error: AuditError,
+    of_folder: bool,
+    args: &AuditArgs,
+    witnesses: &[String],
+    ui: &Ui,
+) -> CliError {
+    match (error, &args.resume) {
+        (AuditError::Fork(fork), _) => {
+            let here = |_| PathBuf::from(".");
+            let folder = args.state.folder().unwrap_or_else(here);
+            fork_error(&fork, &folder, witnesses, ui).await
+        }
+        (error @ (AuditError::State(_) | AuditError::OtherLog { .. }), Some(path)) => {
+            CliError::AuditResume { path: path.clone(), source: Box::new(error) }
+        }
+        (error, _) => CliError::Audit { source: Box::new(error), of_folder },
     }
-}
-
-fn not_done(error: AuditError) -> CliError {
-    CliError::Audit { source: Box::new(error) }
 }

@@ -30,7 +30,11 @@ with --no-follow to the size published when it started. A lost connection is tri
 With --verify nothing is printed before it is proven: each entry is hashed into the tree, each
 checkpoint must be signed by the log, continue the trusted checkpoint kept in the state folder,
 and commit to just these entries. If the log shows two histories, the evidence is written to the
-state folder and the exit code is 1.
+state folder.
+
+Exit codes: 0 printed up to where --no-follow stops; 1 what the log has signed does not hold; 2 the
+trusted checkpoint, or another input, is unusable; 3 the server could not be reached, or the
+state folder not be written.
 
 Examples:
   cairn tail default
@@ -87,8 +91,7 @@ async fn verified(
 ) -> Result<Exit, CliError> {
     let trust = trust_or_servers(&args.trust, &client, &args.log, printer.ui).await?;
     let folder = args.state.folder()?;
-    let store = log_client::trusted::TrustedStore::open(&folder)
-        .map_err(|source| CliError::Trusted { source })?;
+    let store = log_client::trusted::TrustedStore::open(&folder).map_err(CliError::Trusted)?;
     let witnesses = log_client::gossip::witness_urls(&trust);
     let ui = printer.ui;
     let log = match VerifiedLog::open(client, args.log.clone(), trust, store).await {
@@ -188,6 +191,7 @@ async fn distrusted(error: ReadError, folder: &Path, witnesses: &[String], ui: &
     let fork = match error {
         ReadError::Fork(fork) => fork,
         ReadError::Client(error) => return error.into(),
+        ReadError::Trusted(error) if error.is_local() => return CliError::Trusted(error),
         error => return CliError::Distrusted { source: Box::new(error) },
     };
     fork_error(&fork, folder, witnesses, ui).await

@@ -42,8 +42,22 @@ impl Folder {
         args: impl IntoIterator<Item = S>,
         stdin: &[u8],
     ) -> Run {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_cairn"))
-            .args(args)
+        self.run(Command::new(env!("CARGO_BIN_EXE_cairn")).args(args), stdin)
+    }
+
+    /// Runs `cairn` in this folder where no file can be written, as on a disk without room.
+    pub(crate) fn cairn_on_a_full_disk<S: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = S>,
+    ) -> Run {
+        let script = "ulimit -f 0; trap '' XFSZ; exec \"$@\"";
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script, "sh", env!("CARGO_BIN_EXE_cairn")]).args(args);
+        self.run(&mut shell, b"")
+    }
+
+    fn run(&self, command: &mut Command, stdin: &[u8]) -> Run {
+        let mut child = command
             .current_dir(self.0.path())
             .env("CAIRN_SERVER", "http://127.0.0.1:1")
             .env_remove("CAIRN_STATE")
@@ -95,9 +109,18 @@ impl TestLog {
 
     /// As [`TestLog::new`], of other entries: `<history> 0` and so on.
     pub(crate) fn of_history(history: &str, count: u64, seed: u8) -> Self {
+        Self::of(ORIGIN, history, count, seed)
+    }
+
+    /// As [`TestLog::new`], of another origin.
+    pub(crate) fn of_origin(origin: &str, count: u64, seed: u8) -> Self {
+        Self::of(origin, "entry", count, seed)
+    }
+
+    fn of(origin: &str, history: &str, count: u64, seed: u8) -> Self {
         let entries = (0..count).map(|n| format!("{history} {n}").into_bytes()).collect::<Vec<_>>();
         let leaves = entries.iter().map(|entry| merkle::leaf_hash(entry)).collect();
-        let key = PrivateKey::ed25519(KeyName::new(ORIGIN).unwrap(), &[seed; 32]);
+        let key = PrivateKey::ed25519(KeyName::new(origin).unwrap(), &[seed; 32]);
         Self { key, entries, leaves }
     }
 

@@ -4,6 +4,9 @@
 mod common;
 
 #[cfg(test)]
+mod audit;
+
+#[cfg(test)]
 mod evidence;
 #[cfg(test)]
 mod help;

@@ -140,7 +140,7 @@ impl AuditError {
     pub fn is_finding(&self) -> bool {
         match self {
             Self::Source(error) => matches!(error, SourceError::Length { .. }),
-            Self::State(_) => false,
+            Self::State(_) | Self::OtherLog { .. } => false,
             Self::Checkpoint(_)
             | Self::Bundle { .. }
             | Self::Entry { .. }
@@ -148,7 +148,6 @@ impl AuditError {
             | Self::Changed { .. }
             | Self::Root { .. }
             | Self::Shrunk { .. }
-            | Self::OtherLog { .. }
             | Self::Fork(_) => true,
         }
     }

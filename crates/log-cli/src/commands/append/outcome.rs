@@ -1,6 +1,7 @@
 //! What became of each entry: printed, verified, written, counted.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,6 +35,9 @@ pub(super) struct Outcomes<'a> {
     first_failure: Option<String>,
     /// An error after which nothing more can be appended: what to do about it.
     stopped: Option<&'static str>,
+    /// The first file that could not be written: nothing more is handed over, and what is on its way is
+    /// settled and printed.
+    unwritten: Option<(PathBuf, io::Error)>,
 }
 
 /// The receipts of the batch that is being settled, verified; or why they do not hold.
@@ -91,6 +95,7 @@ impl<'a> Outcomes<'a> {
             counts,
             first_failure: None,
             stopped: None,
+            unwritten: None,
         })
     }
 
@@ -100,7 +105,7 @@ impl<'a> Outcomes<'a> {
     }
 
     pub(super) fn must_stop(&self) -> bool {
-        self.stopped.is_some()
+        self.stopped.is_some() || self.unwritten.is_some()
     }
 
     pub(super) fn flush(&self) -> Result<(), CliError> {
@@ -116,12 +121,7 @@ impl<'a> Outcomes<'a> {
         self.counts.appended += 1;
         let index = appended.index.get();
         let proof = self.proof(index, appended);
-        if let Some(folder) = &self.out {
-            files::write(&folder.join(format!("{index}.entry")), &entry.bytes)?;
-            if let Ok(Some(proof)) = &proof {
-                files::write(&folder.join(format!("{index}.tlog-proof")), proof)?;
-            }
-        }
+        self.keep(index, &entry.bytes, proof.as_ref().ok().and_then(Option::as_deref));
         let error = proof.err();
         if self.trust.is_some() && appended.reached < self.wanted {
             self.pending(entry, index, appended.reached);
@@ -154,16 +154,19 @@ impl<'a> Outcomes<'a> {
         if refused && self.stopped.is_none() {
             complain(&said);
         }
-        if !refused && self.stopped.is_none() {
+        if !refused && !self.must_stop() {
             self.stopped = Some(way_on(error));
             self.first_failure = Some(said);
         }
     }
 
     /// Sums up. `read` is the error that ended the input early.
-    pub(super) fn finish(&self, read: Result<(), CliError>) -> Result<Exit, CliError> {
+    pub(super) fn finish(&mut self, read: Result<(), CliError>) -> Result<Exit, CliError> {
         let Counts { appended, proven, failed, .. } = self.counts;
         self.ui.note(self.counts.said(self.wanted));
+        if let Some((path, source)) = self.unwritten.take() {
+            return Err(CliError::AppendUnkept { path, appended, source });
+        }
         let first = || self.first_failure.clone().unwrap_or_default();
         if self.stopped.is_some() && read.is_err() {
             complain(first());
@@ -173,6 +176,19 @@ impl<'a> Outcomes<'a> {
             return Err(CliError::AppendStopped { first: first(), appended, hint });
         }
         Ok(if failed == 0 && proven == appended { Exit::Done } else { Exit::No })
+    }
+
+    /// Writes the entry and its receipt down, until a file cannot be written.
+    fn keep(&mut self, index: u64, entry: &[u8], proof: Option<&[u8]>) {
+        let (Some(folder), None) = (&self.out, &self.unwritten) else { return };
+        let files = [(format!("{index}.entry"), Some(entry)), (format!("{index}.tlog-proof"), proof)];
+        for (name, bytes) in files {
+            let path = folder.join(name);
+            if let Some(Err(source)) = bytes.map(|bytes| files::write(&path, bytes)) {
+                self.unwritten = Some((path, source));
+                return;
+            }
+        }
     }
 
     /// The entry's receipt, verified; `None` where none was asked for.

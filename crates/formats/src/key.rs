@@ -7,6 +7,7 @@
 //! <https://c2sp.org/signed-note@v1.0.0#verifier-keys>
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -145,6 +146,12 @@ pub enum KeysError {
     Duplicate {
         /// The later line, from 1.
         line: usize,
+    },
+    /// Not UTF-8.
+    #[error("not UTF-8 from byte {offset} on")]
+    NotUtf8 {
+        /// Where the first bad sequence starts.
+        offset: usize,
     },
     /// The last line does not end with a newline.
     #[error("the last line does not end")]
@@ -306,27 +313,47 @@ impl VerifierKey {
     }
 }
 
-/// Parses verifier keys one a line, every line ended: the form of `.vkey` files.
+/// Parses verifier keys one a line, every line ended: how `.vkey` files are written, and the only form of
+/// what is stored and compared. Files that people keep are read with [`read_vkeys`].
 pub fn parse_vkeys(text: &str) -> Result<Vec<VerifierKey>, KeysError> {
-    let mut keys: Vec<VerifierKey> = Vec::new();
     let mut lines = parse::Lines::new(text);
-    while let Some(line) = lines.take() {
-        if keys.len() == VKEYS_MAX {
-            return Err(KeysError::TooMany);
-        }
-        let number = keys.len() + 1;
-        let key =
-            VerifierKey::parse(line).map_err(|source| KeysError::Line { line: number, source })?;
-        if keys.contains(&key) {
-            return Err(KeysError::Duplicate { line: number });
-        }
-        keys.push(key);
-    }
+    let keys = collect_vkeys((1..).zip(core::iter::from_fn(|| lines.take())))?;
     if !lines.rest().is_empty() {
         return Err(KeysError::Unterminated);
     }
-    if keys.is_empty() {
-        return Err(KeysError::Empty);
+    if keys.is_empty() { Err(KeysError::Empty) } else { Ok(keys) }
+}
+
+/// Reads a `.vkey` file as editors and mail programs leave it: a byte order mark, line ends of CR LF, empty
+/// lines and a last line that does not end are taken. Each key still has one spelling, so no second form
+/// of a key comes in; [`format_vkeys`] gives the one form of the file.
+pub fn read_vkeys(bytes: &[u8]) -> Result<Vec<VerifierKey>, KeysError> {
+    let text = core::str::from_utf8(bytes)
+        .map_err(|error| KeysError::NotUtf8 { offset: error.valid_up_to() })?;
+    let text = text.strip_prefix(parse::BYTE_ORDER_MARK).unwrap_or(text);
+    let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+    let keys = collect_vkeys((1..).zip(lines).filter(|(_, line)| !line.is_empty()))?;
+    if keys.is_empty() { Err(KeysError::Empty) } else { Ok(keys) }
+}
+
+/// Verifier keys one a line, every line ended; [`parse_vkeys`] gives the same keys back.
+pub fn format_vkeys(keys: &[VerifierKey]) -> String {
+    keys.iter().map(|key| format!("{key}\n")).collect()
+}
+
+fn collect_vkeys<'a>(
+    lines: impl Iterator<Item = (usize, &'a str)>,
+) -> Result<Vec<VerifierKey>, KeysError> {
+    let mut keys: Vec<VerifierKey> = Vec::new();
+    for (line, text) in lines {
+        if keys.len() == VKEYS_MAX {
+            return Err(KeysError::TooMany);
+        }
+        let key = VerifierKey::parse(text).map_err(|source| KeysError::Line { line, source })?;
+        if keys.contains(&key) {
+            return Err(KeysError::Duplicate { line });
+        }
+        keys.push(key);
     }
     Ok(keys)
 }

@@ -56,7 +56,7 @@ pub use evidence::{Contradiction, Evidence, EvidenceError, Misbehaviour, NotShow
 pub use key::{KeyError, KeyKind, VerifierKey};
 pub use name::{KeyName, NameError, Origin};
 pub use note::{NoteError, SignatureLine, UnverifiedNote, VerifiedNote, VerifiedSignature};
-pub use parse::{Base64Error, NumberError};
+pub use parse::{Base64Error, Conversion, NumberError};
 pub use policy::{Policy, PolicyError};
 pub use private::{KeyFile, KeyFileError, PrivateKey, PrivateKeyError};
 pub use proof::{ProofError, TlogProof, VerifiedReceipt};

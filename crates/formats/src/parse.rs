@@ -42,6 +42,31 @@ pub enum Base64Error {
     },
 }
 
+/// What an editor, or a transfer as text, did to a file. Nothing here reads such a file but
+/// [`key::read_vkeys`](crate::key::read_vkeys); the others say what happened to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Conversion {
+    /// Its first three bytes are U+FEFF in UTF-8.
+    #[error("starts with a byte order mark")]
+    ByteOrderMark,
+    /// A carriage return stands before a newline.
+    #[error("line ends are CR LF")]
+    LineEnds,
+}
+
+impl Conversion {
+    /// What was done to these bytes, if anything was.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        if bytes.starts_with(BYTE_ORDER_MARK.as_bytes()) {
+            return Some(Self::ByteOrderMark);
+        }
+        bytes.windows(2).any(|pair| pair == b"\r\n").then_some(Self::LineEnds)
+    }
+}
+
+/// What some editors put in front of a text.
+pub(crate) const BYTE_ORDER_MARK: &str = "\u{feff}";
+
 /// A decimal number without sign, blanks or leading zeros, at most `max`.
 pub(crate) fn decimal(text: &str, max: u64) -> Result<u64, NumberError> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -179,6 +204,15 @@ mod tests {
         assert_eq!(hash(&"A".repeat(400)), length(300));
         assert_eq!(hash(&zeros.replace("A=", "B=")), Err(Base64Error::NotCanonical));
         assert_eq!(hash(&zeros.replace('=', "")), Err(Base64Error::NotCanonical));
+    }
+
+    #[test]
+    fn conversions_are_told_from_other_bytes() {
+        assert_eq!(Conversion::of("\u{feff}a\r\n".as_bytes()), Some(Conversion::ByteOrderMark));
+        assert_eq!(Conversion::of(b"a\nb\r\n"), Some(Conversion::LineEnds));
+        for other in ["", "a\n", "a\rb\n", "a\n\u{feff}", "\n\r"] {
+            assert_eq!(Conversion::of(other.as_bytes()), None, "{other:?}");
+        }
     }
 
     #[test]

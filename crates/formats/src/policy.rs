@@ -22,6 +22,7 @@ use core::borrow::Borrow;
 use crate::checkpoint::{CheckpointError, SignedCheckpoint, VerifiedCheckpoint};
 use crate::key::VerifierKey;
 use crate::note::VerifiedSignature;
+use crate::parse::Conversion;
 use crate::trust::TrustError;
 
 pub use parse::LineError;
@@ -54,6 +55,9 @@ pub enum PolicyError {
     /// The last line does not end with a newline.
     #[error("the last line of a policy does not end")]
     Unterminated,
+    /// It is not as it was written.
+    #[error("{0}")]
+    Converted(Conversion),
     /// No quorum line.
     #[error("a policy has no quorum line")]
     NoQuorum,
@@ -166,6 +170,11 @@ pub struct Policy {
 impl Policy {
     /// Parses a policy file. Blanks and comments are free; everything else has one spelling.
     pub fn parse(bytes: &[u8]) -> Result<Self, PolicyError> {
+        let converted = |error| Conversion::of(bytes).map_or(error, PolicyError::Converted);
+        Self::parse_lines(bytes).map_err(converted)
+    }
+
+    fn parse_lines(bytes: &[u8]) -> Result<Self, PolicyError> {
         if bytes.len() > POLICY_BYTES_MAX {
             return Err(PolicyError::TooLarge { bytes: bytes.len() });
         }

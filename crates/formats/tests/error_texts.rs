@@ -9,7 +9,7 @@ use formats::policy::{LineError, QuorumError};
 use formats::private::KeyFileError;
 use formats::witness::BodyError;
 use formats::{
-    Base64Error, CheckpointError, KeyError, KeyName, NameError, NoteError, NumberError, Origin,
+    Base64Error, CheckpointError, Conversion, KeyError, KeyName, NameError, NoteError, NumberError, Origin,
     PolicyError, PrivateKeyError, ProofError, SignError, Timestamp, TrustError,
 };
 use merkle::{LeafIndex, Subtree};
@@ -71,6 +71,7 @@ fn texts_of_key_errors() {
     let keys = [
         KeysError::Line { line: 2, source: KeyError::Form },
         KeysError::Duplicate { line: 2 },
+        KeysError::NotUtf8 { offset: 7 },
         KeysError::Unterminated,
         KeysError::Empty,
         KeysError::TooMany,
@@ -202,6 +203,8 @@ fn texts_of_policy_errors() {
     let policy = [
         PolicyError::TooLarge { bytes: 2_000_000 },
         PolicyError::Unterminated,
+        PolicyError::Converted(Conversion::ByteOrderMark),
+        PolicyError::Converted(Conversion::LineEnds),
         PolicyError::NoQuorum,
         PolicyError::Line { line: 3, source: LineError::NameIsNone },
     ];

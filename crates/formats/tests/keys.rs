@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
 
-use formats::key::{KeysError, VKEY_BYTES_MAX, VKEYS_MAX, parse_vkeys};
+use formats::key::{
+    KeysError, VKEY_BYTES_MAX, VKEYS_MAX, format_vkeys, parse_vkeys, read_vkeys,
+};
 use formats::private::FILE_KEYS_MAX;
 use formats::{
     KeyError, KeyFile, KeyFileError, KeyKind, KeyName, PrivateKey, PrivateKeyError, VerifierKey,
@@ -127,6 +129,66 @@ fn lists_of_vkeys_are_lines() {
     };
     assert_eq!(parse_vkeys(&many(VKEYS_MAX)).unwrap().len(), VKEYS_MAX);
     assert_eq!(parse_vkeys(&many(VKEYS_MAX + 1)), Err(KeysError::TooMany));
+}
+
+#[test]
+fn files_of_vkeys_are_read_as_editors_leave_them() {
+    let lines: Vec<String> =
+        one_of_each_kind().iter().map(|key| key.verifier_key().to_string()).collect();
+    let written = lines.join("\n") + "\n";
+    let keys = parse_vkeys(&written).unwrap();
+    assert_eq!(format_vkeys(&keys), written);
+    for kept in [
+        written.clone(),
+        lines.join("\n"),
+        lines.join("\r\n"),
+        lines.join("\r\n") + "\r\n",
+        format!("\u{feff}{written}"),
+        format!("\u{feff}\r\n{}\r\n\r\n", lines.join("\r\n\r\n")),
+        format!("\n\n{written}\n"),
+        format!("{}\r\n{}\n{}", lines[0], lines[1], lines[2]),
+    ] {
+        let read = read_vkeys(kept.as_bytes());
+        assert_eq!(read.as_deref().map(format_vkeys), Ok(written.clone()), "{kept:?}");
+    }
+}
+
+#[test]
+fn what_editors_do_not_do_to_a_file_of_vkeys_is_refused() {
+    let key = one_of_each_kind()[0].verifier_key().to_string();
+    let read = |text: &str| read_vkeys(text.as_bytes()).unwrap_err();
+    let form = |line| KeysError::Line { line, source: KeyError::Form };
+    for empty in ["", "\n", "\r\n", "\u{feff}", "\n\r\n\n"] {
+        assert_eq!(read(empty), KeysError::Empty, "{empty:?}");
+    }
+    assert_eq!(read("\n\nno key\n"), form(3), "the line as an editor counts it");
+    assert_eq!(read(&format!("{key}\r\n\r\n{key}")), KeysError::Duplicate { line: 3 });
+    for changed in [
+        format!(" {key}\n"),
+        format!("{key} \n"),
+        format!("{key}\t\r\n"),
+        format!("{key}\r\r\n"),
+        format!("{key}\r"),
+        format!("\r{key}\n"),
+        format!("\u{feff}\u{feff}{key}\n"),
+        format!("{key}\n\u{feff}"),
+        format!("# a comment\n{key}\n"),
+        format!("{key}\n \n"),
+    ] {
+        let refused = read_vkeys(changed.as_bytes());
+        assert!(matches!(refused, Err(KeysError::Line { .. })), "{changed:?}: {refused:?}");
+    }
+    // As a shell of Windows writes a file, in UTF-16.
+    let wide: Vec<u8> = key.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let wide = read_vkeys(&[&[0xff, 0xfe][..], &wide].concat());
+    assert_eq!(wide, Err(KeysError::NotUtf8 { offset: 0 }));
+    let key = |index| PrivateKey::ed25519(name(&format!("log{index}")), &[1; 32]);
+    let many = |count: usize| -> Vec<_> {
+        (0..count).map(|index| key(index).verifier_key().clone()).collect()
+    };
+    assert_eq!(read_vkeys(format_vkeys(&many(VKEYS_MAX)).as_bytes()).unwrap().len(), VKEYS_MAX);
+    let beyond = read_vkeys(format_vkeys(&many(VKEYS_MAX + 1)).as_bytes());
+    assert_eq!(beyond, Err(KeysError::TooMany));
 }
 
 #[test]

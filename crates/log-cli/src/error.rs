@@ -86,6 +86,8 @@ pub(crate) enum CliError {
     Consistency { path: PathBuf, source: formats::witness::BodyError },
     #[error("{path} is no evidence")]
     Evidence { path: PathBuf, source: formats::EvidenceError },
+    #[error("{path} is no {what} any more: {how}")]
+    Converted { path: PathBuf, what: &'static str, how: formats::Conversion },
     #[error("{path} is empty, and an entry has at least one byte")]
     EmptyEntry { path: PathBuf },
     #[error("index {index} is beyond what a tree can hold")]
@@ -171,6 +173,14 @@ impl CliError {
         }
     }
 
+    /// `malformed`, unless something happened to a file that may have been of its form before.
+    pub(crate) fn of_form(path: &Path, what: &'static str, bytes: &[u8], malformed: Self) -> Self {
+        match formats::Conversion::of(bytes) {
+            Some(how) => Self::Converted { path: path.to_owned(), what, how },
+            None => malformed,
+        }
+    }
+
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Audit { source, of_folder } => audit_exit(source, *of_folder),
@@ -215,6 +225,7 @@ impl CliError {
             | Self::Checkpoint { .. }
             | Self::Consistency { .. }
             | Self::Evidence { .. }
+            | Self::Converted { .. }
             | Self::EmptyEntry { .. }
             | Self::Index { .. }
             | Self::EntryCount { .. }
@@ -251,6 +262,9 @@ impl CliError {
             Self::Consistency { .. } => "pass what `cairn prove --consistency` wrote",
             Self::Evidence { .. } => {
                 "pass the file that `cairn tail`, `cairn audit` or a witness wrote"
+            }
+            Self::Converted { .. } => {
+                "an editor or a transfer as text changed it: bring it again, byte for byte"
             }
             Self::EmptyEntry { .. } => "pass the entry exactly as it was appended",
             Self::Index { .. } => "pass an index below the log's size: `cairn log show` prints it",

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use formats::VerifierKey;
-use formats::key::parse_vkeys;
+use formats::key::read_vkeys;
 use formats::policy::Policy;
 use formats::trust::Trust;
 
@@ -102,6 +102,5 @@ fn load(arguments: &[String], policy: Option<&Path>, ui: &Ui) -> Result<Trust, C
 
 fn vkey_file(path: &Path) -> Result<Vec<VerifierKey>, CliError> {
     let bytes = files::read(path, TRUST_FILE_BYTES_MAX)?;
-    let text = String::from_utf8_lossy(&bytes);
-    parse_vkeys(&text).map_err(|source| CliError::VkeyFile { path: path.to_owned(), source })
+    read_vkeys(&bytes).map_err(|source| CliError::VkeyFile { path: path.to_owned(), source })
 }

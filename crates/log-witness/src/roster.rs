@@ -1,4 +1,5 @@
-//! The logs that are witnessed: files `*.vkey` in one folder, one log each, its keys one a line.
+//! The logs that are witnessed: files `*.vkey` in one folder, one log each, its keys one a line, as editors
+//! leave them. What is kept of a file is its keys in their one form.
 //!
 //! The folder is looked at again and again while the witness runs, so adding a log needs no restart. The
 //! keys that a log is first seen with are made durable, and from then on the log is known by them: a file
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use formats::key::{KeysError, parse_vkeys};
+use formats::key::{KeysError, format_vkeys, parse_vkeys, read_vkeys};
 use formats::{KeyKind, KeyName, Origin, VerifierKey};
 
 /// The longest file that is read, in bytes: some 25 post-quantum keys.
@@ -30,10 +31,10 @@ pub enum FileProblem {
     TooLong { path: PathBuf, bytes: u64 },
     #[error("{path}: {source}{why}", path = path.display(), why = cause(source))]
     Keys { path: PathBuf, source: KeysError },
-    #[error("{path}: line {line} is the key of {found}, the first line of {expected}: a file is for one log", path = path.display())]
-    TwoLogs { path: PathBuf, line: usize, expected: KeyName, found: KeyName },
-    #[error("{path}: line {line} is a witness's key, not a log's", path = path.display())]
-    WitnessKey { path: PathBuf, line: usize },
+    #[error("{path}: key {position} is of {found}, the first of {expected}: a file is for one log", path = path.display())]
+    TwoLogs { path: PathBuf, position: usize, expected: KeyName, found: KeyName },
+    #[error("{path}: key {position} is a witness's, not a log's", path = path.display())]
+    WitnessKey { path: PathBuf, position: usize },
     #[error("{path}: {second} is a key of the log {origin} too: put all its keys into one file", path = path.display(), second = second.display())]
     TwoFiles { path: PathBuf, second: PathBuf, origin: Origin },
     #[error(
@@ -258,19 +259,18 @@ fn read(path: &Path) -> Result<(Origin, Arc<str>), FileProblem> {
     if bytes > VKEY_FILE_BYTES_MAX {
         return Err(FileProblem::TooLong { path: path.to_owned(), bytes });
     }
-    let text = std::fs::read_to_string(path).map_err(failed)?;
-    let keys =
-        parse_vkeys(&text).map_err(|source| FileProblem::Keys { path: path.to_owned(), source })?;
+    let content = std::fs::read(path).map_err(failed)?;
+    let keys = read_vkeys(&content)
+        .map_err(|source| FileProblem::Keys { path: path.to_owned(), source })?;
     let expected = keys[0].name();
-    for (position, key) in keys.iter().enumerate() {
-        let line = position + 1;
+    for (key, position) in keys.iter().zip(1..) {
         if key.name() != expected {
             let (expected, found) = (expected.clone(), key.name().clone());
-            return Err(FileProblem::TwoLogs { path: path.to_owned(), line, expected, found });
+            return Err(FileProblem::TwoLogs { path: path.to_owned(), position, expected, found });
         }
         if key.kind() == KeyKind::CosignatureEd25519 {
-            return Err(FileProblem::WitnessKey { path: path.to_owned(), line });
+            return Err(FileProblem::WitnessKey { path: path.to_owned(), position });
         }
     }
-    Ok((Origin::from(expected.clone()), text.into()))
+    Ok((Origin::from(expected.clone()), format_vkeys(&keys).into()))
 }

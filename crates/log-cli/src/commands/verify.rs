@@ -92,8 +92,7 @@ fn verify_one(
     ui: &Ui,
 ) -> Result<bool, CliError> {
     let bytes = read(path, FORMAT_BYTES_MAX)?;
-    let receipt = TlogProof::parse(&bytes)
-        .map_err(|source| CliError::Receipt { path: path.to_owned(), source })?;
+    let receipt = receipt_of(path, &bytes)?;
     let leaf = leaf_of(entries, receipt.index().get())?;
     let refused = verify(&receipt, &leaf, trust).err();
     let claimed = receipt.checkpoint();
@@ -109,6 +108,14 @@ fn verify_one(
     };
     ui.verdict(verdict.reason.as_deref(), held(&verdict), &verdict)?;
     Ok(verdict.verified)
+}
+
+/// The receipt that a file is.
+pub(crate) fn receipt_of(path: &Path, bytes: &[u8]) -> Result<TlogProof, CliError> {
+    TlogProof::parse(bytes).map_err(|source| {
+        let malformed = CliError::Receipt { path: path.to_owned(), source };
+        CliError::of_form(path, "receipt", bytes, malformed)
+    })
 }
 
 fn verify(receipt: &TlogProof, leaf: &Hash, trust: &VerifiedCheckpoints) -> Result<(), String> {

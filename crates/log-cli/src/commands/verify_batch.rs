@@ -57,8 +57,7 @@ struct Verdict<'a> {
 pub(crate) fn run(args: &VerifyBatchArgs, ui: &Ui) -> Result<Exit, CliError> {
     let trust = args.trust.load(ui)?;
     let bytes = read(&args.receipt, FORMAT_BYTES_MAX)?;
-    let receipt = range_receipt::parse(&bytes)
-        .map_err(|source| CliError::RangeReceipt { path: args.receipt.clone(), source })?;
+    let receipt = receipt_of(&args.receipt, &bytes)?;
     let leaves = match &args.folder {
         Some(folder) => leaves_of_folder(folder, &receipt)?,
         None => leaves_of_files(&args.entries, &receipt)?,
@@ -73,6 +72,14 @@ pub(crate) fn run(args: &VerifyBatchArgs, ui: &Ui) -> Result<Exit, CliError> {
     };
     ui.verdict(verdict.reason, format_args!("verified: {} entries", verdict.entries), &verdict)?;
     Ok(if verdict.verified { Exit::Done } else { Exit::No })
+}
+
+/// The receipt of many entries that a file is.
+pub(crate) fn receipt_of(path: &Path, bytes: &[u8]) -> Result<RangeReceipt, CliError> {
+    range_receipt::parse(bytes).map_err(|source| {
+        let malformed = CliError::RangeReceipt { path: path.to_owned(), source };
+        CliError::of_form(path, "receipt of many entries", bytes, malformed)
+    })
 }
 
 fn leaves_of_files(files: &[PathBuf], receipt: &RangeReceipt) -> Result<Leaves, CliError> {

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use formats::SignedCheckpoint;
 use formats::trust::Trust;
 use formats::witness::AddCheckpoint;
-use formats::{SignedCheckpoint, TlogProof};
 use serde::Serialize;
 
+use super::{verify as receipts, verify_batch};
 use crate::error::{CliError, Exit};
 use crate::files::{FORMAT_BYTES_MAX, read};
-use crate::range_receipt;
 use crate::trust::TrustArgs;
 use crate::ui::{Ui, chain};
 
@@ -68,8 +68,10 @@ pub(crate) fn run(args: &VerifyConsistencyArgs, ui: &Ui) -> Result<Exit, CliErro
     let trust = args.trust.load(ui)?;
     let old = checkpoint_of(&args.old)?;
     let bytes = read(&args.proof, FORMAT_BYTES_MAX)?;
-    let malformed = |source| CliError::Consistency { path: args.proof.clone(), source };
-    let proof = AddCheckpoint::parse(&bytes).map_err(malformed)?;
+    let proof = AddCheckpoint::parse(&bytes).map_err(|source| {
+        let malformed = CliError::Consistency { path: args.proof.clone(), source };
+        CliError::of_form(&args.proof, "consistency proof", &bytes, malformed)
+    })?;
     let new = proof.checkpoint();
     let refused = verify(&old, &proof, &trust).err().map(|error| chain(&error));
     let verdict = Verdict {
@@ -91,24 +93,19 @@ fn held(verdict: &Verdict<'_>) -> String {
 
 /// The checkpoint a file is, or ends with.
 pub(crate) fn checkpoint_of(path: &Path) -> Result<SignedCheckpoint, CliError> {
-    let path_buf = || path.to_owned();
     let bytes = read(path, FORMAT_BYTES_MAX)?;
     if bytes.starts_with(b"c2sp.org/tlog-proof@") {
-        let receipt = TlogProof::parse(&bytes);
-        let receipt = receipt.map_err(|source| CliError::Receipt { path: path_buf(), source })?;
-        return Ok(receipt.checkpoint().clone());
+        return Ok(receipts::receipt_of(path, &bytes)?.checkpoint().clone());
     }
     let bytes = if bytes.starts_with(b"cairn/range-receipt@") {
-        let receipt = range_receipt::parse(&bytes);
-        receipt
-            .map_err(|source| CliError::RangeReceipt { path: path_buf(), source })?
-            .checkpoint
-            .to_vec()
+        verify_batch::receipt_of(path, &bytes)?.checkpoint.to_vec()
     } else {
         bytes
     };
-    SignedCheckpoint::parse(&bytes)
-        .map_err(|source| CliError::Checkpoint { path: path_buf(), source })
+    SignedCheckpoint::parse(&bytes).map_err(|source| {
+        let malformed = CliError::Checkpoint { path: path.to_owned(), source };
+        CliError::of_form(path, "checkpoint", &bytes, malformed)
+    })
 }
 
 /// Verifies that the checkpoint of `proof` extends `old`, both trusted.

@@ -53,8 +53,10 @@ pub(crate) fn run(args: &VerifyEvidenceArgs, ui: &Ui) -> Result<Exit, CliError> 
     let keys = trust::log_keys(args.trust.load(ui)?);
     let bytes_max = u64::try_from(EVIDENCE_BYTES_MAX).expect("it is a few hundred thousand");
     let bytes = read(&args.file, bytes_max)?;
-    let evidence = Evidence::parse(&bytes)
-        .map_err(|source| CliError::Evidence { path: args.file.clone(), source })?;
+    let evidence = Evidence::parse(&bytes).map_err(|source| {
+        let malformed = CliError::Evidence { path: args.file.clone(), source };
+        CliError::of_form(&args.file, "evidence", &bytes, malformed)
+    })?;
     if verify(&evidence, &keys, ui)? { Ok(Exit::Done) } else { Ok(Exit::No) }
 }
 

@@ -98,6 +98,48 @@ fn what_is_no_receipt_entry_or_key_is_unusable() {
 }
 
 #[test]
+fn a_file_of_keys_is_read_as_editors_leave_it() {
+    let (folder, log) = receipt();
+    let (vkey, other) = (log.vkey(), TestLog::new(1, 2).vkey());
+    for keys in [
+        vkey.clone(),
+        format!("{vkey}\r\n"),
+        format!("\u{feff}{vkey}\r\n"),
+        format!("\n{other}\n\n{vkey}\n\n"),
+    ] {
+        folder.file("edited.vkey", &keys);
+        assert_eq!(verify(&folder, "3.tlog-proof", "3.entry", "@edited.vkey"), Some(0), "{keys:?}");
+    }
+    for keys in [format!(" {vkey}\n"), format!("\u{feff}{other}\r\n# {vkey}\r\n")] {
+        folder.file("edited.vkey", &keys);
+        assert_eq!(verify(&folder, "3.tlog-proof", "3.entry", "@edited.vkey"), Some(2), "{keys:?}");
+    }
+}
+
+#[test]
+fn a_receipt_or_a_policy_that_was_converted_is_refused_and_says_so() {
+    let (folder, log) = receipt();
+    let receipt = String::from_utf8(log.receipt(3, SIZE)).unwrap();
+    let policy = format!("log {}\nquorum none\n", log.vkey());
+    let line_ends = |text: &str| text.replace('\n', "\r\n");
+    let mark = |text: &str| format!("\u{feff}{text}");
+    for (receipt, policy, exit, words) in [
+        (receipt.clone(), policy.clone(), 0, ""),
+        (line_ends(&receipt), policy.clone(), 2, "line ends are CR LF"),
+        (mark(&receipt), policy.clone(), 2, "starts with a byte order mark"),
+        (receipt.clone(), line_ends(&policy), 2, "line ends are CR LF"),
+        (receipt.clone(), mark(&policy), 2, "starts with a byte order mark"),
+    ] {
+        folder.file("r.tlog-proof", receipt);
+        folder.file("policy.txt", policy);
+        let args = ["verify", "r.tlog-proof", "--entry", "3.entry", "--policy", "policy.txt"];
+        let run = folder.cairn(args);
+        assert_eq!(run.exit, Some(exit), "{words}: {run:?}");
+        assert!(run.stderr.contains(words), "{words}: {run:?}");
+    }
+}
+
+#[test]
 fn a_policy_can_say_whom_to_believe() {
     let (folder, log) = receipt();
     let verify = |policy: String| {

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
-use formats::key::parse_vkeys;
+use formats::key::read_vkeys;
 use formats::{Evidence, Origin, SignedCheckpoint};
 use log_client::tiles::{HttpSource, Resource, Source as _};
 use merkle::tile::{self, TileCoord, TilePath};
@@ -137,11 +137,12 @@ fn read_url_file(path: &Path) -> Option<(Origin, Vec<String>)> {
         if bytes > URL_FILE_BYTES_MAX.max(crate::roster::VKEY_FILE_BYTES_MAX) {
             return None;
         }
-        std::fs::read_to_string(path).ok()
+        std::fs::read(path).ok()
     };
-    let keys = parse_vkeys(&read(&path.with_extension("vkey"))?).ok()?;
+    let keys = read_vkeys(&read(&path.with_extension("vkey"))?).ok()?;
     let origin = Origin::from(keys.first()?.name().clone());
-    let urls: Vec<String> = read(path)?
+    let urls: Vec<String> = String::from_utf8(read(path)?)
+        .ok()?
         .lines()
         .filter(|line| HttpSource::check(line).is_ok())
         .take(URLS_MAX)

@@ -54,6 +54,24 @@ async fn keys_are_added_beside_known_ones_and_never_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_read_as_editors_leave_it_and_is_no_rotation() {
+    let log = TestLog::new("example.com/log");
+    let node = Node::start(&[&log]).await;
+    node.cosigned(&log, 0, 5).await;
+    let vkeys: Vec<String> = log.keys.iter().map(|key| key.verifier_key().to_string()).collect();
+    let kept = format!("\u{feff}{}\r\n\r\n", vkeys.join("\r\n"));
+    write_log(node.dir.path(), "log0", kept.as_bytes());
+    // The same keys in another dress: nothing has changed for the log, before a restart and after it.
+    let node = node.restart().await;
+    assert_eq!(bad_files(&node).await, "0");
+    node.cosigned(&log, 5, 6).await;
+    write_log(node.dir.path(), "log0", vkeys.join("\n").as_bytes());
+    let node = node.restart().await;
+    assert_eq!(bad_files(&node).await, "0");
+    node.cosigned(&log, 6, 7).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bad_files_are_refused_one_by_one() {
     let (log, other) = (TestLog::new("example.com/log"), TestLog::new("example.com/other"));
     let node = Node::start(&[&log]).await;
@@ -64,8 +82,8 @@ async fn bad_files_are_refused_one_by_one() {
     let long_name = "x".repeat(256);
     let contents = [
         ("empty", String::new()),
-        ("unended", vkey.clone()),
-        ("crlf", format!("{vkey}\r\n")),
+        ("blank", format!("{vkey} \n")),
+        ("wide", format!("\u{feff}\u{feff}{vkey}\n")),
         ("twice", format!("{vkey}\n{vkey}\n")),
         ("mixed", mixed),
         ("witness", format!("{}\n", witness.verifier_key())),

@@ -134,8 +134,8 @@ fn expected(
 fn public_keys(log: &LogName, folders: &[PathBuf]) -> Result<Vec<VerifierKey>, StorageError> {
     for folder in folders {
         let path = folder.join(format!("{log}.vkey"));
-        match fs::read_to_string(&path) {
-            Ok(text) => return Ok(formats::key::parse_vkeys(&text).unwrap_or_default()),
+        match fs::read(&path) {
+            Ok(bytes) => return Ok(formats::key::read_vkeys(&bytes).unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(StorageError::io(path, error)),
         }

@@ -407,6 +407,9 @@ fn audit_hint(error: &AuditError, of_folder: bool) -> &'static str {
         }
         error if no_checkpoint(error) => AUDIT_PREFIX_HINT,
         AuditError::Checkpoint(_) => KEYS_OR_OPERATOR_HINT,
+        AuditError::Source(SourceError::Redirect { .. }) => {
+            "if you trust the address it leads to, audit the log there"
+        }
         error if error.is_finding() && of_folder => {
             "compare with the log's own files; if they are the same, keep them and ask its operator"
         }

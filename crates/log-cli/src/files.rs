@@ -12,12 +12,17 @@ pub(crate) const FORMAT_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Largest entry a log takes (the limit of a tlog-tiles entry bundle).
 pub(crate) const ENTRY_BYTES_MAX: u64 = 65_535;
 
+/// Whether `path` means stdin, or stdout where something is written.
+pub(crate) fn is_stdio(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
 /// The bytes of `path`, `-` meaning stdin; more than `bytes_max` is an error, not a cut.
 pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, CliError> {
     let unreadable = |source| CliError::Read { path: path.to_owned(), source };
     let mut bytes = Vec::new();
     let limited = bytes_max.saturating_add(1);
-    let read = if path == Path::new("-") {
+    let read = if is_stdio(path) {
         io::stdin().lock().take(limited).read_to_end(&mut bytes)
     } else {
         File::open(path).and_then(|file| file.take(limited).read_to_end(&mut bytes))

@@ -57,6 +57,13 @@ impl Ui {
         self.lock().flush().map_err(|source| CliError::Stdout { source })
     }
 
+    /// A whole file as it is; with `--json`, `json`, which holds it.
+    pub(crate) fn whole(&self, bytes: &[u8], json: &impl Serialize) -> Result<(), CliError> {
+        let mut out = self.lock();
+        let written = if self.json { write_json(&mut *out, json) } else { out.write_all(bytes) };
+        written.map_err(|source| CliError::Stdout { source })
+    }
+
     /// Bytes as they are, and a line end.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<(), CliError> {
         let mut out = self.lock();

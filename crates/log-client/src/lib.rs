@@ -57,6 +57,7 @@ pub mod receipt;
 pub mod spool;
 
 mod durable;
+mod redirect;
 
 pub mod verify;
 

@@ -1,7 +1,8 @@
 //! Where the public tiles of a log are read from: its HTTP server, or a folder.
 //!
 //! The layout is that of c2sp.org/tlog-tiles. A source checks lengths and limits, and nothing else: what it
-//! gives is not verified. Over HTTP gzip is understood, and what it unfolds to is held to the same limits.
+//! gives is not verified. Over HTTP gzip is understood, and what it unfolds to is held to the same limits;
+//! one redirect is followed, within the origin that was asked.
 
 use std::{
     fs::File,
@@ -12,14 +13,21 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::Uri;
 use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
-use hyper_util::{client::legacy::Client as HttpClient, rt::TokioExecutor};
+use hyper_util::{
+    client::legacy::{Client as HttpClient, ResponseFuture},
+    rt::TokioExecutor,
+};
 use merkle::{
     Hash,
     bundle::ENTRY_BYTES_MAX,
     tile::{BundlePath, TilePath},
 };
 use tls::{AuthoritiesError, Connector, Http, Known};
+
+use crate::redirect;
+pub use crate::redirect::RedirectError;
 
 /// The longest checkpoint, in bytes.
 const CHECKPOINT_BYTES_MAX: usize = 128 * 1024;
@@ -135,6 +143,15 @@ pub enum SourceError {
         /// The HTTP status.
         status: u16,
     },
+    /// The server sends elsewhere, where nobody asked to go.
+    #[error("{path} cannot be fetched")]
+    Redirect {
+        /// Its path under the log's prefix.
+        path: String,
+        /// Why it is not followed.
+        #[source]
+        source: RedirectError,
+    },
     /// The server took too long.
     #[error("{path} cannot be fetched: no whole answer within {} s", ANSWER_TIMEOUT.as_secs())]
     Timeout {
@@ -162,6 +179,7 @@ impl SourceError {
             | Self::NotFound { .. }
             | Self::Length { .. }
             | Self::Io { .. }
+            | Self::Redirect { .. }
             | Self::Encoding { .. } => false,
         }
     }
@@ -205,16 +223,32 @@ impl HttpSource {
             .unwrap_or(Err(SourceError::Timeout { path }))
     }
 
+    fn ask(&self, uri: &Uri) -> ResponseFuture {
+        let request = http::Request::get(uri.clone())
+            .header(http::header::ACCEPT_ENCODING, "gzip, identity")
+            .body(Empty::new())
+            .expect("an address and a constant header make a request");
+        self.client.request(request)
+    }
+
     async fn get_whole(&self, resource: &Resource, path: &str) -> Result<Bytes, SourceError> {
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| SourceError::Http {
             path: path.to_owned(),
             source,
         };
-        let request = http::Request::get(format!("{}{path}", self.prefix))
-            .header(http::header::ACCEPT_ENCODING, "gzip, identity")
-            .body(Empty::new())
-            .map_err(|error| failed(error.into()))?;
-        let answer = self.client.request(request).await.map_err(|error| failed(error.into()))?;
+        let uri: Uri = format!("{}{path}", self.prefix).parse().map_err(|_| SourceError::Address {
+            url: self.prefix.clone(),
+        })?;
+        let answer = self.ask(&uri).await.map_err(|error| failed(error.into()))?;
+        let elsewhere = |source| SourceError::Redirect { path: path.to_owned(), source };
+        let target = redirect::target(&uri, answer.status(), answer.headers());
+        let answer = match target.map_err(elsewhere)? {
+            None => answer,
+            Some(target) => self.ask(&target).await.map_err(|error| failed(error.into()))?,
+        };
+        if redirect::is_redirect(answer.status()) {
+            return Err(elsewhere(redirect::second(answer.headers())));
+        }
         let gzip = is_gzip(&answer, path)?;
         let (min, max) = resource.length_limits();
         // What gzip cannot make shorter it makes longer by less than this.

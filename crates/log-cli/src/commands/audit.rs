@@ -21,7 +21,7 @@ Reads nothing but the log's public files (c2sp.org/tlog-tiles), over HTTP or fro
 every entry is hashed and compared with its leaf hash, every tile with the tiles below it, and
 the root with the signed checkpoint. With --resume the state is kept in a file, saved as the
 audit goes: the next run goes on from there, and refuses a log that does not continue what was
-audited before.
+audited before. For each file one redirect is followed, within the same scheme, host and port.
 
 Exit codes: 0 everything holds; 1 something does not, and stderr names the first of it; 2 an
 input is unusable: the keys, the state, or a folder without a checkpoint; 3 the log could not be

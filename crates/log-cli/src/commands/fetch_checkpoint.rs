@@ -27,7 +27,7 @@ Examples:
 pub(crate) struct CheckpointArgs {
     /// The log
     log: String,
-    /// Where to write it; never overwrites. Without it the checkpoint goes to stdout
+    /// Where to write it; never overwrites. Without it, or with -, the checkpoint goes to stdout
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -55,12 +55,12 @@ pub(crate) async fn run(args: CheckpointArgs, ui: &Ui) -> Result<Exit, CliError>
     let text = String::from_utf8_lossy(signed.as_bytes());
     let document =
         CheckpointDocument { origin, size, root: signed.root().to_string(), checkpoint: &text };
-    match &args.out {
+    match args.out.as_deref().filter(|out| !files::is_stdio(out)) {
         Some(out) => {
             files::create(out, signed.as_bytes(), 0o644)?;
             ui.result(format_args!("{}: {origin} of {size} entries", out.display()), &document)?;
         }
-        None => ui.result(text.strip_suffix('\n').unwrap_or(&text), &document)?,
+        None => ui.whole(signed.as_bytes(), &document)?,
     }
     Ok(Exit::Done)
 }

@@ -25,13 +25,15 @@ Everything fetched is verified before it is written: under --vkey or --policy, e
 keys the server itself names. Where the policy needs witnesses, proofs are under the published
 checkpoint, which they have cosigned. One index gives a receipt (c2sp.org/tlog-proof) for `cairn
 verify`; several, or a range, give one receipt of many entries for `cairn verify-batch`;
---consistency gives a consistency proof for `cairn verify-consistency`.
+--consistency gives a consistency proof for `cairn verify-consistency`. With --out - the proof goes to
+stdout, and with --json into the document.
 
 Examples:
   cairn prove default --index 42 --out 42.tlog-proof
   cairn prove default --leaf invoice.json --out invoice.tlog-proof --vkey @audit.vkey
   cairn prove default --range 100..200 --out 100-200.range-receipt
-  cairn prove default --consistency 42.tlog-proof --out now.consistency";
+  cairn prove default --consistency 42.tlog-proof --out now.consistency
+  cairn prove default --index 42 --out - | gzip > 42.tlog-proof.gz";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -40,7 +42,7 @@ pub(crate) struct ProveArgs {
     log: String,
     #[command(flatten)]
     what: WhatArgs,
-    /// Where to write the proof; never overwrites
+    /// Where to write the proof; never overwrites; - for stdout
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
@@ -77,10 +79,14 @@ struct Proved {
     ranges: Vec<[u64; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     from_size: Option<u64>,
+    /// The proof itself, where it is in no file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<String>,
 }
 
 pub(crate) async fn run(args: ProveArgs, ui: &Ui) -> Result<Exit, CliError> {
-    if args.out.exists() {
+    let stdout = files::is_stdio(&args.out);
+    if !stdout && args.out.exists() {
         return Err(CliError::Exists { path: args.out });
     }
     let client = client(&args.server)?;
@@ -97,9 +103,16 @@ pub(crate) async fn run(args: ProveArgs, ui: &Ui) -> Result<Exit, CliError> {
         (.., &[index]) => asked.entry(EntryRef::Index(leaf_index(index)?)).await?,
         (.., indexes) => asked.entries(indexes.to_vec()).await?,
     };
-    files::create(&args.out, &bytes, 0o644)?;
-    let proved = Proved { file: args.out.display().to_string(), ..proved };
-    ui.result(said(&proved), &proved)?;
+    if stdout {
+        let proof = Some(String::from_utf8_lossy(&bytes).into_owned());
+        let proved = Proved { file: "-".to_owned(), proof, ..proved };
+        ui.note(said(&proved));
+        ui.whole(&bytes, &proved)?;
+    } else {
+        files::create(&args.out, &bytes, 0o644)?;
+        let proved = Proved { file: args.out.display().to_string(), ..proved };
+        ui.result(said(&proved), &proved)?;
+    }
     Ok(Exit::Done)
 }
 
@@ -180,6 +193,7 @@ fn proved(signed: &SignedCheckpoint, ranges: Vec<[u64; 2]>, from_size: Option<u6
         root: signed.root().to_string(),
         ranges,
         from_size,
+        proof: None,
     }
 }
 

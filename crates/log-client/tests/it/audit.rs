@@ -183,7 +183,8 @@ async fn a_changed_state_is_refused() {
 
 type Encode = fn(&[u8]) -> Vec<u8>;
 
-/// Serves a folder over HTTP/1.1, one answer a connection, as it is or compressed.
+/// Serves a folder over HTTP/1.1, one answer a connection, as it is or compressed. What is asked under
+/// `/moved/` is sent to where the folder is.
 async fn serve(dir: &Path, encoding: Option<Encode>) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/logs/x", listener.local_addr().unwrap());
@@ -195,7 +196,16 @@ async fn serve(dir: &Path, encoding: Option<Encode>) -> String {
                 request.push(connection.read_u8().await.unwrap());
             }
             let request = String::from_utf8(request).unwrap();
-            let path = request.split(' ').nth(1).unwrap().strip_prefix("/logs/x/").unwrap();
+            let path = request.split(' ').nth(1).unwrap();
+            if let Some(path) = path.strip_prefix("/moved/") {
+                let head = format!(
+                    "HTTP/1.1 301 Moved Permanently\r\nlocation: /logs/x/{path}\r\n\
+                     content-length: 0\r\nconnection: close\r\n\r\n"
+                );
+                connection.write_all(head.as_bytes()).await.unwrap();
+                continue;
+            }
+            let path = path.strip_prefix("/logs/x/").unwrap();
             let (status, body) = match fs::read(dir.join(path)) {
                 Ok(body) => match encoding {
                     Some(encode) => ("200 OK\r\ncontent-encoding: gzip", encode(&body)),
@@ -239,6 +249,67 @@ async fn a_log_over_http_passes_with_and_without_its_last_slash_and_with_partial
     for url in ["ftp://a", "log.example", "https://", "http://a/?b", "http://a/#b", "https://b@a/"]
     {
         assert!(HttpSource::check(url).is_err(), "{url}");
+    }
+}
+
+/// Answers every request by sending it on: `/x/PATH` to the answer of `target` for `PATH`.
+async fn redirector(target: impl Fn(&str) -> String + Send + 'static) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(connection.read_u8().await.unwrap());
+            }
+            let request = String::from_utf8(request).unwrap();
+            let location = target(request.split(' ').nth(1).unwrap());
+            let head = format!(
+                "HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            );
+            connection.write_all(head.as_bytes()).await.unwrap();
+        }
+    });
+    url
+}
+
+async fn refused(url: &str) -> String {
+    let error = audit(HttpSource::new(url).unwrap(), None).await.unwrap_err();
+    assert!(!error.is_finding(), "{error}");
+    let AuditError::Source(source) = error else { panic!("{error}") };
+    format!("{source}: {}", std::error::Error::source(&source).unwrap())
+}
+
+#[tokio::test]
+async fn a_redirect_out_of_the_origin_or_a_second_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    publish(folder.path(), &numbered(0..300));
+    let elsewhere = serve(folder.path(), None).await;
+    let to = elsewhere.clone();
+    let out = redirector(move |path| format!("{to}{path}")).await;
+    assert_eq!(
+        refused(&out).await,
+        format!(
+            "checkpoint cannot be fetched: the server redirects to \"{elsewhere}/checkpoint\", \
+             which is outside {out}"
+        )
+    );
+    let round = redirector(|path| format!("/again{path}")).await;
+    assert_eq!(
+        refused(&round).await,
+        "checkpoint cannot be fetched: the server redirects a second time, to \"/again/again/checkpoint\""
+    );
+}
+
+#[tokio::test]
+async fn one_redirect_within_the_origin_is_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    publish(folder.path(), &numbered(0..300));
+    let url = serve(folder.path(), None).await;
+    let old = url.replace("/logs/x", "/moved");
+    for url in [old.clone(), format!("{old}/")] {
+        let audited = audit(HttpSource::new(&url).unwrap(), None).await.unwrap();
+        assert_eq!(audited.entries, 300);
     }
 }
 

@@ -4,7 +4,7 @@
 //! status into one of four variants: wait and send again, find out with the same key, change the
 //! request, or call the operator.
 
-use std::{fmt, time::Duration};
+use std::{fmt, io::ErrorKind, time::Duration};
 
 pub use log_proto::log_v1::ErrorReason;
 use tls::{AddressError, AuthoritiesError};
@@ -25,6 +25,9 @@ pub enum ClientError {
     /// No connection came about, so that nothing was sent.
     #[error("server cannot be reached: {0}")]
     Unreachable(Box<ServerError>),
+    /// This machine is short of something, open files for one, so that nothing was sent. It passes.
+    #[error("this machine cannot connect now: {0}")]
+    Exhausted(Box<ServerError>),
     /// A call that changes nothing was broken off.
     #[error("no answer came: {0}")]
     NoAnswer(Box<ServerError>),
@@ -70,9 +73,11 @@ impl ClientError {
     /// What to do about this error.
     pub fn advice(&self) -> Advice {
         match self {
-            Self::Busy(_) | Self::Unreachable(_) | Self::NoAnswer(_) | Self::OutcomeUnknown(_) => {
-                Advice::Retry
-            }
+            Self::Busy(_)
+            | Self::Unreachable(_)
+            | Self::Exhausted(_)
+            | Self::NoAnswer(_)
+            | Self::OutcomeUnknown(_) => Advice::Retry,
             Self::Refused(_) | Self::Address(_) | Self::Authorities(_) => Advice::FixRequest,
             Self::Operator(_) | Self::BadAnswer { .. } => Advice::Operator,
         }
@@ -88,6 +93,7 @@ impl ClientError {
         match self {
             Self::Busy(error)
             | Self::Unreachable(error)
+            | Self::Exhausted(error)
             | Self::NoAnswer(error)
             | Self::OutcomeUnknown(error)
             | Self::Refused(error)
@@ -101,6 +107,33 @@ impl ClientError {
         self.server().map_or(ErrorReason::Unspecified, |error| error.reason)
     }
 
+    /// Whether a call that changes something may have been done all the same.
+    pub fn outcome_is_unknown(&self) -> bool {
+        match self {
+            Self::OutcomeUnknown(_) | Self::BadAnswer { .. } => true,
+            Self::Busy(_)
+            | Self::Unreachable(_)
+            | Self::Exhausted(_)
+            | Self::NoAnswer(_)
+            | Self::Refused(_)
+            | Self::Operator(_)
+            | Self::Address(_)
+            | Self::Authorities(_) => false,
+        }
+    }
+
+    /// The error of a call that was sent before, with an outcome that is not known, and again with this one.
+    pub(crate) fn after(self, unknown: Option<Box<ServerError>>) -> Self {
+        match unknown {
+            Some(mut before) if !self.outcome_is_unknown() => {
+                before.message = format!("{}, and later {self}", before.message);
+                before.retry_after = self.retry_after();
+                Self::OutcomeUnknown(before)
+            }
+            _ => self,
+        }
+    }
+
     /// One sentence for a person: what to do next.
     pub fn hint(&self) -> &'static str {
         match self {
@@ -112,6 +145,9 @@ impl ClientError {
                 "check that client and server speak the same version, and keep the answer for the operator"
             }
             Self::Unreachable(_) => "check that the server runs and that its address is right",
+            Self::Exhausted(_) => {
+                "wait until other programs need less, or raise the limit: `ulimit -n` for open files"
+            }
             Self::Busy(error)
             | Self::NoAnswer(error)
             | Self::OutcomeUnknown(error)
@@ -228,7 +264,11 @@ impl From<Status> for ClientError {
     fn from(status: Status) -> Self {
         let error = Box::new(server_error(&status));
         if never_connected(&status) {
-            return Self::Unreachable(error);
+            return if is_exhaustion(&status) {
+                Self::Exhausted(error)
+            } else {
+                Self::Unreachable(error)
+            };
         }
         match advice_of(error.code, error.reason) {
             StatusKind::Busy => Self::Busy(error),
@@ -243,6 +283,7 @@ impl ClientError {
     /// The error of a call that changes nothing: its outcome is of no concern once it is broken off.
     pub(crate) fn of_read(status: Status) -> Self {
         match Self::from(status) {
+            Self::OutcomeUnknown(error) if signing_failed(error.reason) => Self::Busy(error),
             Self::OutcomeUnknown(error) => Self::NoAnswer(error),
             error => error,
         }
@@ -251,14 +292,31 @@ impl ClientError {
 
 /// The transport found nobody to talk to.
 fn never_connected(status: &Status) -> bool {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(status);
-    while let Some(error) = next {
-        if error.is::<tonic::ConnectError>() {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+    sources(status).any(<dyn std::error::Error>::is::<tonic::ConnectError>)
+}
+
+/// Whether this comes of a machine, or a process, that is short of something others may give back: open
+/// files, memory, room on a disk. The same is worth trying again.
+pub(crate) fn is_exhaustion(error: &(dyn std::error::Error + 'static)) -> bool {
+    /// ENFILE, EMFILE and ENOBUFS, which have no kind of their own.
+    const CODES: [i32; 3] = [23, 24, 105];
+    let short = |error: &std::io::Error| {
+        let kinds = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::OutOfMemory];
+        kinds.contains(&error.kind()) || error.raw_os_error().is_some_and(|code| CODES.contains(&code))
+    };
+    sources(error).filter_map(|error| error.downcast_ref()).any(short)
+}
+
+/// An error, and what it comes from.
+fn sources<'e>(
+    error: &'e (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+/// The entry is committed before its head is signed, so an append that fails with these is in the log.
+fn signing_failed(reason: ErrorReason) -> bool {
+    matches!(reason, ErrorReason::JournalUnavailable | ErrorReason::ClockBehind)
 }
 
 /// The name of a reason as it stands in `ErrorInfo`: without the enumeration's prefix.
@@ -314,10 +372,8 @@ fn advice_of(code: Code, reason: ErrorReason) -> StatusKind {
         (Code::ResourceExhausted, _)
         | (
             Code::Unavailable,
-            ErrorReason::ShuttingDown
-            | ErrorReason::JournalUnavailable
-            | ErrorReason::ClockBehind
-            | ErrorReason::WitnessesPending,
+            // An internal error that may be sent again: the store refused, and nothing was written.
+            ErrorReason::ShuttingDown | ErrorReason::WitnessesPending | ErrorReason::Internal,
         ) => StatusKind::Busy,
         (Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown, _) => {
             StatusKind::OutcomeUnknown
@@ -406,5 +462,29 @@ fn advice_hint(advice: Advice) -> &'static str {
         Advice::Retry => "send again after a pause",
         Advice::FixRequest => "change the request",
         Advice::Operator => "call the operator of the server",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[source] io::Error);
+
+    #[test]
+    fn what_a_machine_is_short_of_is_told_from_what_is_wrong() {
+        // EMFILE, ENFILE, ENOSPC, EDQUOT, ENOMEM, ENOBUFS.
+        for code in [24, 23, 28, 122, 12, 105] {
+            assert!(is_exhaustion(&Outer(io::Error::from_raw_os_error(code))), "{code}");
+        }
+        // ECONNREFUSED, EACCES, ENOENT, EROFS.
+        for code in [111, 13, 2, 30] {
+            assert!(!is_exhaustion(&Outer(io::Error::from_raw_os_error(code))), "{code}");
+        }
+        assert!(!is_exhaustion(&Outer(io::Error::other("no space left"))));
     }
 }

@@ -26,7 +26,7 @@ use merkle::{
 };
 use tls::{AuthoritiesError, Connector, Http, Known};
 
-use crate::redirect;
+use crate::{error::is_exhaustion, redirect};
 pub use crate::redirect::RedirectError;
 
 /// The longest checkpoint, in bytes.
@@ -174,11 +174,11 @@ impl SourceError {
         match self {
             Self::Http { .. } | Self::Timeout { .. } => true,
             Self::Status { status, .. } => matches!(status, 429 | 500..),
+            Self::Io { source, .. } => is_exhaustion(source),
             Self::Address { .. }
             | Self::Authorities(_)
             | Self::NotFound { .. }
             | Self::Length { .. }
-            | Self::Io { .. }
             | Self::Redirect { .. }
             | Self::Encoding { .. } => false,
         }

@@ -37,8 +37,12 @@ pub enum Answer {
     },
     /// 429 or 503: not now.
     Busy {
+        /// The status.
+        status: u16,
         /// What it asked to wait, at most five minutes.
         retry_after: Option<Duration>,
+        /// The beginning of its text.
+        said: String,
     },
     /// Anything else. Some witnesses answer 500 where they mean 403 or 404.
     Refused {
@@ -57,7 +61,11 @@ impl Answer {
             403 | 404 => Self::Unknown { status: code, said: excerpt(&body) },
             409 => Self::Conflict { size: claimed_size(headers, &body) },
             422 => Self::Unprocessable { said: excerpt(&body) },
-            429 | 503 => Self::Busy { retry_after: retry_after(headers) },
+            429 | 503 => Self::Busy {
+                status: code,
+                retry_after: retry_after(headers),
+                said: excerpt(&body),
+            },
             _ => Self::Refused { status: code, said: excerpt(&body) },
         }
     }
@@ -83,10 +91,18 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// One line for a log: what the other side says is not to forge ours.
-fn excerpt(body: &[u8]) -> String {
+pub(crate) fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
-    let plain = |character: char| if character.is_control() { ' ' } else { character };
-    text.trim().chars().take(EXCERPT_CHARS).map(plain).collect()
+    text.trim().chars().take(EXCERPT_CHARS).map(printable).collect()
+}
+
+fn printable(character: char) -> char {
+    match character {
+        character if character.is_control() || character.is_whitespace() => ' ',
+        // What has no form of its own, or turns the direction of what follows.
+        character if character.escape_debug().len() > 2 => char::REPLACEMENT_CHARACTER,
+        character => character,
+    }
 }
 
 #[cfg(test)]
@@ -129,11 +145,29 @@ mod tests {
     #[test]
     fn a_pause_is_bounded() {
         let busy = |value| answer(429, &[("retry-after", value)], "");
-        let after = |seconds| Answer::Busy { retry_after: Some(Duration::from_secs(seconds)) };
-        assert_eq!(busy("3"), after(3));
-        assert_eq!(busy("99999999"), after(300));
-        assert_eq!(busy("tomorrow"), Answer::Busy { retry_after: None });
-        assert_eq!(answer(503, &[], ""), Answer::Busy { retry_after: None });
+        let after = |seconds: Option<u64>| Answer::Busy {
+            status: 429,
+            retry_after: seconds.map(Duration::from_secs),
+            said: String::new(),
+        };
+        assert_eq!(busy("3"), after(Some(3)));
+        assert_eq!(busy("99999999"), after(Some(300)));
+        assert_eq!(busy("tomorrow"), after(None));
+        assert_eq!(answer(429, &[], ""), after(None));
+    }
+
+    #[test]
+    fn a_witness_that_cannot_now_says_why_in_one_printable_line() {
+        let said = |body: &'static str| match answer(503, &[("retry-after", "1")], body) {
+            Answer::Busy { status: 503, retry_after: Some(_), said } => said,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(said("clock is 61 s behind\n"), "clock is 61 s behind");
+        assert_eq!(said("a\r\nWARN forged\u{1b}[2J\u{2028}b"), "a  WARN forged [2J b");
+        assert_eq!(said("to\u{202e}desrever \u{200b}été 'q' \"q\""), "to\u{fffd}desrever \u{fffd}été 'q' \"q\"");
+        assert_eq!(said(" \n"), "");
+        let long: &'static str = "é".repeat(EXCERPT_CHARS + 1).leak();
+        assert_eq!(said(long).chars().count(), EXCERPT_CHARS);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use sha2::{Digest as _, Sha256};
 use tls::{AuthoritiesError, Connector, Http, Known};
 
+use crate::answer::excerpt;
 use crate::{ANSWER_BYTES_MAX, Answer, WitnessUrl};
 
 /// The longest checkpoint that is read, in bytes: the limit of notes.
@@ -43,10 +44,12 @@ pub enum CallError {
         max: usize,
     },
     /// The request for a checkpoint was refused.
-    #[error("the answer has status {status}")]
+    #[error("the answer has status {status}{}{said}", if said.is_empty() { "" } else { ": " })]
     Status {
         /// The status.
         status: u16,
+        /// The beginning of its text.
+        said: String,
     },
     /// The address and path do not make a request.
     #[error("the address makes no request")]
@@ -102,7 +105,10 @@ impl WitnessClient {
             | StatusCode::METHOD_NOT_ALLOWED
             | StatusCode::GONE
             | StatusCode::NOT_IMPLEMENTED => Ok(None),
-            status => Err(CallError::Status { status: status.as_u16() }),
+            status => {
+                let said = excerpt(response.body());
+                Err(CallError::Status { status: status.as_u16(), said })
+            }
         }
     }
 

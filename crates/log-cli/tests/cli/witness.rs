@@ -1,5 +1,8 @@
 //! `cairn witness`, as far as it goes without a witness.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
 use crate::common::{Folder, TestLog};
 
 #[test]
@@ -31,6 +34,26 @@ fn what_is_no_log_adds_nothing() {
         assert_eq!(run.exit, Some(2), "{args:?}: {run:?}");
         assert!(!folder.path("logs").exists());
     }
+}
+
+#[test]
+fn why_a_witness_cannot_answer_is_said() {
+    let folder = Folder::new();
+    let vkey = TestLog::new(1, 1).vkey();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        while let Ok((mut connection, _)) = listener.accept() {
+            drop(connection.read(&mut [0; 4096]));
+            let said = "its clock is 61 seconds behind\u{1b}[2J\n";
+            let head = format!("HTTP/1.1 503 Service Unavailable\r\ncontent-length: {}\r\n", said.len());
+            drop(connection.write_all(format!("{head}connection: close\r\n\r\n{said}").as_bytes()));
+        }
+    });
+    let run = folder.cairn(["witness", "status", &url, "--vkey", &vkey]);
+    assert_eq!(run.exit, Some(3), "{run:?}");
+    let said = "the answer has status 503: its clock is 61 seconds behind [2J\n";
+    assert!(run.stdout.ends_with(said), "{run:?}");
 }
 
 #[test]

@@ -169,7 +169,8 @@ impl Appender {
     }
 
     /// A handle that ends the waiting: once cancelled, no attempt is repeated. What was not delivered
-    /// goes to the spool, and without one fails with [`AppendError::Stopped`].
+    /// goes to the spool, and without one fails with [`AppendError::Stopped`], or with
+    /// [`AppendError::NotWritten`] where no attempt can have written it.
     pub fn stopper(&self) -> CancellationToken {
         self.stop.clone()
     }
@@ -277,16 +278,30 @@ pub enum AppendError {
     Call {
         /// How often it was sent.
         attempts: u32,
-        /// The last error.
+        /// The last error; of unknown outcome if that of any attempt is.
         #[source]
         source: Arc<ClientError>,
     },
     /// The appender was told to stop before the entry was delivered; it may have been written.
     #[error("appender was stopped before the entry was delivered")]
     Stopped,
+    /// The appender was told to stop, and no attempt has written the entry.
+    #[error("appender was stopped before the entry was written")]
+    NotWritten,
     /// The appender has ended.
     #[error("appender has ended")]
     Closed,
+}
+
+impl AppendError {
+    /// Whether the entry may be in the log all the same.
+    pub fn outcome_is_unknown(&self) -> bool {
+        match self {
+            Self::Stopped | Self::Closed => true,
+            Self::Call { source, .. } => source.outcome_is_unknown(),
+            Self::Length { .. } | Self::Refused(_) | Self::NotWritten => false,
+        }
+    }
 }
 
 #[derive(Debug)]

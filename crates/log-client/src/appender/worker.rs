@@ -309,6 +309,8 @@ impl Worker {
     }
 
     async fn send_until_settled(&mut self, entries: &[NewEntry]) -> Sent {
+        // What an earlier attempt may have written, no later refusal takes back.
+        let mut unknown = None;
         loop {
             let error = match self.attempt(entries).await {
                 Ok(answer) => {
@@ -328,13 +330,20 @@ impl Worker {
             }
             let Some(pause) = pause else {
                 self.backoff.succeeded();
-                return Sent::Failed(AppendError::Call { attempts, source: Arc::new(error) });
+                let source = Arc::new(error.after(unknown));
+                return Sent::Failed(AppendError::Call { attempts, source });
             };
+            if let ClientError::OutcomeUnknown(error) = &error {
+                unknown = Some(error.clone());
+            }
             tracing::info!(%error, attempts, ?pause, "append is sent again");
             self.summary.retries += 1;
             if !self.pause(pause).await {
-                let spooled = self.spool.is_some();
-                return if spooled { Sent::Away } else { Sent::Failed(AppendError::Stopped) };
+                return match (&self.spool, unknown) {
+                    (Some(_), _) => Sent::Away,
+                    (None, Some(_)) => Sent::Failed(AppendError::Stopped),
+                    (None, None) => Sent::Failed(AppendError::NotWritten),
+                };
             }
         }
     }

@@ -101,6 +101,38 @@ async fn attempts_end_where_the_policy_says() {
 }
 
 #[tokio::test]
+async fn what_one_attempt_may_have_written_no_later_refusal_takes_back() {
+    let (fake, client) = Fake::start(Vec::new()).await;
+    fake.state().faults.extend([Fault::UnknownWritten, Fault::Frozen]);
+    let appender = Appender::start(client.clone(), "default", options()).unwrap();
+    let pending = appender.append(NewEntry::new("late")).await.unwrap();
+    let error = pending.await.unwrap_err();
+    assert!(error.outcome_is_unknown(), "{error:?}");
+    let AppendError::Call { source, .. } = error else { panic!("refused") };
+    assert!(source.to_string().contains("LOG_FROZEN"), "{source}");
+    assert_eq!(fake.state().entries.len(), 1);
+    // The refusal alone is certain.
+    fake.state().faults.push_back(Fault::Frozen);
+    let pending = appender.append(NewEntry::new("later")).await.unwrap();
+    assert!(!pending.await.unwrap_err().outcome_is_unknown());
+}
+
+#[tokio::test]
+async fn an_appender_that_is_stopped_knows_whether_it_wrote() {
+    let nowhere = Client::connect("http://127.0.0.1:9", &ClientOptions::default()).unwrap();
+    let (fake, client) = Fake::start(Vec::new()).await;
+    fake.state().faults.extend([Fault::UnknownNotWritten; 3]);
+    for (client, unknown) in [(nowhere, false), (client, true)] {
+        let appender = Appender::start(client, "default", options()).unwrap();
+        let pending = appender.append(NewEntry::new("one")).await.unwrap();
+        appender.stopper().cancel();
+        let error = pending.await.unwrap_err();
+        assert_eq!(error.outcome_is_unknown(), unknown, "{error}");
+        assert!(matches!(error, AppendError::Stopped | AppendError::NotWritten), "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_with_a_result_too_few_is_refused() {
     let (fake, client) = Fake::start(Vec::new()).await;
     fake.state().faults.push_back(Fault::ShortAnswer);

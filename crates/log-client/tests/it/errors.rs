@@ -99,6 +99,33 @@ async fn a_broken_call_is_in_doubt_only_where_it_changes_something() {
 }
 
 #[test]
+fn the_outcome_is_unknown_only_where_it_is() {
+    let unknown = |code, reason| ClientError::from(status(code, reason, None)).outcome_is_unknown();
+    for (code, reason) in [
+        (Code::Unavailable, "OUTCOME_UNKNOWN"),
+        (Code::DeadlineExceeded, "DEADLINE"),
+        // The entry is committed before its head is signed.
+        (Code::Unavailable, "JOURNAL_UNAVAILABLE"),
+        (Code::Unavailable, "CLOCK_BEHIND"),
+    ] {
+        assert!(unknown(code, reason), "{reason}");
+    }
+    for (code, reason) in [
+        // "nothing was written, the store refused"
+        (Code::Unavailable, "INTERNAL"),
+        (Code::Unavailable, "SHUTTING_DOWN"),
+        (Code::Unavailable, "WITNESSES_PENDING"),
+        (Code::ResourceExhausted, "QUEUE_FULL"),
+        (Code::FailedPrecondition, "LOG_FROZEN"),
+        (Code::Internal, "INTERNAL"),
+    ] {
+        assert!(!unknown(code, reason), "{reason}");
+    }
+    // From a proxy that lost its server: the call may have reached it.
+    assert!(ClientError::from(Status::unavailable("bad gateway")).outcome_is_unknown());
+}
+
+#[test]
 fn errors_on_this_side_name_what_is_wrong() {
     use log_client::{
         appender::AppendError, error::AnswerError, producer::StreamError, tiles::SourceError,

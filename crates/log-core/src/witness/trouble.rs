@@ -14,8 +14,8 @@ pub(super) enum Trouble {
     // Ask again after a pause.
     #[error("{0}")]
     Call(#[from] CallError),
-    #[error("witness is busy")]
-    Busy { retry_after: Option<Duration> },
+    #[error("witness cannot now (status {status}): {said}")]
+    Busy { status: u16, retry_after: Option<Duration>, said: String },
     #[error("witness does not know this log or its keys (status {status}): {said}")]
     Unknown { status: u16, said: String },
     #[error("witness refused the submission (status {status}): {said}")]
@@ -87,7 +87,7 @@ impl Trouble {
     /// What it asked to wait.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Busy { retry_after } => *retry_after,
+            Self::Busy { retry_after, .. } => *retry_after,
             _ => None,
         }
     }
@@ -104,7 +104,7 @@ impl Trouble {
             Answer::Conflict { .. } => Self::SizelessConflict,
             Answer::Unprocessable { said } => Self::Unprocessable { said },
             Answer::Unknown { status, said } => Self::Unknown { status, said },
-            Answer::Busy { retry_after } => Self::Busy { retry_after },
+            Answer::Busy { status, retry_after, said } => Self::Busy { status, retry_after, said },
             Answer::Refused { status, said } => Self::Refused { status, said },
         }
     }
@@ -115,12 +115,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_busy_witness_is_heard_out() {
+        let said = "its clock is 61 seconds behind".to_owned();
+        let busy = Trouble::of(Answer::Busy { status: 503, retry_after: None, said });
+        let text = "witness cannot now (status 503): its clock is 61 seconds behind";
+        assert_eq!(busy.to_string(), text);
+    }
+
+    #[test]
     fn every_kind_has_its_own_label() {
         let size = TreeSize::ZERO;
         let said = String::new;
         let all = [
-            CallError::Status { status: 1 }.into(),
-            Trouble::Busy { retry_after: None },
+            CallError::Status { status: 1, said: said() }.into(),
+            Trouble::Busy { status: 503, retry_after: None, said: said() },
             Trouble::Unknown { status: 404, said: said() },
             Trouble::Refused { status: 500, said: said() },
             Trouble::Unprocessable { said: said() },

@@ -53,7 +53,10 @@ struct Counts {
     proven: u64,
     /// In the log, with a receipt of a lower level so far.
     pending: u64,
+    /// Not in the log.
     failed: u64,
+    /// In the log or not, as far as is known here.
+    unknown: u64,
 }
 
 /// What `--json` prints for each entry.
@@ -101,7 +104,7 @@ impl<'a> Outcomes<'a> {
 
     /// Entries settled so far.
     pub(super) fn settled(&self) -> u64 {
-        self.counts.appended + self.counts.failed
+        self.counts.appended + self.counts.failed + self.counts.unknown
     }
 
     pub(super) fn must_stop(&self) -> bool {
@@ -146,10 +149,15 @@ impl<'a> Outcomes<'a> {
 
     /// An entry that is not in the log, as far as is known.
     pub(super) fn failed(&mut self, entry: &InputEntry, error: &AppendError) {
-        self.counts.failed += 1;
         let refused = matches!(error, AppendError::Refused(_) | AppendError::Length { .. });
-        let text = chain(error);
-        let said = format!("{} was not appended: {text}", entry.place);
+        let (place, text) = (&entry.place, chain(error));
+        let said = if error.outcome_is_unknown() {
+            self.counts.unknown += 1;
+            format!("whether {place} was appended is not known: {text}")
+        } else {
+            self.counts.failed += 1;
+            format!("{place} was not appended: {text}")
+        };
         // Each refusal says what is wrong with its own entry; what ends the run is said once, at the end.
         if refused && self.stopped.is_none() {
             complain(&said);
@@ -162,7 +170,7 @@ impl<'a> Outcomes<'a> {
 
     /// Sums up. `read` is the error that ended the input early.
     pub(super) fn finish(&mut self, read: Result<(), CliError>) -> Result<Exit, CliError> {
-        let Counts { appended, proven, failed, .. } = self.counts;
+        let Counts { appended, proven, failed, unknown, .. } = self.counts;
         self.ui.note(self.counts.said(self.wanted));
         if let Some((path, source)) = self.unwritten.take() {
             return Err(CliError::AppendUnkept { path, appended, source });
@@ -175,7 +183,7 @@ impl<'a> Outcomes<'a> {
         if let Some(hint) = self.stopped {
             return Err(CliError::AppendStopped { first: first(), appended, hint });
         }
-        Ok(if failed == 0 && proven == appended { Exit::Done } else { Exit::No })
+        Ok(if failed + unknown == 0 && proven == appended { Exit::Done } else { Exit::No })
     }
 
     /// Writes the entry and its receipt down, until a file cannot be written.
@@ -227,10 +235,14 @@ impl<'a> Outcomes<'a> {
 impl Counts {
     /// One sentence whose numbers add up.
     fn said(&self, wanted: ReceiptLevel) -> String {
-        let Self { appended, proven, pending, failed } = *self;
+        let Self { appended, proven, pending, failed, unknown } = *self;
         let entries = counted(appended, "entry", "entries");
+        let doubt = match unknown {
+            0 => String::new(),
+            unknown => format!("; of {unknown} it is not known"),
+        };
         if wanted == ReceiptLevel::Index {
-            return format!("{entries} appended; {failed} not appended");
+            return format!("{entries} appended; {failed} not appended{doubt}");
         }
         let wrong = appended - proven - pending;
         let wrong = if wrong == 0 {
@@ -241,7 +253,7 @@ impl Counts {
         let level = word(wanted);
         format!(
             "{entries} appended: {proven} with a {level} receipt that holds, {pending} with one \
-             pending{wrong}; {failed} not appended"
+             pending{wrong}; {failed} not appended{doubt}"
         )
     }
 }
@@ -295,18 +307,20 @@ mod tests {
 
     #[test]
     fn the_numbers_of_the_summary_add_up() {
-        let said = |appended, proven, pending, failed, wanted| {
-            Counts { appended, proven, pending, failed }.said(wanted)
+        let said = |[appended, proven, pending, failed, unknown]: [u64; 5], wanted| {
+            Counts { appended, proven, pending, failed, unknown }.said(wanted)
         };
         let lines = [
-            said(50, 0, 50, 0, ReceiptLevel::Witnessed),
-            said(50, 40, 7, 2, ReceiptLevel::Signed),
-            said(1, 1, 0, 0, ReceiptLevel::Index),
+            said([50, 0, 50, 0, 0], ReceiptLevel::Witnessed),
+            said([50, 40, 7, 2, 0], ReceiptLevel::Signed),
+            said([1, 1, 0, 0, 0], ReceiptLevel::Index),
+            said([5, 5, 0, 1, 2], ReceiptLevel::Index),
         ];
         insta::assert_snapshot!(lines.join("\n"), @r"
         50 entries appended: 0 with a witnessed receipt that holds, 50 with one pending; 0 not appended
         50 entries appended: 40 with a signed receipt that holds, 7 with one pending, 3 with one that does not hold; 2 not appended
         1 entry appended; 0 not appended
+        5 entries appended; 1 not appended; of 2 it is not known
         ");
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Args)]
 pub(crate) struct Global {
+    #[command(flatten)]
+    pub(crate) server: Server,
     /// Print JSON on stdout, one document a line
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -60,12 +62,19 @@ impl State {
     }
 }
 
-/// Which server to ask.
+/// Which server to ask. Taken before and after the name of any command.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Server {
-    /// The server: http://HOST:PORT, or over TLS https://HOST:PORT, whose certificate the machine's
-    /// authorities vouch for, or https://HOST:PORT#sha256//PIN, by its key alone
-    #[arg(long, value_name = "URL", env = "CAIRN_SERVER", default_value = "http://127.0.0.1:6962")]
+    /// The server, where one is asked: http://HOST:PORT, or over TLS https://HOST:PORT, whose
+    /// certificate the machine's authorities vouch for, or https://HOST:PORT#sha256//PIN, by its key
+    /// alone
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "CAIRN_SERVER",
+        default_value = "http://127.0.0.1:6962"
+    )]
     pub(crate) server: String,
 }
 
@@ -110,5 +119,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_server_is_named_before_or_after_a_command() {
+        let named = |args: &[&str]| {
+            let args = ["cairn"].iter().chain(args);
+            Cli::try_parse_from(args).unwrap().global.server.server
+        };
+        assert_eq!(named(&["--server", "http://a:1", "log", "show", "default"]), "http://a:1");
+        assert_eq!(named(&["log", "--server", "http://a:1", "show", "default"]), "http://a:1");
+        assert_eq!(named(&["log", "show", "default", "--server", "http://a:1"]), "http://a:1");
+        assert_eq!(named(&["tail", "default", "--server=http://a:1"]), "http://a:1");
+        let twice = ["cairn", "log", "list", "--server", "http://a:1", "--server", "http://b:1"];
+        assert!(Cli::try_parse_from(twice).is_err());
     }
 }

@@ -126,6 +126,10 @@ mod output {
                 "  echo hello | cairn --server {url} append {DEFAULT_LOG} --lines --receipt signed --out receipts"
             );
             let vkey = config.keys_dir().join(format!("{DEFAULT_LOG}.vkey"));
+            eprintln!(
+                "  cairn verify receipts/0.tlog-proof --entry receipts/0.entry --vkey '@{}'",
+                vkey.display()
+            );
             eprintln!("  give {} to whoever verifies", vkey.display());
         }
     }

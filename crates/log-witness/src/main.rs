@@ -153,8 +153,9 @@ mod output {
             );
         }
         if logs == 0 {
+            eprintln!("  have it witness a log, with the keys that the log's operator sends:");
             eprintln!(
-                "  put each log's vkeys into a file {}/NAME.vkey: it is picked up while running",
+                "  cairn witness add-log NAME --vkey @NAME.vkey --logs-dir '{}'",
                 config.logs_dir.display()
             );
             eprintln!("  name {url} in the logs' witness policies");

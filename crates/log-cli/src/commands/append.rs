@@ -78,8 +78,6 @@ pub(crate) struct AppendArgs {
     attempts: u32,
     #[command(flatten)]
     trust: OptionalTrustArgs,
-    #[command(flatten)]
-    server: Server,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -102,8 +100,8 @@ impl Receipt {
     }
 }
 
-pub(crate) async fn run(args: AppendArgs, ui: &Ui) -> Result<Exit, CliError> {
-    let client = client(&args.server)?;
+pub(crate) async fn run(args: AppendArgs, server: &Server, ui: &Ui) -> Result<Exit, CliError> {
+    let client = client(server)?;
     let log = client.log(&args.log).await?;
     let level = args.receipt.level();
     let trust = match level {

@@ -29,7 +29,7 @@ read, or the state not be saved.
 
 Examples:
   cairn audit http://127.0.0.1:6962/logs/default --vkey @audit.vkey
-  cairn audit https://log.example/logs/payments --vkey @payments.vkey --resume payments.audit
+  cairn audit https://log.example/logs/audit --vkey @audit.vkey --resume audit.state
   cairn audit ./mirror --vkey @audit.vkey --json";
 
 #[derive(Debug, Args)]

@@ -85,8 +85,6 @@ pub(crate) struct BenchArgs {
     /// The server's process, on this machine: its CPU time per call is then reported
     #[arg(long, value_name = "PID")]
     server_pid: Option<u32>,
-    #[command(flatten)]
-    server: Server,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
@@ -132,7 +130,7 @@ impl BenchArgs {
     }
 }
 
-pub(crate) fn run(args: &BenchArgs, ui: &Ui) -> Result<Exit, CliError> {
+pub(crate) fn run(args: &BenchArgs, server: &Server, ui: &Ui) -> Result<Exit, CliError> {
     let runtime = if args.threads == 1 {
         tokio::runtime::Builder::new_current_thread().enable_all().build()
     } else {
@@ -142,7 +140,7 @@ pub(crate) fn run(args: &BenchArgs, ui: &Ui) -> Result<Exit, CliError> {
             .build()
     };
     let runtime = runtime.map_err(|source| CliError::Runtime { source })?;
-    let report = runtime.block_on(run::measure(args, ui))?;
+    let report = runtime.block_on(run::measure(args, server, ui))?;
     ui.result(report.table(), &report)?;
     report.check()
 }

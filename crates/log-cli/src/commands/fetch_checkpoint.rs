@@ -32,8 +32,6 @@ pub(crate) struct CheckpointArgs {
     out: Option<PathBuf>,
     #[command(flatten)]
     trust: OptionalTrustArgs,
-    #[command(flatten)]
-    server: Server,
 }
 
 #[derive(Serialize)]
@@ -44,8 +42,8 @@ struct CheckpointDocument<'a> {
     checkpoint: &'a str,
 }
 
-pub(crate) async fn run(args: CheckpointArgs, ui: &Ui) -> Result<Exit, CliError> {
-    let client = client(&args.server)?;
+pub(crate) async fn run(args: CheckpointArgs, server: &Server, ui: &Ui) -> Result<Exit, CliError> {
+    let client = client(server)?;
     let trust = trust_or_servers(&args.trust, &client, &args.log, ui).await?;
     let published = client.checkpoint(&args.log).await?;
     let signed = SignedCheckpoint::parse(&published.checkpoint)

@@ -20,7 +20,7 @@ verifier keys on stdout are public: they are what auditors pass to --vkey.
 Examples:
   cairn keygen --name example.com/audit --out audit.key > audit.vkey
   cairn keygen --kind witness --name witness.example.com/w1 --out w1.key > w1.vkey
-  cairn keygen --name example.com/audit --out audit.key --split    makes audit.key and audit.key.mldsa";
+  cairn keygen --name example.com/audit --out split.key --split   # and split.key.mldsa";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]

@@ -21,8 +21,13 @@ printed are what auditors will trust: give them to them by another way than this
 
 Examples:
   cairn log create payments
-  cairn log create payments --origin example.com/payments --json
-  cairn log create invoices --deduplicate-entries";
+  cairn log create invoices --origin example.com/invoices --json
+  cairn log create receipts --deduplicate-entries";
+
+const LIST_HELP: &str = "\
+Examples:
+  cairn log list
+  cairn --server https://log.example log list | cut -f 1,3   # names and sizes";
 
 const SHOW_HELP: &str = "\
 Keys come from the server here: before you trust them, compare them with what the log's operator
@@ -33,6 +38,14 @@ Examples:
   cairn log show default --vkeys > default.vkey
   cairn log show default --json";
 
+const FREEZE_HELP: &str = "\
+The log takes no entry any more, and nobody can undo that; its proofs go on. Keep the final
+checkpoint, which goes to stdout: it shows that nothing was added since.
+
+Examples:
+  cairn log freeze payments-2025 > payments-2025.checkpoint
+  cairn log freeze invoices-2025 --json";
+
 /// Longest verifier key that is shown whole; the keys of ML-DSA-44 fill a screen.
 const VKEY_SHOWN_MAX: usize = 200;
 
@@ -42,11 +55,13 @@ pub(crate) enum LogCommand {
     #[command(after_help = CREATE_HELP)]
     Create(CreateArgs),
     /// List the server's logs: name, state, size, origin
-    List(ListArgs),
+    #[command(after_help = LIST_HELP)]
+    List,
     /// Show one log: origin, size, head and verifier keys
     #[command(after_help = SHOW_HELP)]
     Show(ShowArgs),
     /// Freeze a log for good, and print its final checkpoint
+    #[command(after_help = FREEZE_HELP)]
     Freeze(NameArgs),
 }
 
@@ -60,22 +75,12 @@ pub(crate) struct CreateArgs {
     /// Append the same bytes again, and get the first index
     #[arg(long)]
     deduplicate_entries: bool,
-    #[command(flatten)]
-    server: Server,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ListArgs {
-    #[command(flatten)]
-    server: Server,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct NameArgs {
     /// The log
     name: String,
-    #[command(flatten)]
-    server: Server,
 }
 
 #[derive(Debug, Args)]
@@ -85,8 +90,6 @@ pub(crate) struct ShowArgs {
     /// Print the verifier keys alone, one a line, as --vkey @FILE takes them
     #[arg(long, conflicts_with = "json")]
     vkeys: bool,
-    #[command(flatten)]
-    server: Server,
 }
 
 /// What `--json` prints of a log.
@@ -105,16 +108,17 @@ struct LogDocument<'a> {
     created_unix_ms: Option<u64>,
 }
 
-pub(crate) async fn run(command: LogCommand, ui: &Ui) -> Result<Exit, CliError> {
+pub(crate) async fn run(command: LogCommand, server: &Server, ui: &Ui) -> Result<Exit, CliError> {
+    let client = client(server)?;
     match command {
         LogCommand::Create(args) => {
-            let CreateArgs { name, origin, deduplicate_entries, server } = args;
+            let CreateArgs { name, origin, deduplicate_entries } = args;
             let new = NewLog { name, origin, deduplicate_entries };
-            show(&client(&server)?.create_log(new).await?, ui)?;
+            show(&client.create_log(new).await?, ui)?;
         }
-        LogCommand::List(args) => list(&client(&args.server)?, ui).await?,
+        LogCommand::List => list(&client, ui).await?,
         LogCommand::Show(args) => {
-            let log = client(&args.server)?.log(&args.name).await?;
+            let log = client.log(&args.name).await?;
             if args.vkeys {
                 ui.result(log.vkeys.join("\n"), &document(&log))?;
             } else {
@@ -122,7 +126,7 @@ pub(crate) async fn run(command: LogCommand, ui: &Ui) -> Result<Exit, CliError> 
             }
         }
         LogCommand::Freeze(args) => {
-            let (log, last) = client(&args.server)?.freeze_log(&args.name).await?;
+            let (log, last) = client.freeze_log(&args.name).await?;
             ui.note(format_args!("{} is frozen: it takes no entry any more", log.name));
             frozen(&log, &last, ui)?;
         }

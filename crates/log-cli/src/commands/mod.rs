@@ -28,20 +28,21 @@ use crate::trust::{self, OptionalTrustArgs};
 use crate::ui::{Ui, chain};
 
 pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<Exit, CliError> {
+    let server = &cli.global.server;
     match cli.command {
         Command::Keygen(args) => keygen::run(&args, ui),
         Command::Verify(args) => verify::run(&args, ui),
         Command::VerifyBatch(args) => verify_batch::run(&args, ui),
         Command::VerifyConsistency(args) => verify_consistency::run(&args, ui),
         Command::VerifyEvidence(args) => verify_evidence::run(&args, ui),
-        Command::Log(command) => online(log::run(command, ui)),
+        Command::Log(command) => online(log::run(command, server, ui)),
         Command::Witness(command) => online(witness::run(command, ui)),
-        Command::Append(args) => online(append::run(args, ui)),
-        Command::Prove(args) => online(prove::run(args, ui)),
-        Command::Checkpoint(args) => online(fetch_checkpoint::run(args, ui)),
-        Command::Tail(args) => online(tail::run(args, ui)),
+        Command::Append(args) => online(append::run(args, server, ui)),
+        Command::Prove(args) => online(prove::run(args, server, ui)),
+        Command::Checkpoint(args) => online(fetch_checkpoint::run(args, server, ui)),
+        Command::Tail(args) => online(tail::run(args, server, ui)),
         Command::Audit(args) => parallel(audit::run(args, ui)),
-        Command::Bench(args) => bench::run(&args, ui),
+        Command::Bench(args) => bench::run(&args, server, ui),
     }
 }
 

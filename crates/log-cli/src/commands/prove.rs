@@ -47,8 +47,6 @@ pub(crate) struct ProveArgs {
     out: PathBuf,
     #[command(flatten)]
     trust: OptionalTrustArgs,
-    #[command(flatten)]
-    server: Server,
 }
 
 #[derive(Debug, Args)]
@@ -84,12 +82,12 @@ struct Proved {
     proof: Option<String>,
 }
 
-pub(crate) async fn run(args: ProveArgs, ui: &Ui) -> Result<Exit, CliError> {
+pub(crate) async fn run(args: ProveArgs, server: &Server, ui: &Ui) -> Result<Exit, CliError> {
     let stdout = files::is_stdio(&args.out);
     if !stdout && args.out.exists() {
         return Err(CliError::Exists { path: args.out });
     }
-    let client = client(&args.server)?;
+    let client = client(server)?;
     let trust = trust_or_servers(&args.trust, &client, &args.log, ui).await?;
     let asked = Asked { client, log: args.log, trust };
     let what = args.what;

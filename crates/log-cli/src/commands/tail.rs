@@ -62,8 +62,6 @@ pub(crate) struct TailArgs {
     trust: OptionalTrustArgs,
     #[command(flatten)]
     state: State,
-    #[command(flatten)]
-    server: Server,
 }
 
 /// What `--json` prints.
@@ -74,8 +72,8 @@ enum Document {
     Checkpoint { size: u64, root: String, verified: bool },
 }
 
-pub(crate) async fn run(args: TailArgs, ui: &Ui) -> Result<Exit, CliError> {
-    let client = client(&args.server)?;
+pub(crate) async fn run(args: TailArgs, server: &Server, ui: &Ui) -> Result<Exit, CliError> {
+    let client = client(server)?;
     let printer = Printer { ui, raw: args.raw, verified: args.verify };
     if args.verify {
         verified(&args, client, &printer).await

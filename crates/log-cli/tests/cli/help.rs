@@ -38,11 +38,18 @@ fn every_command_has_examples() {
         "audit",
         "bench",
     ];
-    let below = [&["witness", "add-log"][..], &["witness", "status"]];
+    let below = [
+        &["log", "create"][..],
+        &["log", "list"],
+        &["log", "show"],
+        &["log", "freeze"],
+        &["witness", "add-log"],
+        &["witness", "status"],
+    ];
     for command in commands.iter().map(std::slice::from_ref).chain(below) {
         let (text, command) = (help(command), command.join(" "));
         assert!(
-            text.contains(&format!("  cairn {command} ")),
+            text.contains(&format!("\n  cairn {command}")),
             "{command} shows no example:\n{text}"
         );
         assert!(text.contains("--json"), "{command} has no --json");

@@ -60,7 +60,8 @@ fn command_line() -> clap::Command {
         .about("A transparency log: append over gRPC, prove every entry, verify offline")
         .args_conflicts_with_subcommands(true)
         .args(TABLE.flags(|_| true))
-        .args(WitnessFlags::args());
+        .args(WitnessFlags::args())
+        .after_help("Examples:\n  cairn-server --data-dir data\n  cairn-server serve --data-dir data --read-only");
     let taking = |name: &'static str, about: &'static str, more: &[&str]| {
         let flags = TABLE.flags(|key| SHARED.contains(&key) || more.contains(&key));
         clap::Command::new(name).about(about).args(flags)
@@ -78,11 +79,13 @@ fn command_line() -> clap::Command {
                     .long("json")
                     .action(ArgAction::SetTrue)
                     .help("Print one JSON object"),
-            ),
+            )
+            .after_help("Examples:\n  cairn-server fsck --data-dir data\n  cairn-server fsck --data-dir data --json"),
         )
         .subcommand(
             offline("backup", "Takes a consistent copy of the database")
-                .arg(value("out", "DIR", "Where to write it; must not exist").required(true)),
+                .arg(value("out", "DIR", "Where to write it; must not exist").required(true))
+                .after_help("Examples:\n  cairn-server backup --data-dir data --out backup-2026-01-31"),
         )
         .subcommand(
             offline("restore", "Puts a backup in place of an absent database, after checking it")
@@ -91,7 +94,11 @@ fn command_line() -> clap::Command {
                     "expect",
                     "FILE",
                     "The newest checkpoint anyone knows: older data is refused",
-                )),
+                ))
+                .after_help(
+                    "Examples:\n  cairn-server restore --data-dir restored --from backup-2026-01-31 \
+                     --expect newest.checkpoint",
+                ),
         )
         .subcommand(
             taking(
@@ -104,11 +111,13 @@ fn command_line() -> clap::Command {
                     .long("truncate-wal")
                     .action(ArgAction::SetTrue)
                     .help("Give up everything from the first corrupt record on"),
-            ),
+            )
+            .after_help("Examples:\n  cairn-server recover --data-dir data --truncate-wal"),
         )
         .subcommand(
             offline("retire", "Gives up a log for good: it is read, and signs nothing any more")
-                .arg(Arg::new("log").value_name("LOG").required(true).help("Its name")),
+                .arg(Arg::new("log").value_name("LOG").required(true).help("Its name"))
+                .after_help("Examples:\n  cairn-server retire --data-dir data payments"),
         )
 }
 

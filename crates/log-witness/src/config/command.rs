@@ -49,16 +49,20 @@ fn command_line() -> clap::Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("A witness: cosigns the heads of logs that it has seen grow (c2sp.org/tlog-witness)")
         .args_conflicts_with_subcommands(true)
+        .after_help("Examples:\n  cairn-witness --name a.example/witness --data-dir data")
         .args(TABLE.flags(|_| true))
         .subcommand(
             clap::Command::new("serve")
                 .about("Witnesses the logs (the default)")
                 .args(TABLE.flags(|_| true)),
         )
-        .subcommand(offline(
-            "fsck",
-            "Reads and verifies everything stored: 0 clean, 1 damaged, 2 could not run",
-        ))
+        .subcommand(
+            offline(
+                "fsck",
+                "Reads and verifies everything stored: 0 clean, 1 damaged, 2 could not run",
+            )
+            .after_help("Examples:\n  cairn-witness fsck --data-dir data"),
+        )
         .subcommand(
             offline(
                 "trust",
@@ -66,7 +70,8 @@ fn command_line() -> clap::Command {
             )
             .after_help(
                 "The witness must be stopped: its store has one user. What is decided here holds from the \
-                 next start on; the evidence stays served.",
+                 next start on; the evidence stays served.\n\n\
+                 Examples:\n  cairn-witness trust --data-dir data example.com/log",
             )
             .arg(origin),
         )

@@ -10,6 +10,7 @@ use tonic::transport::Channel;
 
 use super::report::{Floor, Report, Results};
 use super::{BenchArgs, Mode};
+use crate::args::Server;
 use crate::bench::grpc::{Unary, connect};
 use crate::bench::http::{Authority, Poster};
 use crate::bench::load::{self, Call, Measured, Schedule, float};
@@ -29,14 +30,19 @@ const FLOOR_WARMUP: Duration = Duration::from_millis(300);
 const CHECKPOINTS_MAX: std::num::NonZeroUsize =
     std::num::NonZeroUsize::new(1024).expect("it is not zero");
 
-pub(super) async fn measure(args: &BenchArgs, ui: &Ui) -> Result<Report, CliError> {
-    let admin = client(&args.server)?;
+pub(super) async fn measure(
+    args: &BenchArgs,
+    server: &Server,
+    ui: &Ui,
+) -> Result<Report, CliError> {
+    let admin = client(server)?;
     let before = admin.log(&args.log).await?;
     let probed = probe::fdatasync_per_s(&args.probe_dir);
     let fdatasync_per_s =
         probed.map_err(|source| CliError::Write { path: args.probe_dir.clone(), source })?;
 
-    let bench = Bench { args, channels: connect(&args.server.server, args.channels()).await? };
+    let channels = connect(&server.server, args.channels()).await?;
+    let bench = Bench { args, server, channels };
     ui.note("measuring the floor, then the load, then the floor again");
     let floor_before = bench.floor(ui).await?;
     let cpu_before = args.server_pid.map(probe::cpu_time).transpose();
@@ -110,6 +116,7 @@ impl BenchArgs {
 /// A run with its connections.
 struct Bench<'a> {
     args: &'a BenchArgs,
+    server: &'a Server,
     channels: Vec<Channel>,
 }
 
@@ -186,7 +193,7 @@ impl Bench<'_> {
         if !self.args.until_published {
             return Ok(load::run(calls, schedule).await);
         }
-        let published = Published::watch(&client(&self.args.server)?, &self.args.log).await?;
+        let published = Published::watch(&client(self.server)?, &self.args.log).await?;
         let waiting = calls.into_iter().map(|call| UntilPublished::new(call, published.sizes()));
         Ok(load::run(waiting.collect(), schedule).await)
     }
@@ -197,7 +204,7 @@ impl Bench<'_> {
         template: &Arc<Template>,
         leaves: u64,
     ) -> Result<Vec<Poster>, CliError> {
-        let authority = Authority::of(&self.args.server.server)?;
+        let authority = Authority::of(&self.server.server)?;
         let poster = || Poster::new(authority.clone(), path, Arc::clone(template), leaves);
         Ok((0..self.args.in_flight()).map(|_| poster()).collect())
     }
@@ -224,7 +231,7 @@ impl Bench<'_> {
 
     /// Whether the server answers the empty POST; said on stderr if not.
     async fn has_empty_post(&self, template: &Arc<Template>, ui: &Ui) -> Result<bool, CliError> {
-        let authority = Authority::of(&self.args.server.server)?;
+        let authority = Authority::of(&self.server.server)?;
         let mut poster = Poster::new(authority, "/healthz", Arc::clone(template), 0);
         let status = poster.probe().await.map_err(|source| CliError::Post { source })?;
         if status != 200 {

@@ -331,7 +331,9 @@ pub fn read_vkeys(bytes: &[u8]) -> Result<Vec<VerifierKey>, KeysError> {
     let text = core::str::from_utf8(bytes)
         .map_err(|error| KeysError::NotUtf8 { offset: error.valid_up_to() })?;
     let text = text.strip_prefix(parse::BYTE_ORDER_MARK).unwrap_or(text);
-    let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+    let lines = text
+        .split_inclusive('\n')
+        .map(|line| line.strip_suffix("\r\n").or_else(|| line.strip_suffix('\n')).unwrap_or(line));
     let keys = collect_vkeys((1..).zip(lines).filter(|(_, line)| !line.is_empty()))?;
     if keys.is_empty() { Err(KeysError::Empty) } else { Ok(keys) }
 }

@@ -49,7 +49,7 @@ pub enum Conversion {
     /// Its first three bytes are U+FEFF in UTF-8.
     #[error("starts with a byte order mark")]
     ByteOrderMark,
-    /// A carriage return stands before a newline.
+    /// A carriage return stands before the first newline.
     #[error("line ends are CR LF")]
     LineEnds,
 }
@@ -60,7 +60,8 @@ impl Conversion {
         if bytes.starts_with(BYTE_ORDER_MARK.as_bytes()) {
             return Some(Self::ByteOrderMark);
         }
-        bytes.windows(2).any(|pair| pair == b"\r\n").then_some(Self::LineEnds)
+        let first = bytes.iter().position(|byte| *byte == b'\n')?;
+        bytes.get(..first)?.ends_with(b"\r").then_some(Self::LineEnds)
     }
 }
 
@@ -209,8 +210,9 @@ mod tests {
     #[test]
     fn conversions_are_told_from_other_bytes() {
         assert_eq!(Conversion::of("\u{feff}a\r\n".as_bytes()), Some(Conversion::ByteOrderMark));
-        assert_eq!(Conversion::of(b"a\nb\r\n"), Some(Conversion::LineEnds));
-        for other in ["", "a\n", "a\rb\n", "a\n\u{feff}", "\n\r"] {
+        assert_eq!(Conversion::of(b"a\r\nb\r\n"), Some(Conversion::LineEnds));
+        assert_eq!(Conversion::of(b"\r\n"), Some(Conversion::LineEnds));
+        for other in ["", "a\n", "a\rb\n", "a\nb\r\n", "a\n\u{feff}", "\n\r", "\r"] {
             assert_eq!(Conversion::of(other.as_bytes()), None, "{other:?}");
         }
     }

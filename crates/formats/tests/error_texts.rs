@@ -9,8 +9,8 @@ use formats::policy::{LineError, QuorumError};
 use formats::private::KeyFileError;
 use formats::witness::BodyError;
 use formats::{
-    Base64Error, CheckpointError, Conversion, KeyError, KeyName, NameError, NoteError, NumberError, Origin,
-    PolicyError, PrivateKeyError, ProofError, SignError, Timestamp, TrustError,
+    Base64Error, CheckpointError, Conversion, KeyError, KeyName, NameError, NoteError, NumberError,
+    Origin, PolicyError, PrivateKeyError, ProofError, SignError, Timestamp, TrustError,
 };
 use merkle::{LeafIndex, Subtree};
 

@@ -2,9 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
 
-use formats::key::{
-    KeysError, VKEY_BYTES_MAX, VKEYS_MAX, format_vkeys, parse_vkeys, read_vkeys,
-};
+use formats::key::{KeysError, VKEY_BYTES_MAX, VKEYS_MAX, format_vkeys, parse_vkeys, read_vkeys};
 use formats::private::FILE_KEYS_MAX;
 use formats::{
     KeyError, KeyFile, KeyFileError, KeyKind, KeyName, PrivateKey, PrivateKeyError, VerifierKey,

@@ -21,6 +21,9 @@ A first receipt, from a server on this machine:
   echo 'hello' | cairn append default --lines --receipt signed --out receipts
   cairn verify receipts/0.tlog-proof --entry receipts/0.entry --vkey @default.vkey";
 
+/// Where the help lists what every command takes.
+const HEADING: &str = "Options of every command";
+
 /// Append to a transparency log, and verify what it says without trusting it.
 #[derive(Debug, Parser)]
 #[command(name = "cairn", version, after_help = AFTER_HELP, max_term_width = 100)]
@@ -36,10 +39,10 @@ pub(crate) struct Global {
     #[command(flatten)]
     pub(crate) server: Server,
     /// Print JSON on stdout, one document a line
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = HEADING)]
     pub(crate) json: bool,
     /// Only results and errors: no notes, no progress, and nothing for what verifies
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = HEADING)]
     pub(crate) quiet: bool,
 }
 
@@ -71,6 +74,7 @@ pub(crate) struct Server {
     #[arg(
         long,
         global = true,
+        help_heading = HEADING,
         value_name = "URL",
         env = "CAIRN_SERVER",
         default_value = "http://127.0.0.1:6962"

@@ -133,7 +133,9 @@ pub(crate) enum CliError {
     Distrusted { source: Box<ReadError> },
     #[error("the log shows two histories: {fork}; the evidence is in {path}")]
     Fork { fork: String, path: PathBuf },
-    #[error("the log shows two histories: {fork}; the evidence, printed above, cannot be kept in {path}")]
+    #[error(
+        "the log shows two histories: {fork}; the evidence, printed above, cannot be kept in {path}"
+    )]
     ForkUnkept { fork: String, path: PathBuf, source: io::Error },
     #[error("the audit ended")]
     Audit { source: Box<AuditError>, of_folder: bool },
@@ -315,9 +317,7 @@ impl CliError {
             Self::Distrusted { source } => distrusted_hint(source),
             Self::CheckpointRefused { .. }
             | Self::ProofRefused { .. }
-            | Self::RangeProofRefused { .. } => {
-                KEYS_OR_OPERATOR_HINT
-            }
+            | Self::RangeProofRefused { .. } => KEYS_OR_OPERATOR_HINT,
             Self::NotGrown { .. } => {
                 "check that both are of one log; if so, keep both files: they may be evidence of a fork"
             }
@@ -395,7 +395,9 @@ fn distrusted_hint(error: &ReadError) -> &'static str {
 fn no_checkpoint(error: &AuditError) -> bool {
     match error {
         AuditError::Checkpoint(error) => error.is_malformed(),
-        AuditError::Source(SourceError::Length { path, .. }) => *path == Resource::Checkpoint.path(),
+        AuditError::Source(SourceError::Length { path, .. }) => {
+            *path == Resource::Checkpoint.path()
+        }
         _ => false,
     }
 }
@@ -430,7 +432,13 @@ fn client_exit(error: &ClientError) -> Exit {
 
 fn audit_exit(error: &AuditError, of_folder: bool) -> Exit {
     match error {
-        error if no_checkpoint(error) => if of_folder { Exit::Unusable } else { Exit::Failed },
+        error if no_checkpoint(error) => {
+            if of_folder {
+                Exit::Unusable
+            } else {
+                Exit::Failed
+            }
+        }
         error if error.is_finding() => Exit::No,
         AuditError::State(_) | AuditError::OtherLog { .. } => Exit::Unusable,
         AuditError::Source(SourceError::Address { .. }) => Exit::Unusable,

@@ -302,7 +302,8 @@ pub(crate) fn is_exhaustion(error: &(dyn std::error::Error + 'static)) -> bool {
     const CODES: [i32; 3] = [23, 24, 105];
     let short = |error: &std::io::Error| {
         let kinds = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::OutOfMemory];
-        kinds.contains(&error.kind()) || error.raw_os_error().is_some_and(|code| CODES.contains(&code))
+        kinds.contains(&error.kind())
+            || error.raw_os_error().is_some_and(|code| CODES.contains(&code))
     };
     sources(error).filter_map(|error| error.downcast_ref()).any(short)
 }

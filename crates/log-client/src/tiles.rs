@@ -26,8 +26,8 @@ use merkle::{
 };
 use tls::{AuthoritiesError, Connector, Http, Known};
 
-use crate::{error::is_exhaustion, redirect};
 pub use crate::redirect::RedirectError;
+use crate::{error::is_exhaustion, redirect};
 
 /// The longest checkpoint, in bytes.
 const CHECKPOINT_BYTES_MAX: usize = 128 * 1024;
@@ -236,9 +236,9 @@ impl HttpSource {
             path: path.to_owned(),
             source,
         };
-        let uri: Uri = format!("{}{path}", self.prefix).parse().map_err(|_| SourceError::Address {
-            url: self.prefix.clone(),
-        })?;
+        let uri: Uri = format!("{}{path}", self.prefix)
+            .parse()
+            .map_err(|_| SourceError::Address { url: self.prefix.clone() })?;
         let answer = self.ask(&uri).await.map_err(|error| failed(error.into()))?;
         let elsewhere = |source| SourceError::Redirect { path: path.to_owned(), source };
         let target = redirect::target(&uri, answer.status(), answer.headers());
@@ -269,7 +269,7 @@ impl HttpSource {
 fn prefix(url: &str) -> Result<(String, Known), SourceError> {
     let address = || SourceError::Address { url: url.to_owned() };
     let prefix = format!("{}/", url.trim_end_matches('/'));
-    let uri: http::Uri = prefix.parse().map_err(|_| address())?;
+    let uri: Uri = prefix.parse().map_err(|_| address())?;
     let known = match uri.scheme_str() {
         Some("http") => Known::ByNothing,
         Some("https") => Known::ByAuthorities,

@@ -61,11 +61,9 @@ impl Answer {
             403 | 404 => Self::Unknown { status: code, said: excerpt(&body) },
             409 => Self::Conflict { size: claimed_size(headers, &body) },
             422 => Self::Unprocessable { said: excerpt(&body) },
-            429 | 503 => Self::Busy {
-                status: code,
-                retry_after: retry_after(headers),
-                said: excerpt(&body),
-            },
+            429 | 503 => {
+                Self::Busy { status: code, retry_after: retry_after(headers), said: excerpt(&body) }
+            }
             _ => Self::Refused { status: code, said: excerpt(&body) },
         }
     }
@@ -164,7 +162,10 @@ mod tests {
         };
         assert_eq!(said("clock is 61 s behind\n"), "clock is 61 s behind");
         assert_eq!(said("a\r\nWARN forged\u{1b}[2J\u{2028}b"), "a  WARN forged [2J b");
-        assert_eq!(said("to\u{202e}desrever \u{200b}été 'q' \"q\""), "to\u{fffd}desrever \u{fffd}été 'q' \"q\"");
+        assert_eq!(
+            said("to\u{202e}desrever \u{200b}été 'q' \"q\""),
+            "to\u{fffd}desrever \u{fffd}été 'q' \"q\""
+        );
         assert_eq!(said(" \n"), "");
         let long: &'static str = "é".repeat(EXCERPT_CHARS + 1).leak();
         assert_eq!(said(long).chars().count(), EXCERPT_CHARS);

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use checkpoint::{Checkpoint, Evidence, KeyFile, SignedCheckpoint, Signer, Timestamp};
 use e2e::{Home, Server, eventually, numbered_lines, stdout_of, witness::Witness};
+use formats::{Checkpoint, Evidence, KeyFile, SignedCheckpoint, Signer, Timestamp};
 use log_client::tiles::{HttpSource, Resource, Source as _};
 use merkle::tile::{BundlePath, TileCoord, TilePath};
 use merkle::{Hash, TreeSize};
@@ -86,7 +86,7 @@ impl Site {
 const FIXTURE: [&str; 9] = [
     "cairn log create payments-2025",
     "cairn log create invoices-2025",
-    "cairn log show default --vkeys > audit.vkey",
+    "cairn log show default --vkeys | tee default.vkey > audit.vkey",
     "cairn append default lines --lines --receipt signed --out receipts",
     "cairn append default a.json b.json invoice.json",
     "cp receipts/42.entry receipts/42.tlog-proof .",
@@ -103,7 +103,7 @@ fn evidence(home: &Home) -> Vec<u8> {
     let head = |root: u8| {
         let (origin, size) = (file.name().clone().into(), TreeSize::new(6).unwrap());
         let head = Checkpoint::new(origin, size, Hash::from([root; 32]));
-        let note = checkpoint::sign(&head, &[key], Timestamp::ZERO).unwrap();
+        let note = formats::sign(&head, &[key], Timestamp::ZERO).unwrap();
         SignedCheckpoint::parse(&note).unwrap()
     };
     Evidence::of_same_size(head(1), head(2)).unwrap().format()

@@ -28,7 +28,8 @@ impl Place {
         for name in BINARIES {
             symlink(binary(name), dir.path().join("bin").join(name)).unwrap();
         }
-        let path = format!("{}:{}", dir.path().join("bin").display(), std::env::var("PATH").unwrap());
+        let path =
+            format!("{}:{}", dir.path().join("bin").display(), std::env::var("PATH").unwrap());
         let home = dir.path().join("home").display().to_string();
         let env = vec![("PATH", path), ("HOME", home)];
         Self { dir, env, replaced: Vec::new() }

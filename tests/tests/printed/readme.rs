@@ -33,7 +33,8 @@ fn every_command_of_the_readme_works_in_order() {
     assert!(server.is_some() && ran >= 5, "{ran}");
     // What the text says of the last command: of another entry the receipt does not hold.
     place.file("receipts/0.entry", "invoice 4711 approved by mallory");
-    let verify = "bin/cairn verify receipts/0.tlog-proof --entry receipts/0.entry --vkey @default.vkey";
+    let verify =
+        "bin/cairn verify receipts/0.tlog-proof --entry receipts/0.entry --vkey @default.vkey";
     assert!(document("README.md").contains(verify));
     place.run(&format!("code=0; {verify} || code=$?; [ $code = 1 ]"));
 }

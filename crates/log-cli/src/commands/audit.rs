@@ -63,8 +63,10 @@ struct AuditDocument<'a> {
 pub(crate) async fn run(args: AuditArgs, ui: &Ui) -> Result<Exit, CliError> {
     let is_url = args.source.starts_with("http://") || args.source.starts_with("https://");
     let (audited, saved) = if is_url {
-        let source = HttpSource::new(&args.source)
-            .map_err(|error| CliError::Audit { source: Box::new(error.into()), of_folder: false })?;
+        let source = HttpSource::new(&args.source).map_err(|error| CliError::Audit {
+            source: Box::new(error.into()),
+            of_folder: false,
+        })?;
         audit(source, false, &args, ui).await?
     } else if Path::new(&args.source).is_dir() {
         audit(DirSource::new(&args.source), true, &args, ui).await?

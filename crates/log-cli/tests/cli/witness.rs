@@ -46,7 +46,8 @@ fn why_a_witness_cannot_answer_is_said() {
         while let Ok((mut connection, _)) = listener.accept() {
             drop(connection.read(&mut [0; 4096]));
             let said = "its clock is 61 seconds behind\u{1b}[2J\n";
-            let head = format!("HTTP/1.1 503 Service Unavailable\r\ncontent-length: {}\r\n", said.len());
+            let head =
+                format!("HTTP/1.1 503 Service Unavailable\r\ncontent-length: {}\r\n", said.len());
             drop(connection.write_all(format!("{head}connection: close\r\n\r\n{said}").as_bytes()));
         }
     });

@@ -189,7 +189,8 @@ impl<'a> Outcomes<'a> {
     /// Writes the entry and its receipt down, until a file cannot be written.
     fn keep(&mut self, index: u64, entry: &[u8], proof: Option<&[u8]>) {
         let (Some(folder), None) = (&self.out, &self.unwritten) else { return };
-        let files = [(format!("{index}.entry"), Some(entry)), (format!("{index}.tlog-proof"), proof)];
+        let files =
+            [(format!("{index}.entry"), Some(entry)), (format!("{index}.tlog-proof"), proof)];
         for (name, bytes) in files {
             let path = folder.join(name);
             if let Some(Err(source)) = bytes.map(|bytes| files::write(&path, bytes)) {

@@ -1,4 +1,21 @@
-//! The interface of a log: gRPC and plain HTTP on one port. Both only translate; [`log_core`] decides.
+//! The interface of a log: gRPC and plain HTTP on one port. Both edges only translate; [`log_core`] decides.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`routes`] | every route and call, one row each |
+//! | [`logs`] | the logs, as both edges ask for them |
+//! | [`refusal`] | errors of the log as refusals, whichever edge they leave by |
+//! | [`service`] | the gRPC edge |
+//! | [`http`] | the plain HTTP edge |
+//! | [`metrics`] | what is counted |
+//!
+//! Neither edge imports the other.
+
+pub mod routes;
+
+pub mod logs;
+
+pub mod refusal;
 
 pub mod service;
 

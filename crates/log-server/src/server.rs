@@ -14,24 +14,27 @@ use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use log_proto::log_v1::log_service_server::LogServiceServer;
 use serve::body::Body;
-use serve::middleware::limits::Limits;
-use serve::middleware::{Chain, Protocol};
+use serve::grpc;
+use serve::middleware::Chain;
 use serve::port::{Port, PortOptions};
+use serve::route::Matched;
 use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
-use tower::Service as _;
 use witness_client::WitnessClient;
 
 use crate::config::{Config, WitnessConfig};
 use log_api::http::Http;
 use log_api::http::encoding::Encoder;
 use log_api::http::ops::{Ops, RegistryGauges, readiness};
+use log_api::logs::Logs;
 use log_api::metrics::Metrics;
 use log_api::metrics::witness::WitnessCollector;
-use log_api::service::{MESSAGE_BYTES_MAX, Service, status};
+use log_api::refusal::API;
+use log_api::routes::{self, To};
+use log_api::service::{MESSAGE_BYTES_MAX, Service};
 use log_core::read::Reads;
 use log_core::witness::{LogPolicy, WitnessOptions};
 use log_core::{
@@ -256,15 +259,11 @@ impl Parts {
         reflection: R,
         stopping: &CancellationToken,
     ) -> Handler<R> {
-        let service = Service::new(
-            self.registry.clone(),
-            Arc::clone(&self.reads),
-            Arc::clone(&self.metrics),
-            config.service,
-            stopping.clone(),
-        );
+        let (reads, metrics) = (Arc::clone(&self.reads), Arc::clone(&self.metrics));
+        let logs = Logs::new(self.registry.clone(), reads, metrics);
+        let service = Service::new(logs.clone(), config.service, stopping.clone());
         let ops = Ops::new(self.registry.clone(), Arc::clone(&self.metrics));
-        let http = Http::new(service.clone(), Encoder::new(config.bundle_cache_bytes), ops);
+        let http = Http::new(logs, Encoder::new(config.bundle_cache_bytes), ops);
         let health = HealthServer::new(HealthService::from_health_reporter(health.clone()));
         let log = LogServiceServer::new(service).max_decoding_message_size(MESSAGE_BYTES_MAX);
         Handler { log, health, reflection, http }
@@ -412,23 +411,22 @@ fn serving(registry: &Registry) -> ServingStatus {
     }
 }
 
-fn chain(config: &Config, metrics: &Arc<Metrics>, request_id_prefix: u32) -> Chain {
-    let limits = Limits {
-        header_bytes_max: config.header_bytes_max,
-        http_body_bytes_max: u64::try_from(log_core::ENTRY_BYTES_MAX).unwrap_or(u64::MAX),
-    };
+fn chain(config: &Config, metrics: &Arc<Metrics>, request_id_prefix: u32) -> Chain<To> {
     Chain {
+        api: &API,
+        routes: Arc::new(routes::table()),
         requests: Arc::clone(metrics.requests()),
         request_id_prefix,
-        limits,
+        header_bytes_max: config.header_bytes_max,
         requests_max: config.requests_max,
         http_timeout: config.http_timeout,
         grpc_timeout: config.http_timeout + config.service.receipt_wait_max,
-        to_status: status::of_layer,
+        identity: None,
+        quota: None,
     }
 }
 
-/// Sends a request to the service its path names. gRPC paths never reach the HTTP routes.
+/// Sends a request to what answers its row.
 #[derive(Clone)]
 struct Handler<R> {
     log: LogServiceServer<Service>,
@@ -437,12 +435,16 @@ struct Handler<R> {
     http: Http,
 }
 
-impl<R, B> tower::Service<Request<B>> for Handler<R>
+impl<R, B> tower::Service<Matched<B, To>> for Handler<R>
 where
-    R: tower::Service<Request<B>, Response = Response<Body>, Error = Infallible>,
-    R::Future: Send + 'static,
+    R: tower::Service<
+            Request<grpc::Checked<B>>,
+            Response = Response<Body>,
+            Error = Infallible,
+            Future: Send + 'static,
+        >,
     B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + std::fmt::Display + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
 {
     type Response = Response<Body>;
     type Error = Infallible;
@@ -453,48 +455,43 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        Answering(self.dispatch(request))
+    fn call(&mut self, matched: Matched<B, To>) -> Self::Future {
+        let Matched { request, route, to, .. } = matched;
+        let checked = |request| grpc::checked(request, route, &API);
+        let answer: Result<Answer, Box<Response<Body>>> = match to {
+            To::Log => checked(request).map(|request| self.log.call(request)),
+            To::Health => checked(request).map(|request| self.health.call(request)),
+            To::Reflection => checked(request)
+                .map(|request| -> Answer { Box::pin(self.reflection.call(request)) }),
+            To::Http(target) => {
+                let http = self.http.clone();
+                let answer = async move { Ok(http.answer(request, route, target).await) };
+                return Answering::Http(Box::pin(answer));
+            }
+        };
+        let refuse =
+            |refused: Box<Response<Body>>| -> Answer { Box::pin(std::future::ready(Ok(*refused))) };
+        Answering::Grpc(answer.unwrap_or_else(refuse))
     }
 }
 
 type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
-/// An answer on its way, whose refusal has details whoever made it.
-struct Answering(Answer);
+/// An answer on its way. A refusal of gRPC has details whoever made it.
+enum Answering {
+    Grpc(Answer),
+    Http(Answer),
+}
 
 impl Future for Answering {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx).map_ok(status::of_answer)
-    }
-}
-
-impl<R> Handler<R> {
-    fn dispatch<B>(&mut self, request: Request<B>) -> Answer
-    where
-        R: tower::Service<Request<B>, Response = Response<Body>, Error = Infallible>,
-        R::Future: Send + 'static,
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error:
-            Into<Box<dyn std::error::Error + Send + Sync>> + std::fmt::Display + Send + 'static,
-    {
-        let path = request.uri().path();
-        if path.starts_with("/cairn.log.v1.LogService/") {
-            return self.log.call(request);
+        match &mut *self {
+            Self::Grpc(answer) => {
+                answer.as_mut().poll(cx).map_ok(|answer| grpc::answered(answer, &API))
+            }
+            Self::Http(answer) => answer.as_mut().poll(cx),
         }
-        if path.starts_with("/grpc.health.v1.Health/") {
-            return self.health.call(request);
-        }
-        if path.starts_with("/grpc.reflection.v1.ServerReflection/") {
-            return Box::pin(self.reflection.call(request));
-        }
-        if Protocol::of(request.headers()) == Protocol::Grpc {
-            let refusal = status::no_such_path().into_http();
-            return Box::pin(std::future::ready(Ok(refusal)));
-        }
-        let http = self.http.clone();
-        Box::pin(async move { Ok(http.answer(request).await) })
     }
 }

@@ -7,6 +7,8 @@
 pub mod config;
 pub mod server;
 
+pub mod routes;
+
 pub mod http;
 
 pub mod witness;

@@ -15,40 +15,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use serve::metrics::{Requests, Routes};
+use serve::metrics::Requests;
 
 use crate::roster::Roster;
 use crate::witness::Public;
-
-/// Where requests are counted.
-pub const ROUTES: Routes = Routes {
-    names: &[
-        "other",
-        "add_checkpoint",
-        "sign_subtree",
-        "checkpoint",
-        "evidence",
-        "healthz",
-        "readyz",
-        "metrics",
-        "gossip",
-    ],
-    of: route,
-};
-
-fn route(path: &str) -> usize {
-    match path {
-        "/add-checkpoint" => 1,
-        "/sign-subtree" => 2,
-        "/healthz" => 5,
-        "/readyz" => 6,
-        "/metrics" => 7,
-        _ if path.starts_with("/cairn.gossip.v1.GossipService/") => 8,
-        _ if path.ends_with("/checkpoint") => 3,
-        _ if path.ends_with("/evidence") => 4,
-        _ => 0,
-    }
-}
 
 type RefusalLabels = [(&'static str, String); 2];
 
@@ -77,7 +47,7 @@ impl Metrics {
     /// A fresh set, all at zero.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("cairn_witness");
-        let requests = Arc::new(Requests::new(&ROUTES));
+        let requests = Arc::new(Requests::new(&crate::routes::table()));
         requests.register(&mut registry);
         let refusals = Family::default();
         let commit_seconds = Histogram::new(exponential_buckets(0.000_1, 2.0, 16));
@@ -214,23 +184,6 @@ impl Collector for LogGauges {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn routes_have_names_and_unknown_paths_share_one() {
-        for (path, route) in [
-            ("/add-checkpoint", "add_checkpoint"),
-            ("/sign-subtree", "sign_subtree"),
-            ("/00/checkpoint", "checkpoint"),
-            ("/00/evidence", "evidence"),
-            ("/healthz", "healthz"),
-            ("/readyz", "readyz"),
-            ("/metrics", "metrics"),
-            ("/cairn.gossip.v1.GossipService/Pull", "gossip"),
-            ("/", "other"),
-        ] {
-            assert_eq!(ROUTES.names[super::route(path)], route, "{path}");
-        }
-    }
 
     #[test]
     fn a_scrape_shows_what_was_counted() {

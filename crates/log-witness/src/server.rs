@@ -13,13 +13,15 @@ use base::durable::{self, FileError};
 use base::tasks::{self, Background};
 use bytes::Bytes;
 use formats::{Origin, VerifierKey};
-use http::{Request, Response};
+use http::Response;
 use log_proto::gossip_v1::gossip_service_server::GossipServiceServer;
 use serve::body::Body;
+use serve::grpc;
 use serve::identity::{Identity, IdentityError};
-use serve::middleware::limits::Limits;
-use serve::middleware::{Chain, to_status};
+use serve::middleware::Chain;
 use serve::port::{Port, PortOptions};
+use serve::refusal::Api;
+use serve::route::Matched;
 use tls::Pin;
 use tokio_util::sync::CancellationToken;
 
@@ -27,9 +29,10 @@ use crate::config::Config;
 use crate::gossip::{
     self, Gossip, GossipError, GossipOptions, PeerUrlError, Webhook, WebhookError,
 };
-use crate::http::{BODY_BYTES_MAX, Http};
+use crate::http::Http;
 use crate::metrics::{LogGauges, Metrics};
 use crate::roster::{Roster, Watcher};
+use crate::routes::{self, To};
 use crate::store::{Store, StoreError};
 use crate::witness::{Cosigner, CosignerError, Options, Refusal, Witness};
 
@@ -41,8 +44,12 @@ const LOOK_SHARE: u32 = 50;
 /// The longest pause between two looks, in pauses that were set.
 const LOOK_PAUSES_MAX: u32 = 30;
 
-/// Where the calls of `cairn.gossip.v1.GossipService` are.
-const GOSSIP_PATH: &str = "/cairn.gossip.v1.GossipService/";
+/// How the gossip API names what every server refuses.
+static API: Api = Api {
+    domain: "cairn.gossip.v1",
+    message_too_large: "MESSAGE_TOO_LARGE",
+    deadline_passed: "deadline passed",
+};
 
 /// Why the witness does not start. Nothing was answered.
 #[derive(Debug, thiserror::Error)]
@@ -291,19 +298,18 @@ fn open_port(config: &Config, stopping: &CancellationToken) -> Result<Port, Star
     Port::open(options, stopping).map_err(|source| StartError::Listen { listen, source })
 }
 
-fn chain(config: &Config, metrics: &Arc<Metrics>, request_id_prefix: u32) -> Chain {
-    let limits = Limits {
-        header_bytes_max: config.header_bytes_max,
-        http_body_bytes_max: u64::try_from(BODY_BYTES_MAX).unwrap_or(u64::MAX),
-    };
+fn chain(config: &Config, metrics: &Arc<Metrics>, request_id_prefix: u32) -> Chain<To> {
     Chain {
+        api: &API,
+        routes: Arc::new(routes::table()),
         requests: Arc::clone(metrics.requests()),
         request_id_prefix,
-        limits,
+        header_bytes_max: config.header_bytes_max,
         requests_max: config.requests_max,
         http_timeout: config.http_timeout,
         grpc_timeout: config.http_timeout,
-        to_status,
+        identity: None,
+        quota: None,
     }
 }
 
@@ -324,7 +330,7 @@ struct Handler {
     gossip: GossipServiceServer<Gossip>,
 }
 
-impl<B> tower::Service<Request<B>> for Handler
+impl<B> tower::Service<Matched<B, To>> for Handler
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
@@ -338,11 +344,17 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        if request.uri().path().starts_with(GOSSIP_PATH) {
-            return Box::pin(self.gossip.call(request));
+    fn call(&mut self, matched: Matched<B, To>) -> Self::Future {
+        let Matched { request, route, to, .. } = matched;
+        match to {
+            To::Gossip => match grpc::checked(request, route, &API) {
+                Ok(request) => Box::pin(self.gossip.call(request)),
+                Err(refused) => Box::pin(std::future::ready(Ok(*refused))),
+            },
+            To::Http(target) => {
+                let http = self.http.clone();
+                Box::pin(async move { Ok(http.answer(request, route, target).await) })
+            }
         }
-        let http = self.http.clone();
-        Box::pin(async move { Ok(http.answer(request).await) })
     }
 }

@@ -4,7 +4,11 @@
 //! |---|---|
 //! | [`config`] | settings out of a file, the environment and flags |
 //! | [`port`] | the open port: connections in, requests to the stack, a graceful end |
+//! | [`route`] | what a server answers: one row for each route or call |
+//! | [`refusal`] | what it does not do, as gRPC and as HTTP |
+//! | [`principal`] | who sent a request |
 //! | [`middleware`] | what every request passes before its handler |
+//! | [`grpc`] | frames of gRPC messages, checked before tonic reads them |
 //! | [`body`] | answers of plain HTTP, and bodies read within a bound |
 //! | [`metrics`] | requests counted by route and code |
 //! | [`identity`] | the key that a port's TLS is known by |
@@ -16,7 +20,15 @@ pub mod config;
 
 pub mod port;
 
+pub mod route;
+
+pub mod refusal;
+
+pub mod principal;
+
 pub mod middleware;
+
+pub mod grpc;
 
 pub mod body;
 

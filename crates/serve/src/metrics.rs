@@ -1,7 +1,7 @@
 //! Requests counted by route and code, for Prometheus.
 //!
 //! Both labels come out of fixed lists. Counting a request costs one array access and one atomic
-//! addition; nothing is looked up by text on that path.
+//! addition: its row is known by then, and nothing is looked up by text.
 
 use std::sync::OnceLock;
 
@@ -9,18 +9,10 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-/// The routes requests are counted by.
-#[derive(Clone, Copy, Debug)]
-pub struct Routes {
-    /// Their names, as the label says them. The first stands for every path without a name of its own.
-    pub names: &'static [&'static str],
-    /// The route of a request path, as a position in the names. Called for every request.
-    pub of: fn(&str) -> usize,
-}
+use crate::route::{RouteTable, RowAt};
 
-/// A position among the names of [`Routes`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Route(usize);
+/// The route of every request that no row is for.
+const OTHER: &str = "other";
 
 /// How a request ended, as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,18 +80,21 @@ type Labels = [(&'static str, &'static str); 2];
 /// The requests of one process. Shared, and cheap to call from any thread.
 #[derive(Debug)]
 pub struct Requests {
-    routes: Routes,
+    /// Of every row, after that of no row.
+    names: Box<[&'static str]>,
     counts: Family<Labels, Counter>,
     cells: Box<[OnceLock<Counter>]>,
     panics: Counter,
 }
 
 impl Requests {
-    /// None so far.
-    pub fn new(routes: &Routes) -> Self {
-        let cells = routes.names.len() * OUTCOMES.len();
+    /// None so far, of the rows of `routes`.
+    pub fn new<T: Copy>(routes: &RouteTable<T>) -> Self {
+        let names = routes.routes().map(|route| route.name);
+        let names: Box<[_]> = std::iter::once(OTHER).chain(names).collect();
+        let cells = names.len() * OUTCOMES.len();
         Self {
-            routes: *routes,
+            names,
             counts: Family::default(),
             cells: (0..cells).map(|_| OnceLock::new()).collect(),
             panics: Counter::default(),
@@ -112,16 +107,12 @@ impl Requests {
         registry.register("panics", "Requests that ended in a panic", self.panics.clone());
     }
 
-    /// The route of a request path.
-    pub fn route(&self, path: &str) -> Route {
-        Route((self.routes.of)(path).min(self.routes.names.len() - 1))
-    }
-
-    /// One request ended.
-    pub fn ended(&self, route: Route, outcome: Outcome) {
-        let cell = &self.cells[route.0 * OUTCOMES.len() + outcome.0];
+    /// One request of a row ended, or one that no row is for.
+    pub fn ended(&self, row: Option<RowAt>, outcome: Outcome) {
+        let name = row.map_or(0, |at| at.0 + 1);
+        let cell = &self.cells[name * OUTCOMES.len() + outcome.0];
         cell.get_or_init(|| {
-            let labels = [("route", self.routes.names[route.0]), ("code", outcome.name())];
+            let labels = [("route", self.names[name]), ("code", outcome.name())];
             self.counts.get_or_create(&labels).clone()
         })
         .inc();
@@ -137,14 +128,9 @@ impl Requests {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) const ROUTES: Routes = Routes {
-        names: &["other", "a", "b"],
-        of: |path| match path {
-            "/a" => 1,
-            "/b" => 2,
-            _ => 0,
-        },
-    };
+    pub(crate) fn requests() -> Requests {
+        Requests::new(&RouteTable::new(&crate::route::tests::ROWS))
+    }
 
     pub(crate) fn scrape(requests: &Requests) -> String {
         let mut registry = Registry::default();
@@ -152,6 +138,23 @@ pub(crate) mod tests {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         text
+    }
+
+    /// Rows that share a name share its count.
+    #[test]
+    fn a_request_is_counted_under_the_name_of_its_row() {
+        let requests = requests();
+        for row in [Some(RowAt(5)), Some(RowAt(6)), Some(RowAt(0)), None] {
+            requests.ended(row, Outcome::grpc(tonic::Code::Ok));
+        }
+        let text = scrape(&requests);
+        for line in [
+            r#"requests_total{route="health",code="OK"} 2"#,
+            r#"requests_total{route="call",code="OK"} 1"#,
+            r#"requests_total{route="other",code="OK"} 1"#,
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
     }
 
     #[test]

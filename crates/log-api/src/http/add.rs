@@ -2,20 +2,20 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
+use log_proto::log_v1::ErrorReason;
 use serve::body::{Body, Unread, full, plain};
-use serve::middleware::Refusal;
-use tonic::{Code, Status};
+use serve::refusal::Refusal;
 
-use crate::service::status::{self, IntoStatus};
-use crate::service::{Service, append};
-use log_core::{ENTRY_BYTES_MAX, Submission};
+use crate::logs::{Logs, single};
+use crate::refusal::{self, IntoRefusal, reason_name};
+use log_core::Submission;
 
 /// Committed and answered with the bare decimal index and a newline. Any `Content-Type` is taken.
-pub(super) async fn add<B>(service: &Service, log: &str, body: B) -> Response<Body>
+pub(super) async fn add<B>(logs: &Logs, log: &str, body: B, bytes_max: usize) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes> + Send,
 {
-    match index(service, log, body).await {
+    match index(logs, log, body, bytes_max).await {
         Ok(index) => {
             let mut response = Response::new(full(format!("{index}\n")));
             let headers = response.headers_mut();
@@ -24,74 +24,50 @@ where
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
             response
         }
-        Err(refusal) => refused(service, &refusal),
+        Err(refusal) => refused(logs, refusal),
     }
 }
 
 /// Reads a body as [`add`] does and drops it: the floor that load generators measure `/add` against.
-pub(super) async fn discard<B>(service: &Service, body: B) -> Response<Body>
+pub(super) async fn discard<B>(logs: &Logs, body: B, bytes_max: usize) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes> + Send,
 {
-    match read(body).await {
+    match read(body, bytes_max).await {
         Ok(_) => plain(StatusCode::OK, "ok"),
-        Err(refusal) => refused(service, &refusal),
+        Err(refusal) => refused(logs, refusal),
     }
 }
 
-async fn index<B>(service: &Service, log: &str, body: B) -> Result<u64, Status>
+async fn index<B>(logs: &Logs, log: &str, body: B, bytes_max: usize) -> Result<u64, Refusal>
 where
     B: http_body::Body<Data = Bytes> + Send,
 {
-    let log = service.log(log)?;
-    let entry = read(body).await?;
+    let log = logs.named(log)?;
+    let entry = read(body, bytes_max).await?;
     let committed = log.append(Submission::single(entry, None)).await;
-    let committed = committed.map_err(IntoStatus::into_status)?;
-    service.shared.metrics.appended();
-    append::single(&committed).map(|(index, _, _)| index.get())
+    let committed = committed.map_err(IntoRefusal::into_refusal)?;
+    logs.metrics().appended();
+    single(&committed).map(|(index, _, _)| index.get())
 }
 
-async fn read<B>(body: B) -> Result<Bytes, Status>
+async fn read<B>(body: B, bytes_max: usize) -> Result<Bytes, Refusal>
 where
     B: http_body::Body<Data = Bytes> + Send,
 {
-    serve::body::read(body, ENTRY_BYTES_MAX).await.map_err(|unread| match unread {
-        Unread::CutShort => status::bad_field("body", "sent to its end"),
+    serve::body::read(body, bytes_max).await.map_err(|unread| match unread {
+        Unread::CutShort => refusal::bad_field("body", "sent to its end"),
         Unread::TooLarge { bytes } => {
-            let of = |bytes| u64::try_from(bytes).unwrap_or(u64::MAX);
-            let (bytes, bytes_max) = (of(bytes), of(ENTRY_BYTES_MAX));
-            status::of_layer(&Refusal::BodyTooLarge { bytes, bytes_max })
+            let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+            let reason = Some(reason_name(ErrorReason::EntryTooLarge));
+            Refusal { reason, ..Refusal::body_too_large(bytes, bytes_max) }
         }
     })
 }
 
-fn refused(service: &Service, refusal: &Status) -> Response<Body> {
-    let reason = status::reason_of(refusal).unwrap_or_default();
-    service.shared.metrics.refused(status::known_reason(&reason));
-    let mut response = plain(http_status(refusal.code(), &reason), refusal.message());
-    if let Some(after) = status::retry_after(refusal) {
-        // Whole seconds, and 0 would mean at once.
-        let seconds = after.as_secs_f64().ceil().max(1.0);
-        let value = HeaderValue::try_from(format!("{seconds:.0}"));
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, value.expect("digits are legal in a header"));
-    }
-    response
-}
-
-fn http_status(code: Code, reason: &str) -> StatusCode {
-    match (code, reason) {
-        (_, "ENTRY_TOO_LARGE") => StatusCode::PAYLOAD_TOO_LARGE,
-        (_, "QUEUE_FULL") => StatusCode::TOO_MANY_REQUESTS,
-        (_, "BAD_LOG_NAME") | (Code::NotFound, _) => StatusCode::NOT_FOUND,
-        (Code::InvalidArgument, _) => StatusCode::BAD_REQUEST,
-        (Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted, _) => StatusCode::CONFLICT,
-        (Code::ResourceExhausted | Code::Unavailable | Code::DeadlineExceeded, _) => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    }
+fn refused(logs: &Logs, refusal: Refusal) -> Response<Body> {
+    logs.refused(&refusal);
+    refusal.into_http()
 }
 
 #[cfg(test)]
@@ -101,26 +77,14 @@ mod tests {
 
     #[tokio::test]
     async fn bodies_are_taken_up_to_the_limit() {
-        let of = async |len| read(Full::new(Bytes::from(vec![1; len]))).await.map(|b| b.len());
-        assert_eq!(of(ENTRY_BYTES_MAX).await.unwrap(), ENTRY_BYTES_MAX);
-        let refusal = of(ENTRY_BYTES_MAX + 1).await.unwrap_err();
-        assert_eq!(status::reason_of(&refusal).as_deref(), Some("ENTRY_TOO_LARGE"));
-    }
-
-    #[test]
-    fn refusals_have_the_status_tools_expect() {
-        for (code, reason, expected) in [
-            (Code::InvalidArgument, "EMPTY_ENTRY", 400),
-            (Code::InvalidArgument, "ENTRY_TOO_LARGE", 413),
-            (Code::NotFound, "LOG_NOT_FOUND", 404),
-            (Code::InvalidArgument, "BAD_LOG_NAME", 404),
-            (Code::ResourceExhausted, "QUEUE_FULL", 429),
-            (Code::ResourceExhausted, "DISK_LOW", 503),
-            (Code::Unavailable, "OUTCOME_UNKNOWN", 503),
-            (Code::FailedPrecondition, "LOG_FROZEN", 409),
-            (Code::DataLoss, "CORRUPT", 500),
-        ] {
-            assert_eq!(http_status(code, reason).as_u16(), expected, "{reason}");
-        }
+        let of = async |len| {
+            let body = Full::new(Bytes::from(vec![1; len]));
+            read(body, 10).await.map(|body| body.len()).map_err(|refusal| {
+                (refusal.kind.http(), refusal.reason.unwrap(), refusal.message.into_owned())
+            })
+        };
+        assert_eq!(of(10).await, Ok(10));
+        let message = "body has 11 bytes, the limit is 10".to_owned();
+        assert_eq!(of(11).await, Err((StatusCode::PAYLOAD_TOO_LARGE, "ENTRY_TOO_LARGE", message)));
     }
 }

@@ -1,7 +1,8 @@
 //! Plain HTTP on the same port: the tlog-tiles read API (c2sp.org/tlog-tiles), `/add`, and what an
 //! operator asks for.
 //!
-//! Every path that is not exactly one of these is 404 and never a redirect: a tile has one name.
+//! Every path that is not exactly one of [`crate::routes`] is 404 and never a redirect: a tile has one
+//! name.
 
 pub mod tiles;
 
@@ -11,10 +12,11 @@ pub mod add;
 
 pub mod ops;
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 
-use crate::service::Service;
-use merkle::tile::{BundlePath, TilePath};
+use crate::logs::Logs;
+use merkle::tile::BundlePath;
+use serve::route::{Params, Route};
 
 use encoding::Encoder;
 use serve::body::{Body, plain};
@@ -22,134 +24,73 @@ use serve::body::{Body, plain};
 /// The handlers' parts. Cloning it is cheap.
 #[derive(Clone, Debug)]
 pub struct Http {
-    service: Service,
+    logs: Logs,
     encoder: Encoder,
     ops: ops::Ops,
 }
 
-/// What a path names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Target<'a> {
-    Checkpoint(&'a str),
-    Tile(&'a str, TilePath),
-    Bundle(&'a str, BundlePath),
-    Add(&'a str),
+/// What answers a row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    Checkpoint,
+    Tile,
+    Bundle,
+    Add,
     Healthz,
+    Discard,
     Readyz,
     Metrics,
 }
 
-/// Parses a path; only the canonical spelling of a target is one.
-fn target(path: &str) -> Option<Target<'_>> {
-    match path {
-        "/healthz" => return Some(Target::Healthz),
-        "/readyz" => return Some(Target::Readyz),
-        "/metrics" => return Some(Target::Metrics),
-        _ => {}
-    }
-    let (log, rest) = path.strip_prefix("/logs/")?.split_once('/')?;
-    match rest {
-        "checkpoint" => Some(Target::Checkpoint(log)),
-        "add" => Some(Target::Add(log)),
-        _ if rest.starts_with("tile/entries/") => {
-            rest.parse().ok().map(|path| Target::Bundle(log, path))
-        }
-        _ => rest.parse().ok().map(|path| Target::Tile(log, path)),
-    }
-}
-
 impl Http {
-    /// Serves the logs of `service`; encoded bundles are kept by `encoder`.
-    pub fn new(service: Service, encoder: Encoder, ops: ops::Ops) -> Self {
-        Self { service, encoder, ops }
+    /// Serves `logs`; encoded bundles are kept by `encoder`.
+    pub fn new(logs: Logs, encoder: Encoder, ops: ops::Ops) -> Self {
+        Self { logs, encoder, ops }
     }
 
-    /// Answers one request.
-    pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
+    /// Answers one request, which is of this route.
+    pub async fn answer<B>(
+        &self,
+        request: Request<B>,
+        route: &Route,
+        target: Target,
+    ) -> Response<Body>
     where
         B: http_body::Body<Data = bytes::Bytes> + Send,
-        B::Error: std::fmt::Display,
     {
         let (parts, body) = request.into_parts();
-        let Some(target) = target(parts.uri.path()) else {
+        let Some(Params { segment: log, tail }) = route.pattern.params(parts.uri.path()) else {
             return not_found();
         };
-        let head_only = parts.method == Method::HEAD;
-        let reads = head_only || parts.method == Method::GET;
-        let posts = parts.method == Method::POST;
+        let (logs, bytes_max) = (&self.logs, route.body_bytes_max);
         let mut response = match target {
-            Target::Add(log) if posts => return add::add(&self.service, log, body).await,
-            Target::Add(_) => return method_not_allowed("POST"),
-            Target::Healthz if posts => return add::discard(&self.service, body).await,
-            _ if !reads => return method_not_allowed("GET, HEAD"),
-            Target::Checkpoint(log) => tiles::checkpoint(&self.service, log),
-            Target::Tile(log, path) => tiles::tile(&self.service, log, path).await,
-            Target::Bundle(log, path) => self.bundle(log, path, &parts.headers).await,
+            Target::Add => add::add(logs, log, body, bytes_max).await,
+            Target::Discard => add::discard(logs, body, bytes_max).await,
+            Target::Checkpoint => tiles::checkpoint(logs, log),
+            // Only the canonical spelling of a tile is one.
+            Target::Tile => match tail.parse() {
+                Ok(path) => tiles::tile(logs, log, path).await,
+                Err(_) => not_found(),
+            },
+            Target::Bundle => match tail.parse() {
+                Ok(path) => self.bundle(log, path, &parts.headers).await,
+                Err(_) => not_found(),
+            },
             Target::Healthz => plain(StatusCode::OK, "ok"),
             Target::Readyz => self.ops.ready(),
             Target::Metrics => self.ops.metrics(),
         };
-        if head_only {
+        if parts.method == Method::HEAD {
             *response.body_mut() = Body::empty();
         }
         response
     }
 
     async fn bundle(&self, log: &str, path: BundlePath, headers: &HeaderMap) -> Response<Body> {
-        tiles::bundle(&self.service, &self.encoder, log, path, headers).await
+        tiles::bundle(&self.logs, &self.encoder, log, path, headers).await
     }
 }
 
 fn not_found() -> Response<Body> {
     plain(StatusCode::NOT_FOUND, "not found")
-}
-
-fn method_not_allowed(allow: &'static str) -> Response<Body> {
-    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
-    response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_target_has_one_spelling() {
-        assert_eq!(target("/logs/a/checkpoint"), Some(Target::Checkpoint("a")));
-        assert_eq!(target("/logs/a/add"), Some(Target::Add("a")));
-        assert!(matches!(target("/logs/a/tile/0/x001/234"), Some(Target::Tile("a", _))));
-        assert!(matches!(target("/logs/a/tile/0/000.p/1"), Some(Target::Tile("a", _))));
-        assert!(matches!(target("/logs/a/tile/entries/000"), Some(Target::Bundle("a", _))));
-        assert_eq!(target("/healthz"), Some(Target::Healthz));
-        for bad in [
-            "",
-            "/",
-            "/healthz/",
-            "/logs",
-            "/logs/",
-            "/logs/a",
-            "/logs/a/",
-            "/logs/a/checkpoint/",
-            "/logs/a//checkpoint",
-            "//logs/a/checkpoint",
-            "/logs/a/tile/0/0",
-            "/logs/a/tile/0/0000",
-            "/logs/a/tile/00/000",
-            "/logs/a/tile/0/x000/000",
-            "/logs/a/tile/0/000.p/0",
-            "/logs/a/tile/0/000.p/256",
-            "/logs/a/tile/0/000.p/01",
-            "/logs/a/tile/0/000.p/1/",
-            "/logs/a/tile/-1/000",
-            "/logs/a/tile/64/000",
-            "/logs/a/tile/0/+01",
-            "/logs/a/tile/entries/000.p/",
-            "/logs/a/tile/entries/",
-            "/logs/a/tile/data/000",
-            "/logs/a/../b/checkpoint",
-        ] {
-            assert_eq!(target(bad), None, "{bad}");
-        }
-    }
 }

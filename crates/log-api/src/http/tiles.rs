@@ -3,23 +3,23 @@
 //! of a later one.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use merkle::tile::{BundlePath, TilePath};
 use serve::body::{Body, full, plain};
-use tonic::Code;
+use serve::refusal::Kind;
 
 use super::encoding::{Encoder, Encoding, Key};
 use super::not_found;
-use crate::service::Service;
-use crate::service::status::IntoStatus as _;
+use crate::logs::Logs;
+use crate::refusal::IntoRefusal as _;
 use log_core::read::{ReadError, Reads, Snapshot};
 
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
-pub(super) fn checkpoint(service: &Service, log: &str) -> Response<Body> {
-    let Ok(log) = service.log(log) else { return not_found() };
+pub(super) fn checkpoint(logs: &Logs, log: &str) -> Response<Body> {
+    let Ok(log) = logs.named(log) else { return not_found() };
     let published = log.published();
     if published.note.is_empty() {
         return not_found();
@@ -31,8 +31,8 @@ pub(super) fn checkpoint(service: &Service, log: &str) -> Response<Body> {
     response
 }
 
-pub(super) async fn tile(service: &Service, log: &str, path: TilePath) -> Response<Body> {
-    let Some((_, snapshot)) = signed(service, log) else { return not_found() };
+pub(super) async fn tile(logs: &Logs, log: &str, path: TilePath) -> Response<Body> {
+    let Some((_, snapshot)) = signed(logs, log) else { return not_found() };
     let read = move |tree: &Snapshot, access| tree.tile(&path, access);
     match Reads::run(&snapshot, read).await {
         Ok(Some(bytes)) => immutable(bytes.into()),
@@ -42,13 +42,13 @@ pub(super) async fn tile(service: &Service, log: &str, path: TilePath) -> Respon
 }
 
 pub(super) async fn bundle(
-    service: &Service,
+    logs: &Logs,
     encoder: &Encoder,
     log: &str,
     path: BundlePath,
     headers: &HeaderMap,
 ) -> Response<Body> {
-    let Some((id, snapshot)) = signed(service, log) else { return not_found() };
+    let Some((id, snapshot)) = signed(logs, log) else { return not_found() };
     let encoding = Encoding::accepted(headers);
     let key = Key { log: id, index: path.index(), width: path.width(), encoding };
     if let Some(bytes) = encoder.kept(&key) {
@@ -65,9 +65,9 @@ pub(super) async fn bundle(
     }
 }
 
-fn signed(service: &Service, log: &str) -> Option<(storage::LogId, std::sync::Arc<Snapshot>)> {
-    let log = service.log(log).ok()?;
-    let snapshot = service.shared.reads.signed(log.id(), &log.signed());
+fn signed(logs: &Logs, log: &str) -> Option<(storage::LogId, std::sync::Arc<Snapshot>)> {
+    let log = logs.named(log).ok()?;
+    let snapshot = logs.reads().signed(log.id(), &log.signed());
     let snapshot = snapshot.inspect_err(|error| {
         tracing::error!(%error, log = %log.name(), "the right edge does not match the signed head");
     });
@@ -93,10 +93,9 @@ fn encoded(bytes: Bytes, encoding: Encoding) -> Response<Body> {
 }
 
 fn failed(error: ReadError) -> Response<Body> {
-    let status = error.into_status();
-    let code = match status.code() {
-        Code::OutOfRange => return not_found(),
-        _ => http::StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    plain(code, status.message())
+    let refusal = error.into_refusal();
+    match refusal.kind {
+        Kind::OutOfRange => not_found(),
+        _ => plain(StatusCode::INTERNAL_SERVER_ERROR, &refusal.message),
+    }
 }

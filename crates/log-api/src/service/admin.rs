@@ -1,28 +1,28 @@
 //! Creating, showing, listing and freezing logs.
 
 use log_proto::log_v1 as pb;
-use tonic::Status;
+use serve::refusal::Refusal;
 
-use super::status::IntoStatus;
-use super::{Service, convert, status};
+use super::{Service, convert};
+use crate::refusal::{self, IntoRefusal};
 use log_core::CreateLog;
 use storage::LogName;
 
 pub(super) async fn create_log(
     service: &Service,
     request: pb::CreateLogRequest,
-) -> Result<pb::CreateLogResponse, Status> {
+) -> Result<pb::CreateLogResponse, Refusal> {
     let pb::CreateLogRequest { log, origin, deduplicate_entries } = request;
     let origin = (!origin.is_empty()).then_some(origin);
     let create = CreateLog { name: log, origin, deduplicate_entries };
-    let log = service.shared.registry.create(create).await.map_err(IntoStatus::into_status)?;
+    let log = service.logs().registry().create(create).await.map_err(IntoRefusal::into_refusal)?;
     Ok(pb::CreateLogResponse { log: Some(convert::log(&log)) })
 }
 
 pub(super) fn get_log(
     service: &Service,
     request: pb::GetLogRequest,
-) -> Result<pb::GetLogResponse, Status> {
+) -> Result<pb::GetLogResponse, Refusal> {
     let pb::GetLogRequest { log } = request;
     let log = service.log(&log)?;
     Ok(pb::GetLogResponse { log: Some(convert::log(&log)) })
@@ -32,17 +32,17 @@ pub(super) fn get_log(
 pub(super) fn list_logs(
     service: &Service,
     request: pb::ListLogsRequest,
-) -> Result<pb::ListLogsResponse, Status> {
+) -> Result<pb::ListLogsResponse, Refusal> {
     let pb::ListLogsRequest { page_size, page_token } = request;
     let limit = convert::page_size(page_size)?;
     let after = match page_token.as_str() {
         "" => None,
         token => Some(
             LogName::new(token)
-                .map_err(|_| status::bad_field("page_token", "one of an answer before"))?,
+                .map_err(|_| refusal::bad_field("page_token", "one of an answer before"))?,
         ),
     };
-    let mut logs = service.shared.registry.list(after.as_ref(), limit + 1);
+    let mut logs = service.logs().registry().list(after.as_ref(), limit + 1);
     let more = logs.len() > limit;
     logs.truncate(limit);
     let last = logs.last().map(|log| log.name().as_str().to_owned());
@@ -53,9 +53,9 @@ pub(super) fn list_logs(
 pub(super) async fn freeze_log(
     service: &Service,
     request: pb::FreezeLogRequest,
-) -> Result<pb::FreezeLogResponse, Status> {
+) -> Result<pb::FreezeLogResponse, Refusal> {
     let pb::FreezeLogRequest { log } = request;
     let log = service.log(&log)?;
-    let last = log.freeze().await.map_err(IntoStatus::into_status)?;
+    let last = log.freeze().await.map_err(IntoRefusal::into_refusal)?;
     Ok(pb::FreezeLogResponse { log: Some(convert::log(&log)), checkpoint: last.note.clone() })
 }

@@ -4,28 +4,32 @@ use std::collections::BTreeMap;
 
 use log_proto::log_v1 as pb;
 use merkle::{Hash, LeafIndex};
-use tonic::{Request, Status};
+use serve::principal::Principal;
+use serve::refusal::Refusal;
+use tonic::Request;
 
 use super::Service;
 use super::convert::{self, Level};
 use super::receipt::{self, Until};
-use super::status::{self, IntoStatus};
+use crate::logs::{scope, single};
+use crate::refusal::{self, IntoRefusal};
 use log_core::{CALL_ENTRIES_MAX, Committed, EntryOutcome, Log, Submission};
 
 pub(super) async fn append(
     service: &Service,
     request: Request<pb::AppendRequest>,
-) -> Result<pb::AppendResponse, Status> {
+) -> Result<pb::AppendResponse, Refusal> {
     let wait = request.get_ref().receipt_wait;
     let until = Until::of(&request, wait, &service.shared.options)?;
+    let scope = scope(&Principal::of(request.extensions()));
     let pb::AppendRequest { log, entry, receipt, receipt_wait: _ } = request.into_inner();
     let level = Level::parse(receipt)?;
     let log = service.log(&log)?;
     receipt::check(&log, level)?;
-    let entry = convert::entry(entry.unwrap_or_default());
+    let entry = convert::entry(entry.unwrap_or_default(), scope);
     let submission = Submission::single(entry.data, entry.dedup);
-    let committed = log.append(submission).await.map_err(IntoStatus::into_status)?;
-    service.shared.metrics.appended();
+    let committed = log.append(submission).await.map_err(IntoRefusal::into_refusal)?;
+    service.logs().metrics().appended();
     let (index, leaf, duplicate) = single(&committed)?;
     let reached = receipt::reach(&log, committed.tree_size, level, until).await?;
     let tlog_proof = match &reached {
@@ -42,31 +46,21 @@ pub(super) async fn append(
     })
 }
 
-/// The outcome of a call of one entry.
-pub(crate) fn single(committed: &Committed) -> Result<(LeafIndex, Hash, bool), Status> {
-    match committed.outcomes.first() {
-        Some(EntryOutcome::Appended { index, leaf_hash, duplicate }) => {
-            Ok((*index, *leaf_hash, *duplicate))
-        }
-        Some(EntryOutcome::Refused(refusal)) => Err(refusal.clone().into_status()),
-        Some(EntryOutcome::Skipped) | None => Err(status::internal()),
-    }
-}
-
 pub(super) async fn append_batch(
     service: &Service,
     request: Request<pb::AppendBatchRequest>,
-) -> Result<pb::AppendBatchResponse, Status> {
+) -> Result<pb::AppendBatchResponse, Refusal> {
     let wait = request.get_ref().receipt_wait;
     let until = Until::of(&request, wait, &service.shared.options)?;
+    let scope = scope(&Principal::of(request.extensions()));
     let pb::AppendBatchRequest { log, entries, receipt, receipt_wait: _ } = request.into_inner();
     let level = Level::parse(receipt)?;
     let log = service.log(&log)?;
     receipt::check(&log, level)?;
-    let entries = entries.into_iter().map(convert::entry).collect();
+    let entries = entries.into_iter().map(|entry| convert::entry(entry, scope)).collect();
     let submission = Submission { entries, producer: None };
-    let committed = log.append(submission).await.map_err(IntoStatus::into_status)?;
-    service.shared.metrics.appended();
+    let committed = log.append(submission).await.map_err(IntoRefusal::into_refusal)?;
+    service.logs().metrics().appended();
     let results = committed.outcomes.iter().map(result).collect::<Result<Vec<_>, _>>()?;
     let (range_receipt, reached) = batch_receipt(service, &log, &committed, level, until).await?;
     Ok(pb::AppendBatchResponse {
@@ -77,14 +71,14 @@ pub(super) async fn append_batch(
     })
 }
 
-fn result(outcome: &EntryOutcome) -> Result<pb::AppendResult, Status> {
+fn result(outcome: &EntryOutcome) -> Result<pb::AppendResult, Refusal> {
     match outcome {
         EntryOutcome::Appended { index, leaf_hash: _, duplicate } => {
             Ok(convert::appended(*index, *duplicate))
         }
         EntryOutcome::Refused(refusal) => Ok(convert::refused(refusal)),
         // Only entries of a producer's stream are ever skipped.
-        EntryOutcome::Skipped => Err(status::internal()),
+        EntryOutcome::Skipped => Err(Refusal::internal()),
     }
 }
 
@@ -95,7 +89,7 @@ async fn batch_receipt(
     committed: &Committed,
     level: Level,
     until: Until,
-) -> Result<(Option<pb::RangeReceipt>, Level), Status> {
+) -> Result<(Option<pb::RangeReceipt>, Level), Refusal> {
     if level == Level::Index {
         return Ok((None, Level::Index));
     }
@@ -123,7 +117,7 @@ fn appended_leaf(outcome: &EntryOutcome) -> Option<(LeafIndex, Hash)> {
 pub(super) async fn get_receipt(
     service: &Service,
     request: Request<pb::GetReceiptRequest>,
-) -> Result<pb::GetReceiptResponse, Status> {
+) -> Result<pb::GetReceiptResponse, Refusal> {
     let wait = request.get_ref().receipt_wait;
     let until = Until::of(&request, wait, &service.shared.options)?;
     let pb::GetReceiptRequest { log, range, receipt, receipt_wait: _ } = request.into_inner();
@@ -132,11 +126,11 @@ pub(super) async fn get_receipt(
     let range = convert::range(range)?;
     let count = range.end.get().saturating_sub(range.start.get());
     if count == 0 || usize::try_from(count).is_ok_and(|count| count > CALL_ENTRIES_MAX) {
-        return Err(status::bad_range("range", "1 to 10,000 indexes"));
+        return Err(refusal::bad_range("range", "1 to 10,000 indexes"));
     }
     let committed = log.tree().head.size;
     if range.end > committed {
-        return Err(status::beyond_size("range.end", range.end.get(), committed.get()));
+        return Err(refusal::beyond_size("range.end", range.end.get(), committed.get()));
     }
     receipt::check(&log, level)?;
     let reached = receipt::reach(&log, range.end, level, until).await?;

@@ -13,16 +13,21 @@ use log_proto::log_v1 as pb;
 use log_proto::log_v1::append_stream_request::{Items, Message as Asked, Open};
 use log_proto::log_v1::append_stream_response::{self as answers, Message as Answer};
 use merkle::{LeafIndex, TreeSize};
-use tonic::{Status, Streaming};
+use serve::grpc;
+use serve::principal::Principal;
+use serve::refusal::Refusal;
+use tonic::{Request, Streaming};
 
 use super::convert::{self, Level};
-use super::status::{self, IntoStatus};
 use super::stream::{Ended, Sender};
 use super::unproven::Unproven;
 use super::{Answers, Service, receipt};
+use crate::logs::scope;
+use crate::refusal::{self, API, IntoRefusal};
 use log_core::{
     AppendError, CALL_ENTRIES_MAX, Committed, EntryOutcome, Log, ProducerLease, Submission,
 };
+use storage::Scope;
 
 /// Calls of one stream that may wait for their commit: enough to keep the disk busy while the next ones
 /// arrive, and a bound on what a stream can hold in memory.
@@ -31,20 +36,22 @@ const CALLS_MAX: usize = 8;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Requests = Streaming<pb::AppendStreamRequest>;
-type Stop = Result<Ended, Status>;
+type Stop = Result<Ended, Refusal>;
 
 pub(super) fn open(
     service: &Service,
-    requests: Requests,
-) -> Result<Answers<pb::AppendStreamResponse>, Status> {
+    request: Request<Requests>,
+) -> Result<Answers<pb::AppendStreamResponse>, Refusal> {
+    let scope = scope(&Principal::of(request.extensions()));
+    let requests = request.into_inner();
     let (sender, answers) = service.open_stream()?;
     let service = service.clone();
     let run = async move {
         let stopping = service.shared.stopping.clone();
-        let serve = stopping.run_until_cancelled(serve(service, requests, &sender));
-        let stop = serve.await.unwrap_or_else(|| Err(status::shutting_down()));
-        if let Err(status) = stop {
-            sender.fail(status).await;
+        let serve = stopping.run_until_cancelled(serve(service, scope, requests, &sender));
+        let stop = serve.await.unwrap_or_else(|| Err(refusal::shutting_down()));
+        if let Err(refusal) = stop {
+            sender.fail(refusal).await;
         }
     };
     drop(tasks::spawn("append-stream", run));
@@ -53,20 +60,22 @@ pub(super) fn open(
 
 async fn serve(
     service: Service,
+    scope: Scope,
     mut requests: Requests,
     sender: &Sender<pb::AppendStreamResponse>,
 ) -> Stop {
     let opened = tokio::time::timeout(OPEN_TIMEOUT, requests.message()).await;
-    let first = opened.map_err(|_| status::deadline())?.map_err(status::of_tonic)?;
+    let first = opened.map_err(|_| Refusal::deadline_passed(&API))?;
+    let first = first.map_err(|status| grpc::unread(&status))?;
     let Some(Asked::Open(open)) = first.and_then(|first| first.message) else {
-        return Err(status::bad_field("open", "the first message of a stream"));
+        return Err(refusal::bad_field("open", "the first message of a stream"));
     };
     let Open { log, producer_id, receipt } = open;
     let level = Level::parse(receipt)?;
     let log = service.log(&log)?;
     let producer_id = convert::producer_id(&producer_id)?;
     receipt::check(&log, level)?;
-    let lease = log.open_producer(producer_id).await.map_err(IntoStatus::into_status)?;
+    let lease = log.open_producer(producer_id).await.map_err(IntoRefusal::into_refusal)?;
     let opened = answers::Opened {
         last_sequence: lease.last_sequence(),
         last_index: lease.last_index().map_or(0, LeafIndex::get),
@@ -75,7 +84,7 @@ async fn serve(
         return Ok(ended);
     }
     let (calls, unproven) = (VecDeque::new(), Unproven::new(CALL_ENTRIES_MAX));
-    let stream = Stream { service: &service, log: &log, level, calls, unproven };
+    let stream = Stream { service: &service, log: &log, scope, level, calls, unproven };
     stream.run(&lease, &mut requests, sender).await
 }
 
@@ -92,9 +101,9 @@ struct Call {
 
 impl Call {
     /// Hands a call to the log now, so that calls are queued in the order they came.
-    async fn begin(log: &Log, lease: &ProducerLease, items: Items) -> Self {
+    async fn begin(log: &Log, scope: Scope, lease: &ProducerLease, items: Items) -> Self {
         let Items { first_sequence, entries } = items;
-        let entries = entries.into_iter().map(convert::entry).collect();
+        let entries = entries.into_iter().map(|entry| convert::entry(entry, scope)).collect();
         let submission = Submission { entries, producer: Some(lease.span(first_sequence)) };
         let log = log.clone();
         let mut outcome: Pin<Box<dyn Future<Output = _> + Send>> =
@@ -118,6 +127,7 @@ impl Call {
 struct Stream<'a> {
     service: &'a Service,
     log: &'a Log,
+    scope: Scope,
     level: Level,
     calls: VecDeque<Call>,
     unproven: Unproven,
@@ -161,11 +171,12 @@ impl Stream<'_> {
                         return Ok(ended);
                     }
                 }
-                request = requests.message(), if receiving && room => match request.map_err(status::of_tonic)? {
-                    Some(request) => self.begin(lease, request).await?,
-                    None => receiving = false,
+                request = requests.message(), if receiving && room => match request {
+                    Ok(Some(request)) => self.begin(lease, request).await?,
+                    Ok(None) => receiving = false,
+                    Err(status) => return Err(grpc::unread(&status)),
                 },
-                () = lease.fenced() => return Err(AppendError::ProducerFenced.into_status()),
+                () = lease.fenced() => return Err(AppendError::ProducerFenced.into_refusal()),
                 () = sender.closed() => return Ok(Ended),
             }
         }
@@ -175,15 +186,15 @@ impl Stream<'_> {
         &mut self,
         lease: &ProducerLease,
         request: pb::AppendStreamRequest,
-    ) -> Result<(), Status> {
+    ) -> Result<(), Refusal> {
         let pb::AppendStreamRequest { message } = request;
         let Some(Asked::Items(items)) = message else {
-            return Err(status::bad_field("items", "every message after the first"));
+            return Err(refusal::bad_field("items", "every message after the first"));
         };
         if items.first_sequence == 0 {
-            return Err(status::bad_field("first_sequence", "at least 1"));
+            return Err(refusal::bad_field("first_sequence", "at least 1"));
         }
-        self.calls.push_back(Call::begin(self.log, lease, items).await);
+        self.calls.push_back(Call::begin(self.log, self.scope, lease, items).await);
         Ok(())
     }
 
@@ -192,16 +203,16 @@ impl Stream<'_> {
         &mut self,
         first_sequence: u64,
         committed: Result<Committed, AppendError>,
-    ) -> Result<Vec<Answer>, Status> {
-        let committed = committed.map_err(IntoStatus::into_status)?;
-        self.service.shared.metrics.appended();
+    ) -> Result<Vec<Answer>, Refusal> {
+        let committed = committed.map_err(IntoRefusal::into_refusal)?;
+        self.service.logs().metrics().appended();
         let mut runs: Vec<answers::Committed> = Vec::new();
         for (sequence, outcome) in (first_sequence..).zip(&committed.outcomes) {
             let index = match outcome {
                 EntryOutcome::Appended { index, .. } => *index,
                 // Committed by an earlier call, which has said where.
                 EntryOutcome::Skipped => continue,
-                EntryOutcome::Refused(refusal) => return Err(refusal.clone().into_status()),
+                EntryOutcome::Refused(refusal) => return Err(refusal.clone().into_refusal()),
             };
             if self.level > Level::Index {
                 self.unproven.add(index);
@@ -230,7 +241,7 @@ async fn prove(
     log: &Log,
     level: Level,
     range: Range<TreeSize>,
-) -> Result<pb::RangeReceipt, Status> {
+) -> Result<pb::RangeReceipt, Refusal> {
     let head = receipt::reach_on_stream(log, range.end, level).await?;
     service.stored_range_receipt(log, &head, &range).await
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use log_proto::log_v1 as pb;
 use merkle::{Hash, LeafIndex, TreeSize};
-use tonic::Status;
+use serve::refusal::Refusal;
 
-use super::status::{self, entry_refusal};
+use crate::refusal::{self, entry_refusal};
 use log_core::{CALL_ENTRIES_MAX, EntryRefusal, Log, NewEntry, Published};
 use storage::{ArchivePosition, ArchivedCheckpoint, DedupKey, LogState, ProducerId, Scope};
 
@@ -27,12 +27,12 @@ pub(super) enum Level {
 }
 
 impl Level {
-    pub(super) fn parse(receipt: i32) -> Result<Self, Status> {
+    pub(super) fn parse(receipt: i32) -> Result<Self, Refusal> {
         match pb::Receipt::try_from(receipt) {
             Ok(pb::Receipt::Unspecified | pb::Receipt::Index) => Ok(Self::Index),
             Ok(pb::Receipt::Signed) => Ok(Self::Signed),
             Ok(pb::Receipt::Witnessed) => Ok(Self::Witnessed),
-            Err(_) => Err(status::bad_field("receipt", "a known receipt level")),
+            Err(_) => Err(refusal::bad_field("receipt", "a known receipt level")),
         }
     }
 
@@ -48,21 +48,21 @@ impl Level {
 /// How long to wait for a receipt, `None` if the request does not say.
 pub(super) fn receipt_wait(
     wait: Option<prost_types::Duration>,
-) -> Result<Option<Duration>, Status> {
+) -> Result<Option<Duration>, Refusal> {
     let wait = wait.map(Duration::try_from).transpose();
-    wait.map_err(|_| status::bad_field("receipt_wait", "a duration that is not negative"))
+    wait.map_err(|_| refusal::bad_field("receipt_wait", "a duration that is not negative"))
 }
 
-/// An entry as the log takes it. Its lengths are checked there.
-pub(super) fn entry(entry: pb::Entry) -> NewEntry {
+/// An entry as the log takes it, its deduplication key in the caller's scope. Lengths are checked there.
+pub(super) fn entry(entry: pb::Entry, scope: Scope) -> NewEntry {
     let pb::Entry { data, dedup_key } = entry;
-    let dedup =
-        (!dedup_key.is_empty()).then_some(DedupKey { scope: Scope::ANONYMOUS, key: dedup_key });
+    let dedup = (!dedup_key.is_empty()).then_some(DedupKey { scope, key: dedup_key });
     NewEntry { data, dedup }
 }
 
 pub(super) fn refused(refusal: &EntryRefusal) -> pb::AppendResult {
-    let (code, reason) = entry_refusal(refusal);
+    let (kind, reason) = entry_refusal(refusal);
+    let code = kind.grpc();
     let refused =
         pb::Refused { code: code.into(), reason: reason.into(), message: refusal.to_string() };
     pb::AppendResult { result: Some(pb::append_result::Result::Refused(refused)) }
@@ -73,34 +73,34 @@ pub(super) fn appended(index: LeafIndex, duplicate: bool) -> pb::AppendResult {
     pb::AppendResult { result: Some(pb::append_result::Result::Appended(appended)) }
 }
 
-pub(super) fn producer_id(id: &[u8]) -> Result<ProducerId, Status> {
-    id.try_into().map(ProducerId).map_err(|_| status::bad_producer_id(id.len()))
+pub(super) fn producer_id(id: &[u8]) -> Result<ProducerId, Refusal> {
+    id.try_into().map(ProducerId).map_err(|_| refusal::bad_producer_id(id.len()))
 }
 
-pub(super) fn hash(field: &'static str, bytes: &[u8]) -> Result<Hash, Status> {
-    Hash::try_from(bytes).map_err(|_| status::bad_hash(field, bytes.len()))
+pub(super) fn hash(field: &'static str, bytes: &[u8]) -> Result<Hash, Refusal> {
+    Hash::try_from(bytes).map_err(|_| refusal::bad_hash(field, bytes.len()))
 }
 
-pub(super) fn index(field: &'static str, index: u64) -> Result<LeafIndex, Status> {
-    LeafIndex::new(index).map_err(|_| status::bad_range(field, "below 2^63 - 1"))
+pub(super) fn index(field: &'static str, index: u64) -> Result<LeafIndex, Refusal> {
+    LeafIndex::new(index).map_err(|_| refusal::bad_range(field, "below 2^63 - 1"))
 }
 
-pub(super) fn size(field: &'static str, size: u64) -> Result<TreeSize, Status> {
-    TreeSize::new(size).map_err(|_| status::bad_range(field, "at most 2^63 - 1"))
+pub(super) fn size(field: &'static str, size: u64) -> Result<TreeSize, Refusal> {
+    TreeSize::new(size).map_err(|_| refusal::bad_range(field, "at most 2^63 - 1"))
 }
 
 /// A request's range, ascending; an absent one is `[0, 0)`.
-pub(super) fn range(range: Option<pb::IndexRange>) -> Result<Range<TreeSize>, Status> {
+pub(super) fn range(range: Option<pb::IndexRange>) -> Result<Range<TreeSize>, Refusal> {
     let pb::IndexRange { start, end } = range.unwrap_or_default();
     Ok(size("range.start", start)?..size("range.end", end)?)
 }
 
 /// The indexes of a range that one answer can prove.
-pub(super) fn indexes(range: &Range<TreeSize>) -> Result<Vec<LeafIndex>, Status> {
+pub(super) fn indexes(range: &Range<TreeSize>) -> Result<Vec<LeafIndex>, Refusal> {
     let count = range.end.get().saturating_sub(range.start.get());
     let limit = u64::try_from(CALL_ENTRIES_MAX).unwrap_or(u64::MAX);
     if count == 0 || count > limit {
-        return Err(status::bad_range("range", "1 to 10,000 indexes"));
+        return Err(refusal::bad_range("range", "1 to 10,000 indexes"));
     }
     (range.start.get()..range.end.get()).map(|at| index("range", at)).collect()
 }
@@ -131,11 +131,11 @@ pub(super) fn index_ranges(indexes: &[LeafIndex]) -> Vec<pb::IndexRange> {
     runs.filter_map(range).collect()
 }
 
-pub(super) fn page_size(asked: u32) -> Result<usize, Status> {
+pub(super) fn page_size(asked: u32) -> Result<usize, Refusal> {
     match usize::try_from(asked).unwrap_or(usize::MAX) {
         0 => Ok(PAGE_DEFAULT),
         size if size <= PAGE_MAX => Ok(size),
-        _ => Err(status::bad_field("page_size", "at most 1,000")),
+        _ => Err(refusal::bad_field("page_size", "at most 1,000")),
     }
 }
 
@@ -145,7 +145,7 @@ pub(super) fn archive_token(position: ArchivePosition) -> String {
 }
 
 /// Accepts exactly what [`archive_token`] gives; empty is the start.
-pub(super) fn archive_position(token: &str) -> Result<Option<ArchivePosition>, Status> {
+pub(super) fn archive_position(token: &str) -> Result<Option<ArchivePosition>, Refusal> {
     if token.is_empty() {
         return Ok(None);
     }
@@ -154,7 +154,7 @@ pub(super) fn archive_position(token: &str) -> Result<Option<ArchivePosition>, S
         Some(ArchivePosition { size, published_ms: published_ms.parse().ok()? })
     });
     let position = parsed.filter(|position| archive_token(*position) == token);
-    position.map(Some).ok_or_else(|| status::bad_field("page_token", "one of an answer before"))
+    position.map(Some).ok_or_else(|| refusal::bad_field("page_token", "one of an answer before"))
 }
 
 pub(super) fn timestamp(unix_ms: u64) -> prost_types::Timestamp {
@@ -208,7 +208,7 @@ pub(super) fn log(log: &Log) -> pb::Log {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tonic::Code;
+    use serve::refusal::Kind;
 
     fn indexes_of(values: &[u64]) -> Vec<LeafIndex> {
         values.iter().map(|value| LeafIndex::new(*value).unwrap()).collect()
@@ -229,13 +229,13 @@ mod tests {
     fn ranges_are_taken_up_to_the_limit() {
         let of = |end: u64| {
             let asked = range(Some(pb::IndexRange { start: 5, end })).unwrap();
-            indexes(&asked).map(|found| found.len()).map_err(|status| status.code())
+            indexes(&asked).map(|found| found.len()).map_err(|refusal| refusal.kind)
         };
-        assert_eq!(of(5), Err(Code::InvalidArgument));
-        assert_eq!(of(4), Err(Code::InvalidArgument));
+        assert_eq!(of(5), Err(Kind::Invalid));
+        assert_eq!(of(4), Err(Kind::Invalid));
         assert_eq!(of(6), Ok(1));
         assert_eq!(of(10_005), Ok(10_000));
-        assert_eq!(of(10_006), Err(Code::InvalidArgument));
+        assert_eq!(of(10_006), Err(Kind::Invalid));
     }
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
         assert_eq!(archive_position("12.34").unwrap(), Some(position));
         assert_eq!(archive_position("").unwrap(), None);
         for bad in ["12", "012.34", "+12.34", "12.34.5", "12.", ".34", " 12.34", "-1.0"] {
-            assert_eq!(archive_position(bad).unwrap_err().code(), Code::InvalidArgument, "{bad}");
+            assert_eq!(archive_position(bad).unwrap_err().kind, Kind::Invalid, "{bad}");
         }
     }
 

@@ -16,22 +16,21 @@ mod receipt;
 
 pub mod convert;
 
-pub mod status;
-
 use std::sync::Arc;
 use std::time::Duration;
 
 use log_proto::log_v1 as pb;
 use log_proto::log_v1::log_service_server::LogService;
+use serve::principal::Principal;
+use serve::refusal::Refusal;
 use tokio::sync::Semaphore;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::metrics::Metrics;
-use log_core::read::Reads;
-use log_core::{Log, Registry};
-use storage::LogName;
+use crate::logs::Logs;
+use crate::refusal::API;
+use log_core::Log;
 
 /// The largest request message, in bytes: a call's 8 MiB of entries with its framing and keys.
 pub const MESSAGE_BYTES_MAX: usize = 9 * 1024 * 1024;
@@ -50,54 +49,45 @@ pub struct ServiceOptions {
 /// The parts every call needs. Cloning it is cheap.
 #[derive(Clone, Debug)]
 pub struct Service {
-    pub(crate) shared: Arc<Shared>,
+    shared: Arc<Shared>,
 }
 
 /// What all calls share; nothing in it changes after the start.
 #[derive(Debug)]
-pub struct Shared {
-    pub(crate) registry: Registry,
-    pub(crate) reads: Arc<Reads>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) options: ServiceOptions,
+struct Shared {
+    logs: Logs,
+    options: ServiceOptions,
     /// One permit for each stream that may be open.
     streams: Arc<Semaphore>,
     /// Cancelled when the server stops: streams without an end then end.
-    pub(crate) stopping: CancellationToken,
+    stopping: CancellationToken,
 }
 
 impl Service {
-    /// Serves the logs of `registry`; `stopping` ends the streams.
-    pub fn new(
-        registry: Registry,
-        reads: Arc<Reads>,
-        metrics: Arc<Metrics>,
-        options: ServiceOptions,
-        stopping: CancellationToken,
-    ) -> Self {
+    /// Serves `logs`; `stopping` ends the streams.
+    pub fn new(logs: Logs, options: ServiceOptions, stopping: CancellationToken) -> Self {
         let streams = Arc::new(Semaphore::new(options.streams_max));
-        let shared = Shared { registry, reads, metrics, options, streams, stopping };
+        let shared = Shared { logs, options, streams, stopping };
         Self { shared: Arc::new(shared) }
     }
 
-    /// Counts a refusal by its reason.
-    fn answer<T>(&self, answer: Result<T, Status>) -> Result<Response<T>, Status> {
-        if let Err(refusal) = &answer {
-            let reason = status::reason_of(refusal).unwrap_or_default();
-            self.shared.metrics.refused(status::known_reason(&reason));
-        }
-        answer.map(Response::new)
+    /// An answer as gRPC has it. A refusal is counted by its reason.
+    fn answer<T>(&self, answer: Result<T, Refusal>) -> Result<Response<T>, Status> {
+        answer.map(Response::new).map_err(|refusal| self.refused(refusal))
+    }
+
+    fn refused(&self, refusal: Refusal) -> Status {
+        self.logs().refused(&refusal);
+        refusal.into_status(API.domain)
+    }
+
+    fn logs(&self) -> &Logs {
+        &self.shared.logs
     }
 
     /// The log a call names.
-    pub(crate) fn log(&self, name: &str) -> Result<Log, Status> {
-        if let Some(log) = self.shared.registry.log(name) {
-            return Ok(log);
-        }
-        Err(match LogName::new(name) {
-            Ok(_) => status::log_not_found(name),
-            Err(_) => status::bad_log_name(),
-        })
+    fn log(&self, name: &str) -> Result<Log, Refusal> {
+        self.logs().named(name)
     }
 }
 
@@ -128,7 +118,7 @@ impl LogService for Service {
         &self,
         request: Request<Streaming<pb::AppendStreamRequest>>,
     ) -> Result<Response<Self::AppendStreamStream>, Status> {
-        self.answer(append_stream::open(self, request.into_inner()))
+        self.answer(append_stream::open(self, request))
     }
 
     async fn get_receipt(
@@ -191,7 +181,8 @@ impl LogService for Service {
         &self,
         request: Request<pb::LookupEntryRequest>,
     ) -> Result<Response<pb::LookupEntryResponse>, Status> {
-        self.answer(read::lookup(self, request.into_inner()).await)
+        let who = Principal::of(request.extensions());
+        self.answer(read::lookup(self, &who, request.into_inner()).await)
     }
 
     async fn create_log(

@@ -7,18 +7,20 @@ use log_proto::log_v1 as pb;
 use log_proto::log_v1::get_inclusion_proof_request::Entry as InclusionOf;
 use log_proto::log_v1::lookup_entry_request::By;
 use merkle::{Hash, LeafIndex, TreeSize};
-use tonic::Status;
+use serve::principal::Principal;
+use serve::refusal::Refusal;
 
-use super::status::IntoStatus;
-use super::{Service, convert, receipt, status};
+use super::{Service, convert, receipt};
+use crate::logs::scope;
+use crate::refusal::{self, IntoRefusal};
 use log_core::read::{ReadError, Reads, Snapshot};
 use log_core::{CALL_ENTRIES_MAX, DEDUP_KEY_BYTES_MAX, Log, SignedHead};
-use storage::{DedupKey, Scope};
+use storage::DedupKey;
 
 pub(super) fn get_checkpoint(
     service: &Service,
     request: pb::GetCheckpointRequest,
-) -> Result<pb::GetCheckpointResponse, Status> {
+) -> Result<pb::GetCheckpointResponse, Refusal> {
     let pb::GetCheckpointRequest { log } = request;
     Ok(convert::published(&service.log(&log)?.published()))
 }
@@ -26,15 +28,15 @@ pub(super) fn get_checkpoint(
 pub(super) async fn list_checkpoints(
     service: &Service,
     request: pb::ListCheckpointsRequest,
-) -> Result<pb::ListCheckpointsResponse, Status> {
+) -> Result<pb::ListCheckpointsResponse, Refusal> {
     let pb::ListCheckpointsRequest { log, from_size, page_size, page_token } = request;
     let id = service.log(&log)?.id();
     let from_size = convert::size("from_size", from_size)?;
     let limit = convert::page_size(page_size)?;
     let after = convert::archive_position(&page_token)?;
-    let engine = Arc::clone(service.shared.reads.engine());
+    let engine = Arc::clone(service.logs().reads().engine());
     let read = move || engine.checkpoints(id, from_size, after, limit + 1);
-    let mut found = blocking(read).await?.map_err(IntoStatus::into_status)?;
+    let mut found = blocking(read).await?.map_err(IntoRefusal::into_refusal)?;
     let more = found.len() > limit;
     found.truncate(limit);
     let last = found.last().map(|last| convert::archive_token(last.position()));
@@ -46,10 +48,10 @@ pub(super) async fn list_checkpoints(
 
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Status> {
+) -> Result<T, Refusal> {
     tokio::task::spawn_blocking(work).await.map_err(|error| {
         tracing::error!(%error, "a blocking read panicked");
-        status::internal()
+        Refusal::internal()
     })
 }
 
@@ -60,12 +62,12 @@ async fn head_for(
     asked: TreeSize,
     field: &'static str,
     at_least: TreeSize,
-) -> Result<(Arc<SignedHead>, TreeSize, Bytes), Status> {
+) -> Result<(Arc<SignedHead>, TreeSize, Bytes), Refusal> {
     if asked == TreeSize::ZERO {
         let committed = log.tree().head.size;
         if at_least > committed {
             let index = at_least.get().saturating_sub(1);
-            return Err(status::beyond_size("leaf_index", index, committed.get()));
+            return Err(refusal::beyond_size("leaf_index", index, committed.get()));
         }
         let head = receipt::covering(log, "leaf_index", at_least).await?;
         let (size, note) = (head.size(), head.note.clone());
@@ -79,15 +81,15 @@ async fn run<T: Send + 'static>(
     log: &Log,
     head: &SignedHead,
     read: impl Fn(&Snapshot, log_core::read::Access) -> Result<T, ReadError> + Send + 'static,
-) -> Result<T, Status> {
+) -> Result<T, Refusal> {
     let snapshot = service.snapshot(log, head)?;
-    Reads::run(&snapshot, read).await.map_err(IntoStatus::into_status)
+    Reads::run(&snapshot, read).await.map_err(IntoRefusal::into_refusal)
 }
 
 pub(super) async fn inclusion(
     service: &Service,
     request: pb::GetInclusionProofRequest,
-) -> Result<pb::GetInclusionProofResponse, Status> {
+) -> Result<pb::GetInclusionProofResponse, Refusal> {
     let pb::GetInclusionProofRequest { log, entry, tree_size } = request;
     let log = service.log(&log)?;
     let wanted = convert::size("tree_size", tree_size)?;
@@ -97,7 +99,7 @@ pub(super) async fn inclusion(
             let hash = convert::hash("leaf_hash", &hash)?;
             find_leaf(service, &log, hash).await?
         }
-        None => return Err(status::bad_field("entry", "a leaf index or a leaf hash")),
+        None => return Err(refusal::bad_field("entry", "a leaf index or a leaf hash")),
     };
     let (head, size, note) = head_for(&log, wanted, "tree_size", index.size_through()).await?;
     let read = move |tree: &Snapshot, access| tree.inclusion(index, size, access);
@@ -114,7 +116,7 @@ pub(super) async fn inclusion(
 pub(super) async fn consistency(
     service: &Service,
     request: pb::GetConsistencyProofRequest,
-) -> Result<pb::GetConsistencyProofResponse, Status> {
+) -> Result<pb::GetConsistencyProofResponse, Refusal> {
     let pb::GetConsistencyProofRequest { log, from_size, to_size } = request;
     let log = service.log(&log)?;
     let from = convert::size("from_size", from_size)?;
@@ -139,11 +141,11 @@ pub(super) async fn consistency(
 pub(super) async fn batch_inclusion(
     service: &Service,
     request: pb::GetBatchInclusionProofRequest,
-) -> Result<pb::GetBatchInclusionProofResponse, Status> {
+) -> Result<pb::GetBatchInclusionProofResponse, Refusal> {
     let pb::GetBatchInclusionProofRequest { log, leaf_indexes, tree_size } = request;
     let log = service.log(&log)?;
     if leaf_indexes.is_empty() || leaf_indexes.len() > CALL_ENTRIES_MAX {
-        return Err(status::bad_range("leaf_indexes", "1 to 10,000 indexes"));
+        return Err(refusal::bad_range("leaf_indexes", "1 to 10,000 indexes"));
     }
     let wanted = convert::size("tree_size", tree_size)?;
     let of = |index: &u64| convert::index("leaf_indexes", *index);
@@ -162,8 +164,9 @@ pub(super) async fn batch_inclusion(
 
 pub(super) async fn lookup(
     service: &Service,
+    who: &Principal,
     request: pb::LookupEntryRequest,
-) -> Result<pb::LookupEntryResponse, Status> {
+) -> Result<pb::LookupEntryResponse, Refusal> {
     let pb::LookupEntryRequest { log, by } = request;
     let log = service.log(&log)?;
     let (index, leaf) = match by {
@@ -171,29 +174,35 @@ pub(super) async fn lookup(
             let hash = convert::hash("leaf_hash", &hash)?;
             (find_leaf(service, &log, hash).await?, hash)
         }
-        Some(By::DedupKey(key)) => find_key(service, &log, key).await?,
-        None => return Err(status::bad_field("by", "a leaf hash or a deduplication key")),
+        Some(By::DedupKey(key)) => {
+            find_key(service, &log, DedupKey { scope: scope(who), key }).await?
+        }
+        None => return Err(refusal::bad_field("by", "a leaf hash or a deduplication key")),
     };
     Ok(pb::LookupEntryResponse { leaf_index: index.get(), leaf_hash: convert::hash_bytes(&leaf) })
 }
 
 /// Looks in the committed tree: an acknowledged entry is always found, signed or not.
-async fn find_leaf(service: &Service, log: &Log, leaf: Hash) -> Result<LeafIndex, Status> {
+async fn find_leaf(service: &Service, log: &Log, leaf: Hash) -> Result<LeafIndex, Refusal> {
     let snapshot = committed(service, log)?;
     let found = Reads::run(&snapshot, move |tree, access| tree.find_leaf(&leaf, access)).await;
-    found.map_err(IntoStatus::into_status)?.ok_or_else(status::entry_not_found)
+    found.map_err(IntoRefusal::into_refusal)?.ok_or_else(refusal::entry_not_found)
 }
 
-async fn find_key(service: &Service, log: &Log, key: Bytes) -> Result<(LeafIndex, Hash), Status> {
-    if !(1..=DEDUP_KEY_BYTES_MAX).contains(&key.len()) {
-        return Err(status::bad_field("dedup_key", "1 to 64 bytes"));
+async fn find_key(
+    service: &Service,
+    log: &Log,
+    key: DedupKey,
+) -> Result<(LeafIndex, Hash), Refusal> {
+    if !(1..=DEDUP_KEY_BYTES_MAX).contains(&key.key.len()) {
+        return Err(refusal::bad_field("dedup_key", "1 to 64 bytes"));
     }
-    let id = DedupKey { scope: Scope::ANONYMOUS, key }.id();
+    let id = key.id();
     let snapshot = committed(service, log)?;
     let found = Reads::run(&snapshot, move |tree, access| tree.find_key(&id, access)).await;
-    found.map_err(IntoStatus::into_status)?.ok_or_else(status::entry_not_found)
+    found.map_err(IntoRefusal::into_refusal)?.ok_or_else(refusal::entry_not_found)
 }
 
-fn committed(service: &Service, log: &Log) -> Result<Arc<Snapshot>, Status> {
-    service.shared.reads.committed(log.id(), log.tree()).map_err(IntoStatus::into_status)
+fn committed(service: &Service, log: &Log) -> Result<Arc<Snapshot>, Refusal> {
+    service.logs().reads().committed(log.id(), log.tree()).map_err(IntoRefusal::into_refusal)
 }

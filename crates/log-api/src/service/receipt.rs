@@ -9,12 +9,13 @@ use formats::TlogProof;
 use log_proto::log_v1 as pb;
 use merkle::{Hash, LeafIndex, TreeSize};
 use serve::middleware::deadline::Deadline;
+use serve::refusal::Refusal;
 use tokio::time::{Instant, timeout_at};
-use tonic::{Request, Status};
+use tonic::Request;
 
 use super::convert::{self, Level};
-use super::status::{self, IntoStatus};
 use super::{Service, ServiceOptions};
+use crate::refusal::{self, IntoRefusal};
 use log_core::read::{Reads, Snapshot};
 use log_core::{Log, SignedHead, WitnessError};
 
@@ -34,7 +35,7 @@ impl Until {
         request: &Request<T>,
         wait: Option<prost_types::Duration>,
         options: &ServiceOptions,
-    ) -> Result<Self, Status> {
+    ) -> Result<Self, Refusal> {
         let wait = convert::receipt_wait(wait)?.unwrap_or(options.receipt_wait_default);
         let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
         Ok(Self { wait: wait.min(options.receipt_wait_max), deadline })
@@ -49,9 +50,9 @@ impl Until {
 }
 
 /// Refuses at once what this log can never reach.
-pub(super) fn check(log: &Log, level: Level) -> Result<(), Status> {
+pub(super) fn check(log: &Log, level: Level) -> Result<(), Refusal> {
     if level == Level::Witnessed && !log.has_witness_policy() {
-        return Err(WitnessError::NoWitnessPolicy.into_status());
+        return Err(WitnessError::NoWitnessPolicy.into_refusal());
     }
     Ok(())
 }
@@ -71,7 +72,7 @@ pub(super) async fn reach(
     size: TreeSize,
     level: Level,
     until: Until,
-) -> Result<Reached, Status> {
+) -> Result<Reached, Refusal> {
     match level {
         Level::Index => Ok(None),
         Level::Signed => {
@@ -86,25 +87,25 @@ async fn signed(
     log: &Log,
     size: TreeSize,
     until: Instant,
-) -> Result<Option<Arc<SignedHead>>, Status> {
+) -> Result<Option<Arc<SignedHead>>, Refusal> {
     let head = log.signed();
     if head.size() >= size {
         return Ok(Some(head));
     }
     match timeout_at(until, log.sign_covering(size)).await {
-        Ok(head) => head.map(Some).map_err(IntoStatus::into_status),
+        Ok(head) => head.map(Some).map_err(IntoRefusal::into_refusal),
         Err(_) => Ok(None),
     }
 }
 
-async fn witnessed(log: &Log, size: TreeSize, until: Instant) -> Result<Reached, Status> {
+async fn witnessed(log: &Log, size: TreeSize, until: Instant) -> Result<Reached, Refusal> {
     // Signed meanwhile: the round under way may be about an earlier head.
     let witnessed = timeout_at(until, log.witnessed_covering(size));
     let (head, witnessed) = tokio::join!(signed(log, size, until), witnessed);
     match witnessed {
         Ok(Ok(head)) => return Ok(Some((head, Level::Witnessed))),
         Ok(Err(error @ (WitnessError::NoWitnessPolicy | WitnessError::ShuttingDown))) => {
-            return Err(error.into_status());
+            return Err(error.into_refusal());
         }
         // Out of time, or nobody to wait for.
         Ok(Err(WitnessError::QuorumLost)) | Err(_) => {}
@@ -117,15 +118,15 @@ pub(super) async fn reach_on_stream(
     log: &Log,
     size: TreeSize,
     level: Level,
-) -> Result<Arc<SignedHead>, Status> {
+) -> Result<Arc<SignedHead>, Refusal> {
     if level < Level::Witnessed {
-        return log.sign_covering(size).await.map_err(IntoStatus::into_status);
+        return log.sign_covering(size).await.map_err(IntoRefusal::into_refusal);
     }
     loop {
         match log.witnessed_covering(size).await {
             Ok(head) => return Ok(head),
             Err(WitnessError::QuorumLost) => log.quorum_found().await,
-            Err(error) => return Err(error.into_status()),
+            Err(error) => return Err(error.into_refusal()),
         }
     }
 }
@@ -135,22 +136,22 @@ pub(super) async fn covering(
     log: &Log,
     field: &'static str,
     size: TreeSize,
-) -> Result<Arc<SignedHead>, Status> {
+) -> Result<Arc<SignedHead>, Refusal> {
     let head = log.signed();
     if head.size() >= size {
         return Ok(head);
     }
     let committed = log.tree().head.size;
     if committed < size {
-        return Err(status::beyond_size(field, size.get(), committed.get()));
+        return Err(refusal::beyond_size(field, size.get(), committed.get()));
     }
-    log.sign_covering(size).await.map_err(IntoStatus::into_status)
+    log.sign_covering(size).await.map_err(IntoRefusal::into_refusal)
 }
 
 impl Service {
     /// The tree of a signed head.
-    pub(super) fn snapshot(&self, log: &Log, head: &SignedHead) -> Result<Arc<Snapshot>, Status> {
-        self.shared.reads.signed(log.id(), head).map_err(IntoStatus::into_status)
+    pub(super) fn snapshot(&self, log: &Log, head: &SignedHead) -> Result<Arc<Snapshot>, Refusal> {
+        self.logs().reads().signed(log.id(), head).map_err(IntoRefusal::into_refusal)
     }
 
     /// The receipt of one entry: the bytes of a c2sp.org/tlog-proof.
@@ -159,10 +160,10 @@ impl Service {
         log: &Log,
         head: &SignedHead,
         index: LeafIndex,
-    ) -> Result<Bytes, Status> {
+    ) -> Result<Bytes, Refusal> {
         let (snapshot, size) = (self.snapshot(log, head)?, head.size());
         let read = move |tree: &Snapshot, access| tree.inclusion(index, size, access);
-        let proof = Reads::run(&snapshot, read).await.map_err(IntoStatus::into_status)?;
+        let proof = Reads::run(&snapshot, read).await.map_err(IntoRefusal::into_refusal)?;
         Ok(TlogProof::format_under(index, &proof.hashes, &head.note).into())
     }
 
@@ -172,12 +173,12 @@ impl Service {
         log: &Log,
         head: &SignedHead,
         leaves: Vec<(LeafIndex, Hash)>,
-    ) -> Result<pb::RangeReceipt, Status> {
+    ) -> Result<pb::RangeReceipt, Refusal> {
         let snapshot = self.snapshot(log, head)?;
         let (indexes, leaves): (Vec<LeafIndex>, Vec<Hash>) = leaves.into_iter().unzip();
         let ranges = convert::index_ranges(&indexes);
         let read = move |tree: &Snapshot, access| tree.prove_leaves(&indexes, &leaves, access);
-        let hashes = Reads::run(&snapshot, read).await.map_err(IntoStatus::into_status)?;
+        let hashes = Reads::run(&snapshot, read).await.map_err(IntoRefusal::into_refusal)?;
         Ok(range_receipt(head, ranges, &hashes))
     }
 
@@ -187,12 +188,12 @@ impl Service {
         log: &Log,
         head: &SignedHead,
         range: &Range<TreeSize>,
-    ) -> Result<pb::RangeReceipt, Status> {
+    ) -> Result<pb::RangeReceipt, Refusal> {
         let (snapshot, size) = (self.snapshot(log, head)?, head.size());
         let indexes = convert::indexes(range)?;
         let ranges = convert::index_ranges(&indexes);
         let read = move |tree: &Snapshot, access| tree.batch_inclusion(&indexes, size, access);
-        let proof = Reads::run(&snapshot, read).await.map_err(IntoStatus::into_status)?;
+        let proof = Reads::run(&snapshot, read).await.map_err(IntoRefusal::into_refusal)?;
         Ok(range_receipt(head, ranges, &proof.hashes))
     }
 }

@@ -8,12 +8,13 @@ use base::tasks;
 use log_proto::log_v1 as pb;
 use log_proto::log_v1::watch_checkpoints_response::Message as Watched;
 use merkle::{Hash, LeafIndex, TreeSize};
+use serve::refusal::Refusal;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::status::IntoStatus;
-use super::{Answers, Service, convert, receipt, status};
+use super::{Answers, Service, convert, receipt};
+use crate::refusal::{self, IntoRefusal};
 use log_core::read::{Reads, Snapshot};
 use log_core::{CALL_ENTRIES_MAX, Log, Published, SignedHead};
 
@@ -24,6 +25,7 @@ const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// The sending half of a stream's answers, and the stream's place among those that may be open.
 pub(super) struct Sender<T> {
+    service: Service,
     answers: mpsc::Sender<Result<T, Status>>,
     _permit: OwnedSemaphorePermit,
 }
@@ -36,7 +38,8 @@ impl<T> Sender<T> {
         self.answers.send(Ok(answer)).await.map_err(|_| Ended)
     }
 
-    pub(super) async fn fail(&self, status: Status) -> Ended {
+    pub(super) async fn fail(&self, refusal: Refusal) -> Ended {
+        let status = self.service.refused(refusal);
         // A caller that is gone needs no answer.
         drop(self.answers.send(Err(status)).await);
         Ended
@@ -49,12 +52,15 @@ impl<T> Sender<T> {
 
 impl Service {
     /// Opens the answers of a stream, if there is a place for one more.
-    pub(super) fn open_stream<T>(&self) -> Result<(Sender<T>, Answers<T>), Status> {
+    pub(super) fn open_stream<T>(&self) -> Result<(Sender<T>, Answers<T>), Refusal> {
         let streams_max = self.shared.options.streams_max;
         let permit = Arc::clone(&self.shared.streams).try_acquire_owned();
-        let permit = permit.map_err(|_| status::too_many_streams(streams_max))?;
+        let permit = permit.map_err(|_| refusal::too_many_streams(streams_max))?;
         let (answers, received) = mpsc::channel(ANSWERS_MAX);
-        Ok((Sender { answers, _permit: permit }, ReceiverStream::new(received)))
+        Ok((
+            Sender { service: self.clone(), answers, _permit: permit },
+            ReceiverStream::new(received),
+        ))
     }
 
     /// Entries of a range, in answers of bounded size.
@@ -62,29 +68,29 @@ impl Service {
         &self,
         snapshot: &Arc<Snapshot>,
         range: &Range<TreeSize>,
-    ) -> Result<(Vec<bytes::Bytes>, Vec<(LeafIndex, Hash)>), Status> {
+    ) -> Result<(Vec<bytes::Bytes>, Vec<(LeafIndex, Hash)>), Refusal> {
         let start = convert::index("range.start", range.start.get())?;
         let left = usize::try_from(range.end.get() - range.start.get()).unwrap_or(usize::MAX);
         let limit = left.min(CALL_ENTRIES_MAX);
         let read =
             move |tree: &Snapshot, access| tree.entries(start, limit, ANSWER_BYTES_MAX, access);
         let (entries, leaves) =
-            Reads::run(snapshot, read).await.map_err(IntoStatus::into_status)?;
+            Reads::run(snapshot, read).await.map_err(IntoRefusal::into_refusal)?;
         let indexes = (start.get()..).map(LeafIndex::new).map_while(Result::ok);
         Ok((entries, indexes.zip(leaves).collect()))
     }
 }
 
 /// `size` leaves and `count` more.
-fn advance(size: TreeSize, count: usize) -> Result<TreeSize, Status> {
+fn advance(size: TreeSize, count: usize) -> Result<TreeSize, Refusal> {
     let count = u64::try_from(count).unwrap_or(u64::MAX);
-    size.checked_add(count).ok_or_else(status::internal)
+    size.checked_add(count).ok_or_else(Refusal::internal)
 }
 
 pub(super) async fn get_entries(
     service: &Service,
     request: pb::GetEntriesRequest,
-) -> Result<Answers<pb::GetEntriesResponse>, Status> {
+) -> Result<Answers<pb::GetEntriesResponse>, Refusal> {
     let pb::GetEntriesRequest { log, range, with_receipts } = request;
     let log = service.log(&log)?;
     let range = convert::range(range)?;
@@ -96,10 +102,10 @@ pub(super) async fn get_entries(
     };
     let end = if range.end == TreeSize::ZERO { head.size() } else { range.end.min(head.size()) };
     if range.start > head.size() || (range.start == head.size() && range.end > head.size()) {
-        return Err(status::beyond_size("range.start", range.start.get(), head.size().get()));
+        return Err(refusal::beyond_size("range.start", range.start.get(), head.size().get()));
     }
     if range.start > end {
-        return Err(status::bad_range("range", "ascending"));
+        return Err(refusal::bad_range("range", "ascending"));
     }
     let (sender, answers) = service.open_stream()?;
     let service = service.clone();
@@ -128,23 +134,23 @@ impl Entries<'_> {
         while range.start < range.end {
             let answer = match self.next(&range).await {
                 Ok(answer) => answer,
-                Err(status) => return Err(sender.fail(status).await),
+                Err(refusal) => return Err(sender.fail(refusal).await),
             };
             let count = answer.entries.as_ref().map_or(0, |entries| entries.entries.len());
             sender.send(answer).await?;
             if self.service.shared.stopping.is_cancelled() {
-                return Err(sender.fail(status::shutting_down()).await);
+                return Err(sender.fail(refusal::shutting_down()).await);
             }
             range.start = advance(range.start, count).map_err(|_| Ended)?;
         }
         Ok(())
     }
 
-    async fn next(&self, range: &Range<TreeSize>) -> Result<pb::GetEntriesResponse, Status> {
+    async fn next(&self, range: &Range<TreeSize>) -> Result<pb::GetEntriesResponse, Refusal> {
         let snapshot = self.service.snapshot(self.log, self.head)?;
         let (entries, leaves) = self.service.chunk(&snapshot, range).await?;
         if entries.is_empty() {
-            return Err(status::internal());
+            return Err(Refusal::internal());
         }
         let range_receipt = if self.with_receipts {
             Some(self.service.range_receipt(self.log, self.head, leaves).await?)
@@ -159,13 +165,13 @@ impl Entries<'_> {
 pub(super) fn watch_checkpoints(
     service: &Service,
     request: pb::WatchCheckpointsRequest,
-) -> Result<Answers<pb::WatchCheckpointsResponse>, Status> {
+) -> Result<Answers<pb::WatchCheckpointsResponse>, Refusal> {
     let pb::WatchCheckpointsRequest { log, from_size, entries } = request;
     let log = service.log(&log)?;
     let from = convert::size("from_size", from_size)?;
     let committed = log.tree().head.size;
     if from > committed {
-        return Err(status::beyond_size("from_size", from_size, committed.get()));
+        return Err(refusal::beyond_size("from_size", from_size, committed.get()));
     }
     let (sender, answers) = service.open_stream()?;
     let service = service.clone();
@@ -174,7 +180,7 @@ pub(super) fn watch_checkpoints(
         let stopping = watch.service.shared.stopping.clone();
         let stopped = stopping.run_until_cancelled(watch.run()).await.is_none();
         if stopped {
-            watch.sender.fail(status::shutting_down()).await;
+            watch.sender.fail(refusal::shutting_down()).await;
         }
     };
     drop(tasks::spawn("watch-checkpoints", send));
@@ -216,7 +222,7 @@ impl Watch {
         let to = next.head.size;
         let answer = match self.answer(next).await {
             Ok(answer) => answer,
-            Err(status) => return Err(self.sender.fail(status).await),
+            Err(refusal) => return Err(self.sender.fail(refusal).await),
         };
         if self.with_entries {
             self.send_entries(self.sent..to).await?;
@@ -230,11 +236,11 @@ impl Watch {
     async fn answer(
         &self,
         next: &Published,
-    ) -> Result<pb::watch_checkpoints_response::NewCheckpoint, Status> {
+    ) -> Result<pb::watch_checkpoints_response::NewCheckpoint, Refusal> {
         let (from, to) = (self.sent, next.head.size);
         let snapshot = self.service.snapshot(&self.log, &self.log.signed())?;
         let read = move |tree: &Snapshot, access| tree.consistency(from, to, access);
-        let hashes = Reads::run(&snapshot, read).await.map_err(IntoStatus::into_status)?;
+        let hashes = Reads::run(&snapshot, read).await.map_err(IntoRefusal::into_refusal)?;
         Ok(pb::watch_checkpoints_response::NewCheckpoint {
             checkpoint: next.note.clone(),
             from_size: from.get(),
@@ -246,11 +252,11 @@ impl Watch {
         while range.start < range.end {
             let chunk = match self.service.snapshot(&self.log, &self.log.signed()) {
                 Ok(snapshot) => self.service.chunk(&snapshot, &range).await,
-                Err(status) => Err(status),
+                Err(refusal) => Err(refusal),
             };
             let entries = match chunk {
                 Ok((entries, _)) => entries,
-                Err(status) => return Err(self.sender.fail(status).await),
+                Err(refusal) => return Err(self.sender.fail(refusal).await),
             };
             let count = entries.len();
             let entries = pb::EntryRange { first_index: range.start.get(), entries };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base::clock::ManualClock;
 use bytes::Bytes;
+use log_api::logs::Logs;
 use log_api::metrics::Metrics;
 use log_api::service::{Service, ServiceOptions};
 use log_core::observe::Observer;
@@ -48,15 +49,15 @@ impl Observer for Gate {
     }
 }
 
-struct Rig {
+pub(crate) struct Rig {
     _dir: tempfile::TempDir,
     gate: Arc<Gate>,
     registry: Registry,
-    service: Service,
+    pub(crate) service: Service,
 }
 
 impl Rig {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::new());
         let gate = Arc::new(Gate::default());
@@ -82,11 +83,12 @@ impl Rig {
         let reads = Arc::new(Reads::new(engine, 1 << 20));
         let metrics = Arc::new(Metrics::new());
         let stopping = CancellationToken::new();
-        let service = Service::new(registry.clone(), reads, metrics, options, stopping);
+        let logs = Logs::new(registry.clone(), reads, metrics);
+        let service = Service::new(logs, options, stopping);
         Self { _dir: dir, gate, registry, service }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.gate.set(false);
         self.registry.shutdown().await;
     }

@@ -11,6 +11,7 @@ mod batches;
 mod deadline;
 mod deduplication;
 mod pressure;
+mod principals;
 mod receipts;
 mod streams;
 
@@ -22,4 +23,5 @@ mod proofs;
 mod add;
 mod bundles;
 mod operations;
+mod routes;
 mod tiles;

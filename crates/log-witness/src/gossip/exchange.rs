@@ -11,7 +11,7 @@ use super::{Gossip, lock};
 use crate::witness::OriginHash;
 
 /// Bytes of a message.
-pub(super) const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub(crate) const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Heads named in one `Pull`.
 pub(super) const HEADS_MAX: usize = 1_000;
 /// Checkpoints, and wanted logs, of one message.

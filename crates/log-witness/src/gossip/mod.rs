@@ -19,6 +19,8 @@ mod peers;
 mod service;
 mod webhook;
 
+pub(crate) use exchange::MESSAGE_BYTES_MAX;
+
 pub use address::{PeerAddress, PeerUrlError, parse_peers};
 pub use webhook::{Webhook, WebhookError};
 
@@ -164,8 +166,7 @@ impl Gossip {
 
     /// The service to be put on the witness's port.
     pub fn service(&self) -> GossipServiceServer<Self> {
-        GossipServiceServer::new(self.clone())
-            .max_decoding_message_size(exchange::MESSAGE_BYTES_MAX)
+        GossipServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     async fn compare_rounds(self) {

@@ -1,11 +1,5 @@
-//! The routes of c2sp.org/tlog-witness, and what an operator asks for.
-//!
-//! ```text
-//! POST /add-checkpoint   POST /sign-subtree
-//! GET  /<SHA-256 of the origin, lowercase hex>/checkpoint
-//! GET  /<SHA-256 of the origin, lowercase hex>/evidence
-//! GET  /healthz  /readyz  /metrics
-//! ```
+//! The routes of c2sp.org/tlog-witness, and what an operator asks for: see [`crate::routes`]. A log's part
+//! of a path is the SHA-256 of its origin, in lowercase hexadecimal digits.
 
 mod read;
 mod submit;
@@ -16,11 +10,10 @@ use base::clock::Clock;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use serve::body::{Body, full, plain};
+use serve::route::{Params, Route};
 
 use crate::metrics::Metrics;
 use crate::witness::{OriginHash, Witness};
-
-pub use submit::BODY_BYTES_MAX;
 
 /// The handlers' parts. Cloning it is cheap.
 #[derive(Clone, Debug)]
@@ -30,35 +23,16 @@ pub struct Http {
     pub clock: Arc<dyn Clock>,
 }
 
-/// What a path names.
+/// What answers a row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Target {
+pub enum Target {
     AddCheckpoint,
     SignSubtree,
-    Checkpoint(OriginHash),
-    Evidence(OriginHash),
+    Checkpoint,
+    Evidence,
     Healthz,
     Readyz,
     Metrics,
-}
-
-/// Parses a path; only the canonical spelling of a target is one.
-fn target(path: &str) -> Option<Target> {
-    match path {
-        "/add-checkpoint" => return Some(Target::AddCheckpoint),
-        "/sign-subtree" => return Some(Target::SignSubtree),
-        "/healthz" => return Some(Target::Healthz),
-        "/readyz" => return Some(Target::Readyz),
-        "/metrics" => return Some(Target::Metrics),
-        _ => {}
-    }
-    let (hash, rest) = path.strip_prefix('/')?.split_once('/')?;
-    let hash = origin_hash(hash)?;
-    match rest {
-        "checkpoint" => Some(Target::Checkpoint(hash)),
-        "evidence" => Some(Target::Evidence(hash)),
-        _ => None,
-    }
 }
 
 /// 64 lowercase hexadecimal digits.
@@ -76,32 +50,39 @@ fn origin_hash(hex: &str) -> Option<OriginHash> {
 }
 
 impl Http {
-    /// Answers one request.
-    pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
+    /// Answers one request, which is of this route.
+    pub async fn answer<B>(
+        &self,
+        request: Request<B>,
+        route: &Route,
+        target: Target,
+    ) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send,
     {
         let (parts, body) = request.into_parts();
-        let Some(target) = target(parts.uri.path()) else {
-            return plain(StatusCode::NOT_FOUND, "not found");
+        let witness = &self.witness;
+        let origin = || {
+            let Params { segment, .. } = route.pattern.params(parts.uri.path())?;
+            origin_hash(segment)
         };
-        let head_only = parts.method == Method::HEAD;
-        let reads = head_only || parts.method == Method::GET;
-        let posts = parts.method == Method::POST;
+        let bytes_max = route.body_bytes_max;
         let mut response = match target {
-            Target::AddCheckpoint if posts => {
-                return submit::add_checkpoint(&self.witness, body).await;
-            }
-            Target::SignSubtree if posts => return submit::sign_subtree(&self.witness, body).await,
-            Target::AddCheckpoint | Target::SignSubtree => return method_not_allowed("POST"),
-            _ if !reads => return method_not_allowed("GET, HEAD"),
-            Target::Checkpoint(hash) => read::checkpoint(&self.witness, hash).await,
-            Target::Evidence(hash) => read::evidence(&self.witness, hash).await,
+            Target::AddCheckpoint => submit::add_checkpoint(witness, body, bytes_max).await,
+            Target::SignSubtree => submit::sign_subtree(witness, body, bytes_max).await,
+            Target::Checkpoint => match origin() {
+                Some(hash) => read::checkpoint(witness, hash).await,
+                None => not_found(),
+            },
+            Target::Evidence => match origin() {
+                Some(hash) => read::evidence(witness, hash).await,
+                None => not_found(),
+            },
             Target::Healthz => plain(StatusCode::OK, "ok"),
             Target::Readyz => self.ready(),
             Target::Metrics => self.scrape(),
         };
-        if head_only {
+        if parts.method == Method::HEAD {
             *response.body_mut() = Body::empty();
         }
         response
@@ -135,10 +116,8 @@ fn readiness(witness: &Witness, now_ms: u64) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn method_not_allowed(allow: &'static str) -> Response<Body> {
-    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
-    response
+fn not_found() -> Response<Body> {
+    plain(StatusCode::NOT_FOUND, "not found")
 }
 
 #[cfg(test)]
@@ -146,30 +125,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_target_has_one_spelling() {
+    fn an_origin_has_one_spelling() {
         let hex = "0123456789abcdef".repeat(4);
         let hash = origin_hash(&hex).unwrap();
         assert_eq!(hash[..3], [0x01, 0x23, 0x45]);
-        assert_eq!(target("/add-checkpoint"), Some(Target::AddCheckpoint));
-        assert_eq!(target("/sign-subtree"), Some(Target::SignSubtree));
-        assert_eq!(target(&format!("/{hex}/checkpoint")), Some(Target::Checkpoint(hash)));
-        assert_eq!(target(&format!("/{hex}/evidence")), Some(Target::Evidence(hash)));
         for bad in [
             String::new(),
-            "/".to_owned(),
-            "/add-checkpoint/".to_owned(),
-            "//add-checkpoint".to_owned(),
-            "/Add-checkpoint".to_owned(),
-            format!("/{hex}"),
-            format!("/{hex}/"),
-            format!("/{hex}/checkpoint/"),
-            format!("/{}/checkpoint", hex.to_uppercase()),
-            format!("/{}/checkpoint", &hex[1..]),
-            format!("/{hex}0/checkpoint"),
-            format!("/{}/checkpoint", "0g".repeat(32)),
-            format!("/{}/checkpoint", "é".repeat(32)),
+            hex.to_uppercase(),
+            hex[1..].to_owned(),
+            hex[2..].to_owned(),
+            format!("{hex}0"),
+            format!("{hex}00"),
+            "0g".repeat(32),
+            "é".repeat(32),
         ] {
-            assert_eq!(target(&bad), None, "{bad}");
+            assert_eq!(origin_hash(&bad), None, "{bad}");
         }
     }
 }

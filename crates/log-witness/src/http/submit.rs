@@ -6,28 +6,30 @@ use serve::body::{Body, Unread, full, plain};
 
 use crate::witness::{Refusal, Witness};
 
-/// The largest body that is read, in bytes.
-pub const BODY_BYTES_MAX: usize = 128 * 1024;
 /// What a refused caller is told to wait, in seconds.
 const RETRY_AFTER_S: &str = "1";
 
-pub(super) async fn add_checkpoint<B>(witness: &Witness, body: B) -> Response<Body>
+pub(super) async fn add_checkpoint<B>(
+    witness: &Witness,
+    body: B,
+    bytes_max: usize,
+) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes> + Send,
 {
-    match serve::body::read(body, BODY_BYTES_MAX).await {
+    match serve::body::read(body, bytes_max).await {
         Ok(body) => answer(witness.add_checkpoint(&body).await),
-        Err(unread) => not_read(unread),
+        Err(unread) => not_read(unread, bytes_max),
     }
 }
 
-pub(super) async fn sign_subtree<B>(witness: &Witness, body: B) -> Response<Body>
+pub(super) async fn sign_subtree<B>(witness: &Witness, body: B, bytes_max: usize) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes> + Send,
 {
-    match serve::body::read(body, BODY_BYTES_MAX).await {
+    match serve::body::read(body, bytes_max).await {
         Ok(body) => answer(witness.sign_subtree(&body).await),
-        Err(unread) => not_read(unread),
+        Err(unread) => not_read(unread, bytes_max),
     }
 }
 
@@ -66,11 +68,11 @@ fn other_old_size(held: u64) -> Response<Body> {
     response
 }
 
-fn not_read(unread: Unread) -> Response<Body> {
+fn not_read(unread: Unread, bytes_max: usize) -> Response<Body> {
     match unread {
         Unread::CutShort => plain(StatusCode::BAD_REQUEST, "the body ends before its end"),
         Unread::TooLarge { .. } => {
-            let line = format!("the body exceeds {BODY_BYTES_MAX} bytes");
+            let line = format!("the body exceeds {bytes_max} bytes");
             plain(StatusCode::PAYLOAD_TOO_LARGE, &line)
         }
     }

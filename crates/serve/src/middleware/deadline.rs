@@ -6,14 +6,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Response};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 use tower::{Layer, Service};
 
+use super::Protocol;
 use super::limits::Answer;
-use super::{Protocol, Refusal, ToStatus};
 use crate::body::Body;
+use crate::refusal::{Api, Refusal};
+use crate::route::Matched;
 
 /// When a request ends, in its extensions.
 #[derive(Clone, Copy, Debug)]
@@ -24,15 +26,15 @@ pub struct Deadline(pub Instant);
 pub struct DeadlineLayer {
     http_timeout: Duration,
     grpc_timeout: Duration,
-    to_status: ToStatus,
+    api: &'static Api,
 }
 
 impl DeadlineLayer {
     /// Plain HTTP requests, their bodies included, end after `http_timeout`.
     /// A gRPC call has `grpc_timeout` until its first answer, or less if it says so: one whose request
     /// never ends must not hold its place for long.
-    pub fn new(http_timeout: Duration, grpc_timeout: Duration, to_status: ToStatus) -> Self {
-        Self { http_timeout, grpc_timeout, to_status }
+    pub fn new(http_timeout: Duration, grpc_timeout: Duration, api: &'static Api) -> Self {
+        Self { http_timeout, grpc_timeout, api }
     }
 }
 
@@ -40,8 +42,8 @@ impl<S> Layer<S> for DeadlineLayer {
     type Service = WithDeadline<S>;
 
     fn layer(&self, inner: S) -> WithDeadline<S> {
-        let Self { http_timeout, grpc_timeout, to_status } = *self;
-        WithDeadline { inner, http_timeout, grpc_timeout, to_status }
+        let Self { http_timeout, grpc_timeout, api } = *self;
+        WithDeadline { inner, http_timeout, grpc_timeout, api }
     }
 }
 
@@ -51,12 +53,12 @@ pub struct WithDeadline<S> {
     inner: S,
     http_timeout: Duration,
     grpc_timeout: Duration,
-    to_status: ToStatus,
+    api: &'static Api,
 }
 
-impl<S, B> Service<Request<B>> for WithDeadline<S>
+impl<S, B, T> Service<Matched<B, T>> for WithDeadline<S>
 where
-    S: Service<Request<B>, Response = Response<Body>>,
+    S: Service<Matched<B, T>, Response = Response<Body>>,
 {
     type Response = Response<Body>;
     type Error = S::Error;
@@ -66,11 +68,11 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let protocol = Protocol::of(request.headers());
+    fn call(&mut self, mut matched: Matched<B, T>) -> Self::Future {
+        let protocol = matched.protocol;
         let timeout = match protocol {
             Protocol::Grpc => {
-                let named = grpc_timeout(request.headers());
+                let named = grpc_timeout(matched.request.headers());
                 named.map(|named| {
                     named.map_or(self.grpc_timeout, |named| named.min(self.grpc_timeout))
                 })
@@ -80,14 +82,14 @@ where
         let (answer, at) = if let Ok(timeout) = timeout {
             let at = Instant::now() + timeout;
             if protocol == Protocol::Grpc {
-                request.extensions_mut().insert(Deadline(at));
+                matched.request.extensions_mut().insert(Deadline(at));
             }
-            (Answer::Passed { inner: self.inner.call(request) }, Some(at))
+            (Answer::Passed { inner: self.inner.call(matched) }, Some(at))
         } else {
-            let response = protocol.refuse(&Refusal::BadTimeout, self.to_status);
+            let response = protocol.refuse(Refusal::bad_timeout(), self.api);
             (Answer::Refused { response: Some(response) }, None)
         };
-        Bounded { answer, at, sleep: None, protocol, to_status: self.to_status }
+        Bounded { answer, at, sleep: None, protocol, api: self.api }
     }
 }
 
@@ -128,7 +130,7 @@ pin_project! {
         #[pin]
         sleep: Option<Sleep>,
         protocol: Protocol,
-        to_status: ToStatus,
+        api: &'static Api,
     }
 }
 
@@ -149,14 +151,15 @@ where
         }
         let sleep = this.sleep.as_pin_mut().expect("it was made above");
         std::task::ready!(sleep.poll(cx));
-        Poll::Ready(Ok(this.protocol.refuse(&Refusal::DeadlinePassed, *this.to_status)))
+        Poll::Ready(Ok(this.protocol.refuse(Refusal::deadline_passed(this.api), this.api)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::to_status;
     use super::*;
+    use crate::refusal::tests::API;
+    use crate::route::tests::matched;
     use http::StatusCode;
 
     fn timeout(value: &'static str) -> Result<Option<Duration>, BadTimeout> {
@@ -184,15 +187,15 @@ mod tests {
     }
 
     async fn unanswered(headers: &[(&'static str, &'static str)]) -> Response<Body> {
-        let layer = DeadlineLayer::new(Duration::from_secs(10), Duration::from_secs(90), to_status);
+        let layer = DeadlineLayer::new(Duration::from_secs(10), Duration::from_secs(90), &API);
         let (mut service, mut handle) = tower_test::mock::spawn_layer(layer);
         handle.allow(1);
         std::future::poll_fn(|_| service.poll_ready()).await.unwrap();
-        let mut request = Request::new(());
+        let mut request = http::Request::new(());
         for (name, value) in headers {
             request.headers_mut().insert(*name, HeaderValue::from_static(value));
         }
-        let answer = service.call(request).await.unwrap();
+        let answer = service.call(matched(request)).await.unwrap();
         drop(handle);
         answer
     }

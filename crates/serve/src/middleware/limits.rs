@@ -1,41 +1,34 @@
-//! Bounds what a request may bring: its headers, its path, and for plain HTTP its announced body.
+//! Bounds what a request may bring: its headers, its path, and for plain HTTP its announced body, which
+//! may be as large as its route takes.
 //!
-//! Bodies of gRPC calls are bounded by message, where they are decoded, as a stream of appends has no
-//! end. A body without an announced length is bounded where it is read.
+//! Bodies of gRPC calls are bounded by message ([`crate::grpc`]), as a stream of appends has no end. A body
+//! without an announced length is bounded where it is read.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Response, header};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use super::{Protocol, Refusal, ToStatus};
 use crate::body::Body;
+use crate::refusal::{Api, Refusal};
+use crate::route::Matched;
 
 /// Largest path and query together, in bytes: three times the longest that means anything.
 pub const PATH_BYTES_MAX: usize = 1_024;
 
-/// What a request may bring.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Names and values of all headers together, in bytes.
-    pub header_bytes_max: usize,
-    /// The body of a plain HTTP request, in bytes.
-    pub http_body_bytes_max: u64,
-}
-
 /// Makes [`Limited`] services.
 #[derive(Clone, Copy, Debug)]
 pub struct LimitsLayer {
-    limits: Limits,
-    to_status: ToStatus,
+    header_bytes_max: usize,
+    api: &'static Api,
 }
 
 impl LimitsLayer {
-    /// Refuses what is beyond `limits`.
-    pub fn new(limits: Limits, to_status: ToStatus) -> Self {
-        Self { limits, to_status }
+    /// Refuses more than `header_bytes_max` bytes of headers, and bodies beyond the limits of their routes.
+    pub fn new(header_bytes_max: usize, api: &'static Api) -> Self {
+        Self { header_bytes_max, api }
     }
 }
 
@@ -43,7 +36,7 @@ impl<S> Layer<S> for LimitsLayer {
     type Service = Limited<S>;
 
     fn layer(&self, inner: S) -> Limited<S> {
-        Limited { inner, limits: self.limits, to_status: self.to_status }
+        Limited { inner, header_bytes_max: self.header_bytes_max, api: self.api }
     }
 }
 
@@ -51,32 +44,25 @@ impl<S> Layer<S> for LimitsLayer {
 #[derive(Clone, Debug)]
 pub struct Limited<S> {
     inner: S,
-    limits: Limits,
-    to_status: ToStatus,
+    header_bytes_max: usize,
+    api: &'static Api,
 }
 
 impl<S> Limited<S> {
-    fn refusal<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
-        let protocol = Protocol::of(request.headers());
-        let refusal = self.breach(request, protocol)?;
-        Some(protocol.refuse(&refusal, self.to_status))
-    }
-
-    fn breach<B>(&self, request: &Request<B>, protocol: Protocol) -> Option<Refusal> {
-        let Limits { header_bytes_max, http_body_bytes_max } = self.limits;
+    fn breach<B, T>(&self, matched: &Matched<B, T>) -> Option<Refusal> {
+        let Matched { request, route, .. } = matched;
         let bytes = header_bytes(request.headers());
-        if bytes > header_bytes_max {
-            return Some(Refusal::HeadersTooLarge { bytes, bytes_max: header_bytes_max });
+        if bytes > self.header_bytes_max {
+            return Some(Refusal::headers_too_large(bytes, self.header_bytes_max));
         }
         let path = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
         if path > PATH_BYTES_MAX {
-            return Some(Refusal::NoSuchPath);
+            return Some(Refusal::no_such_path());
         }
         let bytes = announced(request.headers());
-        if protocol == Protocol::Http && bytes > http_body_bytes_max {
-            return Some(Refusal::BodyTooLarge { bytes, bytes_max: http_body_bytes_max });
-        }
-        None
+        let bytes_max = route.body_bytes_max;
+        let is_beyond = usize::try_from(bytes).map_or(true, |bytes| bytes > bytes_max);
+        (!route.call.is_grpc() && is_beyond).then(|| Refusal::body_too_large(bytes, bytes_max))
     }
 }
 
@@ -85,14 +71,14 @@ fn header_bytes(headers: &HeaderMap) -> usize {
 }
 
 /// The announced length of the body; 0 if there is none, which says nothing.
-fn announced(headers: &HeaderMap) -> u64 {
+pub(super) fn announced(headers: &HeaderMap) -> u64 {
     let value = headers.get(header::CONTENT_LENGTH).map(HeaderValue::to_str);
     value.and_then(Result::ok).and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
-impl<S, B> Service<Request<B>> for Limited<S>
+impl<S, B, T> Service<Matched<B, T>> for Limited<S>
 where
-    S: Service<Request<B>, Response = Response<Body>>,
+    S: Service<Matched<B, T>, Response = Response<Body>>,
 {
     type Response = Response<Body>;
     type Error = S::Error;
@@ -102,10 +88,12 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        match self.refusal(&request) {
-            Some(response) => Answer::Refused { response: Some(response) },
-            None => Answer::Passed { inner: self.inner.call(request) },
+    fn call(&mut self, matched: Matched<B, T>) -> Self::Future {
+        match self.breach(&matched) {
+            Some(refusal) => {
+                Answer::Refused { response: Some(matched.protocol.refuse(refusal, self.api)) }
+            }
+            None => Answer::Passed { inner: self.inner.call(matched) },
         }
     }
 }
@@ -143,18 +131,21 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::super::to_status;
     use super::*;
-    use http::StatusCode;
-
-    const LIMITS: Limits = Limits { header_bytes_max: 100, http_body_bytes_max: 10 };
+    use crate::refusal::tests::API;
+    use crate::route::Call;
+    use crate::route::tests::{matched, matched_as};
+    use http::{Request, StatusCode};
 
     async fn status(request: Request<()>) -> (StatusCode, Option<String>) {
-        let (mut service, mut handle) =
-            tower_test::mock::spawn_layer(LimitsLayer::new(LIMITS, to_status));
+        answer(matched(request)).await
+    }
+
+    async fn answer(matched: Matched<(), char>) -> (StatusCode, Option<String>) {
+        let (mut service, mut handle) = tower_test::mock::spawn_layer(LimitsLayer::new(100, &API));
         handle.allow(1);
         std::future::poll_fn(|_| service.poll_ready()).await.unwrap();
-        let answer = service.call(request);
+        let answer = service.call(matched);
         let respond = async {
             if let Some((_, send)) = handle.next_request().await {
                 send.send_response(Response::new(Body::empty()));
@@ -188,10 +179,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bodies_are_taken_up_to_the_limit() {
-        let of = |len: u32| request(&[("content-length", len.to_string())]);
-        assert_eq!(status(of(10)).await.0, StatusCode::OK);
-        assert_eq!(status(of(11)).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    async fn bodies_are_taken_up_to_the_limit_of_their_route() {
+        let of = |len: &str| request(&[("content-length", len.to_owned())]);
+        assert_eq!(status(of("10")).await.0, StatusCode::OK);
+        assert_eq!(status(of("11")).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(status(of(&u64::MAX.to_string())).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+        let large = |len| matched_as(of(len), Call::Post, 32 << 20);
+        assert_eq!(answer(large("33554432")).await.0, StatusCode::OK);
+        assert_eq!(answer(large("33554433")).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+        let call = matched_as(of("11"), Call::Unary, 10);
+        assert_eq!(answer(call).await.0, StatusCode::OK, "a call is bounded by message");
     }
 
     #[tokio::test]

@@ -1,8 +1,8 @@
 //! One bound on the requests of all connections that are being worked on. Beyond it a request is refused
 //! at once, with the time to wait before the next attempt: queueing more would only add latency.
 //!
-//! A call that streams its answer counts until its first message can be sent. Health checks and scrapes
-//! always pass, as they must tell an overloaded server from a dead one.
+//! A call that streams its answer counts until its first message can be sent. What a route says always
+//! passes: health checks and scrapes must tell an overloaded server from a dead one.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,13 +10,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response, header};
+use http::Response;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::limits::Answer;
-use super::{Protocol, Refusal, ToStatus};
 use crate::body::Body;
+use crate::refusal::{Api, Refusal};
+use crate::route::{Load as LoadClass, Matched};
 
 /// What a refused caller is told to wait.
 pub const RETRY_AFTER: Duration = Duration::from_millis(100);
@@ -25,7 +26,7 @@ pub const RETRY_AFTER: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub struct LoadShedLayer {
     load: Arc<Load>,
-    to_status: ToStatus,
+    api: &'static Api,
 }
 
 /// Requests being worked on. Written by [`Permit`] alone.
@@ -37,9 +38,9 @@ struct Load {
 
 impl LoadShedLayer {
     /// At most `in_flight_max` requests at a time.
-    pub fn new(in_flight_max: usize, to_status: ToStatus) -> Self {
+    pub fn new(in_flight_max: usize, api: &'static Api) -> Self {
         let load = Load { in_flight: AtomicUsize::new(0), in_flight_max };
-        Self { load: Arc::new(load), to_status }
+        Self { load: Arc::new(load), api }
     }
 }
 
@@ -47,7 +48,7 @@ impl<S> Layer<S> for LoadShedLayer {
     type Service = LoadShed<S>;
 
     fn layer(&self, inner: S) -> LoadShed<S> {
-        LoadShed { inner, load: Arc::clone(&self.load), to_status: self.to_status }
+        LoadShed { inner, load: Arc::clone(&self.load), api: self.api }
     }
 }
 
@@ -74,17 +75,12 @@ impl Drop for Permit {
 pub struct LoadShed<S> {
     inner: S,
     load: Arc<Load>,
-    to_status: ToStatus,
+    api: &'static Api,
 }
 
-/// Whether a request is answered however busy the server is.
-fn always_passes(path: &str) -> bool {
-    matches!(path, "/healthz" | "/readyz" | "/metrics") || path.starts_with("/grpc.health.v1.")
-}
-
-impl<S, B> Service<Request<B>> for LoadShed<S>
+impl<S, B, T> Service<Matched<B, T>> for LoadShed<S>
 where
-    S: Service<Request<B>, Response = Response<Body>>,
+    S: Service<Matched<B, T>, Response = Response<Body>>,
 {
     type Response = Response<Body>;
     type Error = S::Error;
@@ -94,25 +90,15 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, matched: Matched<B, T>) -> Self::Future {
         let permit = Permit::take(&self.load);
-        if permit.is_none() && !always_passes(request.uri().path()) {
-            let protocol = Protocol::of(request.headers());
-            let response = Some(overloaded(protocol, self.to_status));
+        if permit.is_none() && matched.route.load == LoadClass::Shed {
+            let refusal = Refusal::overloaded(RETRY_AFTER);
+            let response = Some(matched.protocol.refuse(refusal, self.api));
             return Shed { answer: Answer::Refused { response }, permit: None };
         }
-        Shed { answer: Answer::Passed { inner: self.inner.call(request) }, permit }
+        Shed { answer: Answer::Passed { inner: self.inner.call(matched) }, permit }
     }
-}
-
-fn overloaded(protocol: Protocol, to_status: ToStatus) -> Response<Body> {
-    let refusal = Refusal::Overloaded { retry_after: RETRY_AFTER };
-    let mut response = protocol.refuse(&refusal, to_status);
-    if protocol == Protocol::Http {
-        // The header counts whole seconds, and 0 would mean at once.
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    response
 }
 
 pin_project! {
@@ -141,9 +127,10 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::super::to_status;
     use super::*;
-    use http::StatusCode;
+    use crate::refusal::tests::API;
+    use crate::route::tests::matched;
+    use http::{Request, StatusCode};
 
     fn request(path: &str, content_type: &'static str) -> Request<()> {
         let builder = Request::builder().uri(path).header("content-type", content_type);
@@ -152,12 +139,11 @@ mod tests {
 
     #[tokio::test]
     async fn the_request_beyond_the_bound_is_refused_at_once() {
-        let (mut service, mut handle) =
-            tower_test::mock::spawn_layer(LoadShedLayer::new(1, to_status));
+        let (mut service, mut handle) = tower_test::mock::spawn_layer(LoadShedLayer::new(1, &API));
         handle.allow(8);
         let mut call = |path, content_type| {
             assert!(service.poll_ready().is_ready());
-            service.call(request(path, content_type))
+            service.call(matched(request(path, content_type)))
         };
         let first = call("/logs/a/add", "text/plain");
         let (_, answer_first) = handle.next_request().await.unwrap();
@@ -165,10 +151,10 @@ mod tests {
         let http = call("/logs/a/add", "text/plain").await.unwrap();
         assert_eq!(http.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(http.headers()["retry-after"], "1");
-        let grpc = call("/a/B", "application/grpc").await.unwrap();
+        let grpc = call("/a.B/Call", "application/grpc").await.unwrap();
         assert_eq!(grpc.headers()["grpc-status"], "8");
 
-        let health = call("/healthz", "text/plain");
+        let health = call("/health", "text/plain");
         handle.next_request().await.unwrap().1.send_response(Response::new(Body::empty()));
         assert_eq!(health.await.unwrap().status(), StatusCode::OK);
 
@@ -181,7 +167,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_request_gives_its_place_back() {
-        let layer = LoadShedLayer::new(1, to_status);
+        let layer = LoadShedLayer::new(1, &API);
         let permit = Permit::take(&layer.load).unwrap();
         assert!(Permit::take(&layer.load).is_none());
         drop(permit);

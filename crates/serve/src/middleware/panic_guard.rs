@@ -9,21 +9,22 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use super::{Protocol, Refusal, ToStatus};
+use super::Protocol;
 use crate::body::Body;
 use crate::metrics::Requests;
+use crate::refusal::{Api, Refusal};
 
 /// Makes [`PanicGuard`]s.
 #[derive(Clone, Debug)]
 pub struct PanicGuardLayer {
     requests: Arc<Requests>,
-    to_status: ToStatus,
+    api: &'static Api,
 }
 
 impl PanicGuardLayer {
     /// Panics are counted in `requests`.
-    pub fn new(requests: Arc<Requests>, to_status: ToStatus) -> Self {
-        Self { requests, to_status }
+    pub fn new(requests: Arc<Requests>, api: &'static Api) -> Self {
+        Self { requests, api }
     }
 }
 
@@ -31,7 +32,7 @@ impl<S> Layer<S> for PanicGuardLayer {
     type Service = PanicGuard<S>;
 
     fn layer(&self, inner: S) -> PanicGuard<S> {
-        PanicGuard { inner, requests: Arc::clone(&self.requests), to_status: self.to_status }
+        PanicGuard { inner, requests: Arc::clone(&self.requests), api: self.api }
     }
 }
 
@@ -40,7 +41,7 @@ impl<S> Layer<S> for PanicGuardLayer {
 pub struct PanicGuard<S> {
     inner: S,
     requests: Arc<Requests>,
-    to_status: ToStatus,
+    api: &'static Api,
 }
 
 impl<S, B> Service<Request<B>> for PanicGuard<S>
@@ -59,7 +60,7 @@ where
         let protocol = Protocol::of(request.headers());
         let inner = catch_unwind(AssertUnwindSafe(|| self.inner.call(request))).ok();
         let requests = Arc::clone(&self.requests);
-        Guarded { inner, protocol, requests, to_status: self.to_status }
+        Guarded { inner, protocol, requests, api: self.api }
     }
 }
 
@@ -72,7 +73,7 @@ pin_project! {
         inner: Option<F>,
         protocol: Protocol,
         requests: Arc<Requests>,
-        to_status: ToStatus,
+        api: &'static Api,
     }
 }
 
@@ -91,15 +92,15 @@ where
         }
         this.requests.panicked();
         tracing::error!("a request panicked");
-        Poll::Ready(Ok(this.protocol.refuse(&Refusal::Panicked, *this.to_status)))
+        Poll::Ready(Ok(this.protocol.refuse(Refusal::internal(), this.api)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::to_status;
     use super::*;
-    use crate::metrics::tests::{ROUTES, scrape};
+    use crate::metrics::tests::{requests, scrape};
+    use crate::refusal::tests::API;
     use http::StatusCode;
     use std::convert::Infallible;
     use tower::{ServiceExt as _, service_fn};
@@ -110,9 +111,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_becomes_an_answer_in_the_callers_protocol() {
-        let requests = Arc::new(Requests::new(&ROUTES));
-        let guard =
-            PanicGuardLayer::new(Arc::clone(&requests), to_status).layer(service_fn(panics));
+        let requests = Arc::new(requests());
+        let guard = PanicGuardLayer::new(Arc::clone(&requests), &API).layer(service_fn(panics));
         let http = guard.clone().oneshot(Request::new(())).await.unwrap();
         assert_eq!(http.status(), StatusCode::INTERNAL_SERVER_ERROR);
         let mut request = Request::new(());
@@ -125,10 +125,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_passes_unchanged() {
-        let (mut service, mut handle) = tower_test::mock::spawn_layer(PanicGuardLayer::new(
-            Arc::new(Requests::new(&ROUTES)),
-            to_status,
-        ));
+        let (mut service, mut handle) =
+            tower_test::mock::spawn_layer(PanicGuardLayer::new(Arc::new(requests()), &API));
         handle.allow(1);
         std::future::poll_fn(|_| service.poll_ready()).await.unwrap();
         let answer = service.call(Request::new(()));

@@ -4,7 +4,9 @@ use base::clock::Clock as _;
 use formats::note::parse_signature_lines;
 use formats::{KeyFile, KeyName, PrivateKey, SignatureLine, VerifiedSignature, VerifierKey};
 use http::Method;
+use log_witness::witness::origin_path;
 use merkle::Hash;
+use serve::route::Call;
 
 use crate::common::{NOW_S, Node, TestLog, submission, write_vkeys};
 
@@ -205,4 +207,33 @@ async fn paths_and_methods_that_are_none_are_refused() {
     assert_eq!(node.get(&format!("/{}/checkpoint", "0".repeat(64))).await.status, 404);
     assert_eq!(node.get(&format!("/{}/evidence", "0".repeat(64))).await.status, 404);
     assert_eq!(node.call(Method::POST, "/readyz", vec![]).await.status, 405);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_row_of_the_table_is_answered_by_its_method_and_by_no_other() {
+    let log = TestLog::new("example.com/log");
+    let node = Node::start(&[&log]).await;
+    node.cosigned(&log, 0, 5).await;
+    let origin = origin_path(&log.origin());
+    let table = log_witness::routes::table();
+    for route in table.routes() {
+        let path = route.pattern.fill(origin.trim_start_matches('/'), "");
+        let (method, body, expected) = match route.call {
+            // No field of the message is there.
+            Call::Unary | Call::Streaming => (Method::POST, vec![0; 5], 200),
+            Call::Post => (Method::POST, Vec::new(), 400),
+            Call::Get if route.name == "evidence" => (Method::GET, Vec::new(), 404),
+            Call::Get => (Method::GET, Vec::new(), 200),
+        };
+        let answer = node.call(method, &path, body).await;
+        assert_eq!(answer.status, expected, "{path}: {answer:?}");
+        assert_ne!(answer.body, "not found\n", "{path}");
+        for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE] {
+            if !route.call.takes(&method) {
+                let answer = node.call(method.clone(), &path, Vec::new()).await;
+                assert_eq!(answer.status, 405, "{method} {path}");
+            }
+        }
+        assert_eq!(node.get(&format!("{path}/")).await.body, "not found\n", "{path}/");
+    }
 }

@@ -1,4 +1,4 @@
-//! Tells the operator's own system of new evidence.
+//! Tells the operator's own system about new evidence.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use base::clock::Clock;
 use bytes::Bytes;
-use http::{Request, Uri, header};
+use http::{Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tls::{AuthoritiesError, Connector, Http, Known};
 
-/// Attempts, with pauses that double from [`FIRST_PAUSE`]: about a minute.
+/// Attempts, with pauses between them that double from [`FIRST_PAUSE`]: half a minute of pauses.
 const ATTEMPTS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,6 +26,17 @@ pub enum WebhookError {
     Authorities(#[from] AuthoritiesError),
 }
 
+/// Why one attempt failed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("the webhook answered {0}")]
+    Status(StatusCode),
+    #[error("the webhook cannot be reached")]
+    Unreachable(#[from] hyper_util::client::legacy::Error),
+    #[error("the webhook did not answer within {} s", ATTEMPT_TIMEOUT.as_secs())]
+    Timeout,
+}
+
 /// Where evidence is posted to. Cloning it is cheap.
 #[derive(Clone, Debug)]
 pub struct Webhook {
@@ -34,7 +45,7 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// Checks the address; a server at an `https` address is known by the machine's certificate authorities.
+    /// Checks the address. The machine's certificate authorities vouch for a server at an `https` address.
     pub fn new(url: &str) -> Result<Self, WebhookError> {
         let form = || WebhookError::Form { url: url.to_owned() };
         let uri: Uri = url.parse().map_err(|_| form())?;
@@ -51,34 +62,107 @@ impl Webhook {
         Ok(Self { uri, client: Client::builder(TokioExecutor::new()).build(connector) })
     }
 
-    /// Posts an evidence file as `text/plain`, until it is answered with a status of success.
+    /// Posts an evidence file as `text/plain`, until an answer has a status of success.
     pub(super) async fn post(self, evidence: Vec<u8>, clock: Arc<dyn Clock>) {
-        let (uri, evidence) = (self.uri, Bytes::from(evidence));
-        for attempt in 0..ATTEMPTS {
-            let request = Request::post(uri.clone())
-                .header(header::CONTENT_TYPE, "text/plain; charset=utf-8")
-                .body(Full::new(evidence.clone()))
-                .expect("an address that was checked makes a request");
-            match tokio::time::timeout(ATTEMPT_TIMEOUT, self.client.request(request)).await {
-                Ok(Ok(answer)) if answer.status().is_success() => return,
-                Ok(Ok(answer)) => {
-                    tracing::warn!(%uri, status = %answer.status(), "the webhook refused");
-                }
-                Ok(Err(error)) => {
-                    let error: &(dyn Error + 'static) = &error;
-                    tracing::warn!(%uri, error, "the webhook cannot be reached");
-                }
-                Err(_) => tracing::warn!(%uri, "the webhook does not answer"),
-            }
-            clock.sleep(FIRST_PAUSE * 2_u32.pow(attempt)).await;
+        let (uri, evidence) = (&self.uri, Bytes::from(evidence));
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..ATTEMPTS {
+            let Err(failure) = self.attempt(evidence.clone()).await else { return };
+            let again = format!("trying again in {} s", pause.as_secs());
+            tracing::warn!(%uri, error = with_cause(&failure), "the webhook was not told of evidence: {again}");
+            clock.sleep(pause).await;
+            pause *= 2;
         }
-        tracing::error!(%uri, "the webhook was not told of evidence");
+        if let Err(failure) = self.attempt(evidence).await {
+            tracing::error!(%uri, error = with_cause(&failure), "the webhook was not told of evidence in {ATTEMPTS} attempts");
+        }
     }
+
+    async fn attempt(&self, evidence: Bytes) -> Result<(), Failure> {
+        let request = Request::post(self.uri.clone())
+            .header(header::CONTENT_TYPE, "text/plain; charset=utf-8")
+            .body(Full::new(evidence))
+            .expect("an address that was checked makes a request");
+        let answer = tokio::time::timeout(ATTEMPT_TIMEOUT, self.client.request(request)).await;
+        let status = answer.map_err(|_| Failure::Timeout)??.status();
+        if status.is_success() { Ok(()) } else { Err(Failure::Status(status)) }
+    }
+}
+
+fn with_cause(failure: &Failure) -> &(dyn Error + 'static) {
+    failure
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use base::clock::Sleep;
+
     use super::*;
+
+    /// Notes every pause, and ends it at once.
+    #[derive(Debug, Default)]
+    struct Pauses(Mutex<Vec<Duration>>);
+
+    impl Clock for Pauses {
+        fn unix_ms(&self) -> u64 {
+            0
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn sleep(&self, duration: Duration) -> Sleep {
+            self.0.lock().unwrap().push(duration);
+            Box::pin(std::future::ready(()))
+        }
+    }
+
+    /// Posts to a server that gives `answers` in their order, and its last one from then on. Gives the
+    /// number of attempts, and the pauses between them in seconds.
+    async fn post_to(answers: &'static [&'static str]) -> (usize, Vec<u64>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let attempts = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&attempts);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let answer = answers[count.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1)];
+                answer_one(stream.unwrap(), answer);
+            }
+        });
+        let pauses = Arc::new(Pauses::default());
+        let clock = Arc::clone(&pauses) as Arc<dyn Clock>;
+        Webhook::new(&url).unwrap().post(b"evidence".to_vec(), clock).await;
+        let pauses = pauses.0.lock().unwrap().iter().map(Duration::as_secs).collect();
+        (attempts.load(Ordering::SeqCst), pauses)
+    }
+
+    fn answer_one(mut stream: TcpStream, status: &str) {
+        let (mut request, mut bytes) = (Vec::new(), [0; 1024]);
+        while !request.ends_with(b"evidence") {
+            let read = stream.read(&mut bytes).unwrap();
+            request.extend_from_slice(&bytes[..read]);
+        }
+        let rest = "content-length: 0\r\nconnection: close\r\n\r\n";
+        stream.write_all(format!("HTTP/1.1 {status}\r\n{rest}").as_bytes()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_final_after_the_last_attempt_without_another_pause() {
+        assert_eq!(post_to(&["500 No"]).await, (6, vec![1, 2, 4, 8, 16]));
+    }
+
+    #[tokio::test]
+    async fn the_first_success_ends_the_attempts() {
+        assert_eq!(post_to(&["200 OK"]).await, (1, vec![]));
+        assert_eq!(post_to(&["404 No", "204 Fine"]).await, (2, vec![1]));
+    }
 
     #[test]
     fn a_webhook_is_an_address_of_http_or_https() {

@@ -3,6 +3,9 @@
 #![expect(clippy::disallowed_methods, reason = "files and pauses of a test")]
 
 #[cfg(test)]
+#[path = "../support/eventually.rs"]
+mod eventually;
+#[cfg(test)]
 mod nodes;
 #[cfg(test)]
 mod over_tls;
@@ -15,7 +18,8 @@ mod tests {
     use formats::{Contradiction, Evidence};
     use log_proto::gossip_v1::{self as pb, Standing};
 
-    use crate::nodes::{Cable, Node, Tiles, add_log, head, head_of, history, key, serve, until};
+    use crate::eventually::{eventually, once};
+    use crate::nodes::{Cable, Node, Tiles, WITHIN, add_log, head, head_of, history, key, serve};
 
     fn verified(evidence: &[u8]) -> Contradiction {
         let evidence = Evidence::parse(evidence).unwrap();
@@ -54,8 +58,8 @@ mod tests {
         }
 
         async fn all_know(&self, leaves: &[merkle::Hash]) {
-            for (number, node) in self.nodes.iter().enumerate() {
-                until(&format!("node {number} knows the head"), || node.knows(leaves)).await;
+            for node in &self.nodes {
+                node.learns(leaves).await;
             }
         }
     }
@@ -78,19 +82,18 @@ mod tests {
         ring.tiles.publish(&honest[..260]);
         assert_eq!(ring.nodes[0].add(&honest[..260], 5).0, 200);
         for node in &ring.nodes[..4] {
-            until("one side knows its head", || node.knows(&honest[..260])).await;
+            node.learns(&honest[..260]).await;
         }
         ring.tiles.publish(&forked[..280]);
         assert_eq!(ring.nodes[5].add(&forked[..280], 0).0, 200);
         for node in &ring.nodes[4..] {
-            until("the other side knows its head", || node.knows(&forked[..280])).await;
+            node.learns(&forked[..280]).await;
         }
         assert!(ring.nodes.iter().all(|node| node.evidence().is_none()), "nobody knows of a fork");
 
         ring.cables.iter().for_each(Cable::join);
         for node in &ring.nodes {
-            until("every node holds evidence", || async { node.evidence().is_some() }).await;
-            assert_eq!(verified(&node.evidence().unwrap()), Contradiction::NotContinued);
+            assert_eq!(verified(&node.convicts().await), Contradiction::NotContinued);
             let (status, body) = node.add(&honest[..280], 260);
             assert_eq!(status, 403, "{body}");
             assert!(body.contains("/evidence"), "{body}");
@@ -106,11 +109,8 @@ mod tests {
         assert!(trusted.status.success(), "{trusted:?}");
         node.restart();
         let node = &ring.nodes[0];
-        let rounds = || async {
-            let done = node.metric("cairn_witness_requests_total{route=\"gossip\"");
-            done.rsplit(' ').next().and_then(|n| n.parse::<u64>().ok()).is_some_and(|n| n > 20)
-        };
-        until("peers told it what they hold", rounds).await;
+        // Peers told it what they hold.
+        node.shows("cairn_witness_requests_total{route=\"gossip\"", |done| done > 20).await;
         assert_eq!(node.add(&honest[..280], 260).0, 200);
         assert!(node.evidence().is_some(), "what was found stays served");
     }
@@ -133,14 +133,15 @@ mod tests {
         let answer = other.report(&head(&forked)).await;
         assert_eq!(answer.standing(), Standing::Known, "nothing else is known there yet");
         for node in [&one, &other] {
-            until("both hold evidence", || async { node.evidence().is_some() }).await;
-            assert_eq!(verified(&node.evidence().unwrap()), Contradiction::TwoRoots);
+            assert_eq!(verified(&node.convicts().await), Contradiction::TwoRoots);
         }
         let answer = one.report(&head(&forked)).await;
         assert_eq!(answer.standing(), Standing::Contradicts);
         assert_eq!(verified(&answer.evidence), Contradiction::TwoRoots);
-        until("the webhook was told", || async { !posted.lock().unwrap().is_empty() }).await;
-        let told = posted.lock().unwrap()[0].clone();
+        let told = eventually("the webhook was told", WITHIN, async || {
+            posted.lock().unwrap().first().cloned().ok_or("nothing")
+        })
+        .await;
         assert_eq!(verified(&told), Contradiction::TwoRoots);
     }
 
@@ -154,8 +155,7 @@ mod tests {
         // The log gives no proof of what it showed a client, and has the other head cosigned later.
         assert_eq!(node.report(&head(&forked)).await.standing(), Standing::Pending);
         assert_eq!(node.add(&honest, 5).0, 200);
-        until("the node holds evidence", || async { node.evidence().is_some() }).await;
-        assert_eq!(verified(&node.evidence().unwrap()), Contradiction::TwoRoots);
+        assert_eq!(verified(&node.convicts().await), Contradiction::TwoRoots);
     }
 
     #[tokio::test]
@@ -172,7 +172,7 @@ mod tests {
         // More than could be waited for one after the other while this test runs.
         let others: Vec<String> = (0..40).map(|number| format!("example.com/{number}")).collect();
         for origin in &others {
-            add_log(dir.path(), origin, &silent);
+            add_log(dir.path(), origin, &[&silent]);
         }
         let node = Node::start(dir.path(), Some(&tiles.url), &[], &[]);
         for origin in &others {
@@ -181,12 +181,16 @@ mod tests {
                 node.report(&head_of(origin, &leaves[..size])).await;
             }
         }
-        until("they are asked", || async { asked.load(Ordering::SeqCst) >= others.len() }).await;
+        eventually("they are asked", WITHIN, async || {
+            let asked = asked.load(Ordering::SeqCst);
+            once(asked >= others.len(), asked)
+        })
+        .await;
         let honest = history("honest", 0, 12);
         assert_eq!(node.add(&honest[..5], 0).0, 200);
         tiles.publish(&honest);
         node.report(&head(&honest)).await;
-        until("it is compared", || node.knows(&honest)).await;
+        node.learns(&honest).await;
     }
 
     #[tokio::test]
@@ -224,8 +228,7 @@ mod tests {
         let (honest, forked) = (history("honest", 2, 9), history("forked", 2, 9));
         assert_eq!(node.add(&honest, 0).0, 200);
         assert_eq!(node.add(&forked, 9).0, 422);
-        until("evidence", || async { node.evidence().is_some() }).await;
-        assert_eq!(verified(&node.evidence().unwrap()), Contradiction::TwoRoots);
+        assert_eq!(verified(&node.convicts().await), Contradiction::TwoRoots);
     }
 
     #[tokio::test]
@@ -238,16 +241,18 @@ mod tests {
         // No tiles, then tiles of another history: neither proves nor accuses anything.
         assert_eq!(node.report(&head(&forked[..14])).await.standing(), Standing::Pending);
         tiles.publish(&history("third", 0, 14));
-        let suspect =
-            || async { node.report(&head(&forked[..14])).await.standing() == Standing::Suspect };
-        until("the log is a suspect", suspect).await;
-        until("and counted", || async { node.metric("cairn_witness_logs_suspect") == "1" }).await;
+        eventually("the log is a suspect", WITHIN, async || {
+            let standing = node.report(&head(&forked[..14])).await.standing();
+            once(standing == Standing::Suspect, standing)
+        })
+        .await;
+        node.shows("cairn_witness_logs_suspect", |suspects| suspects == 1).await;
         assert!(node.evidence().is_none());
         assert_eq!(node.add(&honest[..12], 9).0, 200, "nothing is frozen");
         assert_eq!(node.heads().await.len(), 2, "both heads are kept and told");
         // The log gives its proof in the end, and it is one of a fork.
         tiles.publish(&forked[..14]);
-        until("evidence", || async { node.evidence().is_some() }).await;
+        node.convicts().await;
     }
 
     #[tokio::test]
@@ -282,7 +287,7 @@ mod tests {
         for size in [14, 3, 12, 8, 13] {
             node.report(&head(&honest[..size])).await;
         }
-        until("the largest is known", || node.knows(&honest[..14])).await;
+        node.learns(&honest[..14]).await;
         assert!(node.evidence().is_none());
         // Evidence that shows nothing, and messages that are no messages.
         let proof = vec![merkle::Hash::EMPTY_ROOT; 3];

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use formats::{
     AddCheckpoint, Checkpoint, KeyName, Origin, PrivateKey, SignedCheckpoint, Timestamp,
@@ -17,8 +17,10 @@ use log_proto::gossip_v1::gossip_service_client::GossipServiceClient;
 use merkle::{Frontier, Hash, TreeSize, leaf_hash, tile};
 use sha2::{Digest as _, Sha256};
 
+use crate::eventually::{eventually, once};
+
 /// Far beyond any bound that is tested: a debug build on a busy machine.
-const WITHIN: Duration = Duration::from_secs(90);
+pub(crate) const WITHIN: Duration = Duration::from_secs(90);
 /// The file in a node's folder with what are the machine's certificate authorities to it.
 pub(crate) const AUTHORITIES: &str = "authorities.pem";
 pub(crate) const ORIGIN: &str = "example.com/log";
@@ -50,8 +52,12 @@ pub(crate) fn head_of(origin: &str, leaves: &[Hash]) -> SignedCheckpoint {
     signed(origin, leaves, &key_of(origin))
 }
 
-fn key_of(origin: &str) -> PrivateKey {
+pub(crate) fn key_of(origin: &str) -> PrivateKey {
     PrivateKey::ed25519(KeyName::new(origin).unwrap(), &Sha256::digest(origin).into())
+}
+
+fn size_and_root(leaves: &[Hash]) -> (u64, Hash) {
+    (u64::try_from(leaves.len()).unwrap(), merkle::root_of(leaves))
 }
 
 fn signed(origin: &str, leaves: &[Hash], key: &PrivateKey) -> SignedCheckpoint {
@@ -62,13 +68,15 @@ fn signed(origin: &str, leaves: &[Hash], key: &PrivateKey) -> SignedCheckpoint {
 }
 
 /// Has a witness that will be started in `dir` know another log, whose tiles are at `tiles`.
-pub(crate) fn add_log(dir: &Path, origin: &str, tiles: &str) {
+pub(crate) fn add_log(dir: &Path, origin: &str, tiles: &[&str]) {
     let name = dir.join("logs").join(origin.replace('/', "-"));
     fs::create_dir_all(dir.join("logs")).unwrap();
     let vkey = format!("{}\n", key_of(origin).verifier_key());
     let path = |kind| format!("{}.{kind}", name.display());
     File::create(path("vkey")).unwrap().write_all(vkey.as_bytes()).unwrap();
-    File::create(path("url")).unwrap().write_all(format!("{tiles}\n").as_bytes()).unwrap();
+    if !tiles.is_empty() {
+        File::create(path("url")).unwrap().write_all(tiles.join("\n").as_bytes()).unwrap();
+    }
 }
 
 /// The public tiles of a log: whatever history was published last.
@@ -236,8 +244,13 @@ impl Node {
         if let Some(tiles) = tiles {
             put("log.url", format!("{tiles}\n"));
         }
-        let mut arguments: Vec<String> =
-            ["--gossip-interval-ms", "100"].iter().chain(more).map(ToString::to_string).collect();
+        let more: Vec<&str> = ["--gossip-interval-ms", "100"].iter().chain(more).copied().collect();
+        Self::start_by_default(dir, peers, &more)
+    }
+
+    /// Starts a witness of the logs that `dir` has, with the default settings for what `more` leaves out.
+    pub(crate) fn start_by_default(dir: &Path, peers: &[&str], more: &[&str]) -> Self {
+        let mut arguments: Vec<String> = more.iter().map(ToString::to_string).collect();
         for peer in peers {
             arguments.extend(["--peer".to_owned(), (*peer).to_owned()]);
         }
@@ -293,7 +306,11 @@ impl Node {
     }
 
     pub(crate) fn evidence(&self) -> Option<Vec<u8>> {
-        let hash = Hash::from(origin_hash());
+        self.evidence_against(ORIGIN)
+    }
+
+    pub(crate) fn evidence_against(&self, origin: &str) -> Option<Vec<u8>> {
+        let hash = Hash::from(<[u8; 32]>::from(Sha256::digest(origin.as_bytes())));
         let (status, body) = self.http("GET", &format!("/{hash}/evidence"), b"");
         (status == 200).then(|| body.into_bytes())
     }
@@ -306,6 +323,7 @@ impl Node {
 
     fn http(&self, method: &str, path: &str, body: &[u8]) -> (u16, String) {
         let mut stream = TcpStream::connect(self.url.strip_prefix("http://").unwrap()).unwrap();
+        stream.set_read_timeout(Some(WITHIN)).unwrap();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: w\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
             body.len()
@@ -342,8 +360,39 @@ impl Node {
     }
 
     pub(crate) async fn knows(&self, leaves: &[Hash]) -> bool {
-        let head = head(leaves);
-        self.heads().await == [(head.size().get(), *head.root())]
+        self.heads().await == [size_and_root(leaves)]
+    }
+
+    /// Waits until it knows this head, and no other one.
+    pub(crate) async fn learns(&self, leaves: &[Hash]) {
+        let expected = size_and_root(leaves);
+        let what = format!("{} knows {expected:?}", self.url);
+        eventually(&what, WITHIN, async || {
+            let heads = self.heads().await;
+            once(heads == [expected], heads)
+        })
+        .await;
+    }
+
+    /// Waits until it holds evidence.
+    pub(crate) async fn convicts(&self) -> Vec<u8> {
+        let what = format!("{} holds evidence", self.url);
+        eventually(&what, WITHIN, async || match self.evidence() {
+            Some(evidence) => Ok(evidence),
+            None => Err(self.heads().await),
+        })
+        .await
+    }
+
+    /// Waits until a metric is as expected.
+    pub(crate) async fn shows(&self, metric: &str, expected: impl Fn(u64) -> bool) {
+        let what = format!("{metric} of {}", self.url);
+        eventually(&what, WITHIN, async || {
+            let text = self.metric(metric);
+            let value = text.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
+            once(value.is_some_and(|value| expected(value as u64)), text)
+        })
+        .await;
     }
 
     pub(crate) async fn report(&self, head: &SignedCheckpoint) -> pb::ReportCheckpointResponse {
@@ -381,13 +430,4 @@ fn spawn(dir: &Path, arguments: &[String], listen: &str) -> (Child, String) {
     let url = line.trim().strip_prefix("listening on ");
     let said = || fs::read_to_string(dir.join("stderr")).unwrap();
     (child, url.unwrap_or_else(|| panic!("{}", said())).to_owned())
-}
-
-/// Waits until something holds; panics with `what` if it does not for long.
-pub(crate) async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
-    let started = Instant::now();
-    while !holds().await {
-        assert!(started.elapsed() < WITHIN, "{what}");
-        tokio::time::sleep(Duration::from_millis(30)).await;
-    }
 }

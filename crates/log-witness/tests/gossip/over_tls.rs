@@ -16,7 +16,8 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::nodes::{AUTHORITIES, Cable, Node, Tiles, head, history, origin_hash, serve, until};
+use crate::eventually::eventually;
+use crate::nodes::{AUTHORITIES, Cable, Node, Tiles, WITHIN, head, history, origin_hash, serve};
 
 /// What HTTP/2 begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0";
@@ -31,14 +32,12 @@ fn pinned(url: &str, pin: &str) -> String {
 }
 
 /// Rounds of gossip that did not come to their end.
-fn failed_rounds(node: &Node) -> u64 {
-    let rounds = node.metric("cairn_witness_gossip_rounds_total{result=\"failed\",peer=\"https://");
-    rounds.split_whitespace().last().map_or(0, |count| count.parse().unwrap())
-}
+const FAILED_ROUNDS: &str = "cairn_witness_gossip_rounds_total{result=\"failed\",peer=\"https://";
 
 async fn several_rounds_fail(node: &Node) {
-    let before = failed_rounds(node);
-    until("rounds fail", || async { failed_rounds(node) > before + 5 }).await;
+    let rounds = node.metric(FAILED_ROUNDS);
+    let before = rounds.split_whitespace().last().map_or(0, |count| count.parse().unwrap());
+    node.shows(FAILED_ROUNDS, |failed| failed > before + 5).await;
 }
 
 /// Ends TLS with a certificate of its own, and passes on what is said within.
@@ -110,14 +109,14 @@ async fn two_witnesses_converge_over_pinned_tls_and_say_nothing_in_clear() {
     let peer = pinned(&cable.url, &pin);
     let other = Node::start(&dir.path().join("2"), Some(&tiles.url), &[&peer], &[]);
     assert_eq!(one.add(&honest[..5], 0).0, 200, "plain HTTP is spoken on the same port");
-    until("the head was pulled", || other.knows(&honest[..5])).await;
+    other.learns(&honest[..5]).await;
     assert_eq!(other.add(&honest[..9], 0).0, 200);
-    until("the head was pushed", || one.knows(&honest[..9])).await;
+    one.learns(&honest[..9]).await;
 
     one.restart();
     assert_eq!(one.pin(), pin, "the key does not change by itself");
     assert_eq!(one.add(&honest[..14], 5).0, 200);
-    until("it is the same peer", || other.knows(&honest[..14])).await;
+    other.learns(&honest[..14]).await;
     assert!(cable.heard_bytes() > 1_000);
     assert!(!cable.heard(&origin_hash()) && !cable.heard(PREFACE));
     assert!(!other.stderr().contains("another key"), "{}", other.stderr());
@@ -125,7 +124,7 @@ async fn two_witnesses_converge_over_pinned_tls_and_say_nothing_in_clear() {
     // The ear is one that hears.
     let cable = Cable::to(&one.url);
     let third = Node::start(&dir.path().join("3"), None, &[&cable.url], &[]);
-    until("the head was pulled", || third.knows(&honest[..14])).await;
+    third.learns(&honest[..14]).await;
     assert!(cable.heard(&origin_hash()) && cable.heard(PREFACE));
 }
 
@@ -169,7 +168,7 @@ async fn a_man_in_the_middle_is_refused() {
     // With his key pinned all of it goes through him.
     let peer = pinned(&between.url, &identity.pin().to_string());
     let third = Node::start(&dir.path().join("3"), None, &[&peer], &[]);
-    until("the head was pulled", || third.knows(&honest)).await;
+    third.learns(&honest).await;
     assert!(between.handshakes() > 0);
 }
 
@@ -189,7 +188,7 @@ async fn without_a_pin_the_authorities_decide() {
     assert_eq!(front.handshakes(), 0);
     assert!(doubter.heads().await.is_empty());
     let believer = Node::start(&believer, None, &[&front.url], &[]);
-    until("the head was pulled", || believer.knows(&honest)).await;
+    believer.learns(&honest).await;
 }
 
 #[tokio::test]
@@ -212,9 +211,12 @@ async fn tiles_and_the_webhook_are_reached_over_https() {
     assert_eq!(node.add(&honest[..9], 0).0, 200);
     tiles.publish(&honest[..14]);
     node.report(&head(&honest[..14])).await;
-    until("the tiles proved it", || node.knows(&honest[..14])).await;
+    node.learns(&honest[..14]).await;
     node.report(&head(&forked[..14])).await;
-    until("the webhook was told", || async { !posted.lock().unwrap().is_empty() }).await;
-    assert_eq!(posted.lock().unwrap()[0], node.evidence().unwrap());
+    let told = eventually("the webhook was told", WITHIN, async || {
+        posted.lock().unwrap().first().cloned().ok_or("nothing")
+    })
+    .await;
+    assert_eq!(told, node.evidence().unwrap());
     assert!(tiles_front.handshakes() > 0 && webhook_front.handshakes() > 0);
 }

@@ -1,5 +1,6 @@
 //! A witness on a free port, with a clock that stands still, and logs that submit to it.
 
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,8 @@ use merkle::{
     Hash, Subtree, TreeSize, leaf_hash, plan_consistency, plan_subtree_consistency, root_of,
 };
 use serve::config::{Origin as Source, Values};
+
+use crate::eventually::{eventually, once};
 
 pub(crate) const NOW_S: u64 = 1_700_000_000;
 
@@ -124,16 +127,26 @@ impl Node {
         answer.body
     }
 
-    /// Lets the witness look at its folder of logs again, until `seen` holds.
-    pub(crate) async fn look_until(&self, seen: impl AsyncFn() -> bool) {
-        for _ in 0..10_000 {
-            if seen().await {
-                return;
-            }
+    /// Lets the witness look at its folder of logs again, until `probe` sees what is waited for.
+    pub(crate) async fn look_until<T, S: Debug>(
+        &self,
+        what: &str,
+        mut probe: impl AsyncFnMut() -> Result<T, S>,
+    ) -> T {
+        eventually(what, Duration::from_mins(1), async || {
             self.clock.advance(Duration::from_secs(1));
-            tokio::task::yield_now().await;
-        }
-        panic!("it does not happen");
+            probe().await
+        })
+        .await
+    }
+
+    /// Submits again and again, until the status of the answer is `status`.
+    pub(crate) async fn answers(&self, status: u16, body: &[u8]) {
+        self.look_until(&format!("the answer is {status}"), async || {
+            let answer = self.add(body.to_vec()).await;
+            once(answer.status == status, answer)
+        })
+        .await;
     }
 
     pub(crate) fn vkeys(&self) -> Vec<VerifierKey> {

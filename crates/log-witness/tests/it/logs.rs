@@ -3,6 +3,7 @@
 use formats::{KeyName, PrivateKey};
 
 use crate::common::{Node, TestLog, write_log, write_vkeys};
+use crate::eventually::once;
 
 fn other_key(log: &TestLog) -> PrivateKey {
     let name = KeyName::new(log.origin().as_str()).unwrap();
@@ -15,18 +16,26 @@ async fn bad_files(node: &Node) -> String {
     line.unwrap().rsplit(' ').next().unwrap().to_owned()
 }
 
+async fn refuses_files(node: &Node, expected: &str) {
+    node.look_until(&format!("{expected} files are not used"), async || {
+        let found = bad_files(node).await;
+        once(found == expected, found)
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_is_known_once_its_file_is_there_and_forgotten_with_it() {
     let log = TestLog::new("example.com/log");
     let node = Node::start(&[]).await;
     assert_eq!(node.add(log.body(0, 5)).await.status, 404);
     let path = write_vkeys(node.dir.path(), "a", &log.keys);
-    node.look_until(async || node.add(log.body(0, 5)).await.status == 200).await;
+    node.answers(200, &log.body(0, 5)).await;
     std::fs::remove_file(path).unwrap();
-    node.look_until(async || node.add(log.body(5, 5)).await.status == 404).await;
+    node.answers(404, &log.body(5, 5)).await;
     assert_eq!(node.held(&log).await.status, 200, "what was cosigned stays served");
     write_vkeys(node.dir.path(), "b", &log.keys);
-    node.look_until(async || node.add(log.body(5, 5)).await.status == 200).await;
+    node.answers(200, &log.body(5, 5)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,7 +45,7 @@ async fn keys_are_added_beside_known_ones_and_never_replaced() {
     node.cosigned(&log, 0, 5).await;
     let replaced = TestLog::new("example.com/log").with_keys(vec![other_key(&log)]);
     write_vkeys(node.dir.path(), "log0", &replaced.keys);
-    node.look_until(async || bad_files(&node).await == "1").await;
+    refuses_files(&node, "1").await;
     assert_eq!(node.add(replaced.body(5, 8)).await.status, 403);
     node.cosigned(&log, 5, 8).await;
     // Nor by a restart.
@@ -46,10 +55,10 @@ async fn keys_are_added_beside_known_ones_and_never_replaced() {
     // Beside the known one it is taken, and from then on known itself.
     let both = [log.keys[0].verifier_key(), replaced.keys[0].verifier_key()];
     write_log(node.dir.path(), "log0", format!("{}\n{}\n", both[0], both[1]).as_bytes());
-    node.look_until(async || node.add(replaced.body(9, 9)).await.status == 200).await;
+    node.answers(200, &replaced.body(9, 9)).await;
     node.cosigned(&log, 9, 10).await;
     write_vkeys(node.dir.path(), "log0", &replaced.keys);
-    node.look_until(async || node.add(log.body(10, 10)).await.status == 403).await;
+    node.answers(403, &log.body(10, 10)).await;
     node.cosigned(&replaced, 10, 11).await;
 }
 
@@ -95,7 +104,7 @@ async fn bad_files_are_refused_one_by_one() {
         write_log(node.dir.path(), name, content.as_bytes());
     }
     let all = contents.len().to_string();
-    node.look_until(async || bad_files(&node).await == all).await;
+    refuses_files(&node, &all).await;
     node.cosigned(&log, 0, 5).await;
     assert_eq!(node.add(other.body(0, 5)).await.status, 404);
     let node = node.restart().await;

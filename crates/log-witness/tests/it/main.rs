@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where its fixtures do")]
 
+#[path = "../support/eventually.rs"]
+mod eventually;
+
 mod common;
 
 mod protocol;

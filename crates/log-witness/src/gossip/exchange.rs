@@ -1,13 +1,15 @@
-//! The messages of a round: made of the book, answered from it, within their limits.
+//! What the messages of a round carry: made of the book, answered from it. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use bytes::Bytes;
+use formats::Origin;
 use log_proto::gossip_v1 as pb;
 use merkle::{Hash, TreeSize};
 
-use super::book::{Newest, Told, range};
-use super::{Gossip, lock};
+use super::book::{Book, Kept, Told, range};
+use super::head::Head;
 use crate::witness::OriginHash;
 
 /// Bytes of a message.
@@ -19,7 +21,9 @@ pub(super) const CHECKPOINTS_MAX: usize = 256;
 /// Evidence of one message: at the limits of both lists it stays within [`MESSAGE_BYTES_MAX`].
 pub(super) const EVIDENCE_MAX: usize = 8;
 /// Bytes of checkpoints in one message.
-const CHECKPOINT_BYTES_MAX: usize = 1024 * 1024;
+pub(super) const CHECKPOINT_BYTES_MAX: usize = 1024 * 1024;
+/// A peer is handed the same head again after this time.
+const HAND_AGAIN_AFTER: Duration = Duration::from_mins(1);
 
 /// What a caller of `Pull` knows, checked.
 #[derive(Debug)]
@@ -81,103 +85,96 @@ fn known_head(head: &pb::KnownHead) -> Result<(OriginHash, KnownHead), BadField>
     Ok((origin_hash("heads.origin_hash", hash)?, head))
 }
 
-/// What a message carries, until it is full.
-#[derive(Default)]
-struct Filling {
-    checkpoints: Vec<Bytes>,
-    bytes: usize,
+/// A log's head, as one side gives it to the other.
+pub(super) type Given = (Origin, Kept);
+
+/// The parts of an answer to a `Pull`.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    /// Newer heads than the caller's, heads of its size with another root, and all heads of a log that
+    /// cannot be compared here.
+    pub(super) heads: Vec<Given>,
+    /// Logs with evidence that the caller does not have.
+    pub(super) convicted: Vec<Origin>,
+    /// Logs of which the caller knows a newer head.
+    pub(super) wanted: Vec<OriginHash>,
 }
 
-impl Filling {
-    fn push(&mut self, note: Bytes) {
-        if self.checkpoints.len() < CHECKPOINTS_MAX
-            && self.bytes + note.len() <= CHECKPOINT_BYTES_MAX
+/// What a witness knows, cut into calls of `Pull` that cover all logs.
+pub(super) fn pulls(book: &Book, now: Duration) -> Vec<pb::PullRequest> {
+    let heads: Vec<pb::KnownHead> = book.told(.., now).map(|told| as_known(&told)).collect();
+    if heads.is_empty() {
+        return Vec::new();
+    }
+    let starts = heads.iter().step_by(HEADS_MAX).skip(1).map(|head| head.origin_hash.clone());
+    let ends: Vec<Bytes> = starts.chain([Bytes::new()]).collect();
+    let mut start = Bytes::new();
+    let chunks = heads.chunks(HEADS_MAX).zip(ends).map(|(heads, end)| {
+        let from = std::mem::replace(&mut start, end.clone());
+        pb::PullRequest { heads: heads.to_vec(), start: from, end }
+    });
+    chunks.collect()
+}
+
+/// The answer to a `Pull`. It begins with the log at `turn`, so that every log has its turn where a
+/// message has no room for all.
+pub(super) fn answer(book: &Book, known: &Known, now: Duration, turn: usize) -> Answer {
+    let mut answer = Answer::default();
+    let mut logs: Vec<Told<'_>> = book.told(range(known.start, known.end), now).collect();
+    let turn = turn.checked_rem(logs.len()).unwrap_or_default();
+    logs.rotate_left(turn);
+    for told in logs {
+        let Some(theirs) = known.heads.get(told.hash) else { continue };
+        if told.has_evidence && !theirs.evidence {
+            answer.convicted.push(told.origin.clone());
+        }
+        // Evidence is all there is to tell about a log that is not trusted.
+        if !told.distrusted {
+            answer.compare(&told, theirs);
+        }
+    }
+    answer
+}
+
+impl Answer {
+    fn compare(&mut self, told: &Told<'_>, theirs: &KnownHead) {
+        let (size, root) = told.newest.map_or((TreeSize::ZERO, Hash::EMPTY_ROOT), head_of);
+        let behind = size < theirs.size;
+        if behind && !told.pending.iter().any(|head| head.is(theirs.size, &theirs.root)) {
+            self.wanted.push(*told.hash);
+        }
+        // The caller may be able to compare what is stuck here, and needs both heads for it.
+        let told_anyway = told.stuck || !behind;
+        if let Some(ours) = told.newest.filter(|_| told_anyway)
+            && (size, root) != (theirs.size, theirs.root)
         {
-            self.bytes += note.len();
-            self.checkpoints.push(note);
+            self.heads.push((told.origin.clone(), ours.clone()));
         }
+        let pending = told.pending.iter().filter(|head| !head.is(theirs.size, &theirs.root));
+        let given = |head: &&Head| (told.origin.clone(), Kept::Heard((**head).clone()));
+        self.heads.extend(pending.map(given));
     }
 }
 
-impl Gossip {
-    /// What this witness knows, cut into calls of `Pull` that cover all logs.
-    pub(super) fn pulls(&self) -> Vec<pb::PullRequest> {
-        let book = lock(&self.inner.book);
-        let heads: Vec<pb::KnownHead> = book.told(..).map(|told| as_known(&told)).collect();
-        drop(book);
-        if heads.is_empty() {
-            return Vec::new();
-        }
-        let starts = heads.iter().step_by(HEADS_MAX).skip(1).map(|head| head.origin_hash.clone());
-        let ends: Vec<Bytes> = starts.chain([Bytes::new()]).collect();
-        let mut start = Bytes::new();
-        let chunks = heads.chunks(HEADS_MAX).zip(ends).map(|(heads, end)| {
-            let from = std::mem::replace(&mut start, end.clone());
-            pb::PullRequest { heads: heads.to_vec(), start: from, end }
-        });
-        chunks.collect()
-    }
-
-    /// The answer to a `Pull`. Reads notes and evidence from the store: blocks.
-    pub(super) fn answer(&self, known: &Known) -> pb::PullResponse {
-        let (mut newest, mut pending) = (Vec::new(), Vec::new());
-        let (mut convicted, mut wanted) = (Vec::new(), Vec::new());
-        let book = lock(&self.inner.book);
-        for told in book.told(range(known.start, known.end)) {
-            let Some(theirs) = known.heads.get(told.hash) else { continue };
-            if told.has_evidence && !theirs.evidence {
-                convicted.push(told.origin.clone());
-            }
-            let (size, root) = told.newest.map_or((TreeSize::ZERO, Hash::EMPTY_ROOT), head_of);
-            if size < theirs.size {
-                wanted.push(Bytes::copy_from_slice(told.hash));
-            } else if let Some(ours) = told.newest
-                && (size, root) != (theirs.size, theirs.root)
-            {
-                newest.push((told.origin.clone(), ours.clone()));
-            }
-            let unknown = told.pending.iter().filter(|head| !head.is(theirs.size, &theirs.root));
-            pending.extend(unknown.map(|head| head.note().clone()));
-        }
-        drop(book);
-        wanted.truncate(CHECKPOINTS_MAX);
-        let mut filling = Filling::default();
-        for (origin, head) in newest.into_iter().take(CHECKPOINTS_MAX) {
-            if let Some(signed) = self.signed(&origin, &head) {
-                filling.push(Bytes::copy_from_slice(signed.as_bytes()));
-            }
-        }
-        for note in pending {
-            filling.push(note);
-        }
-        let evidence = convicted.iter().filter_map(|origin| self.evidence(origin));
-        let evidence = evidence.take(EVIDENCE_MAX).collect();
-        pb::PullResponse { checkpoints: filling.checkpoints, evidence, wanted }
-    }
-
-    /// The heads of logs that a peer asked for: the newest, and those that wait. Blocks.
-    pub(super) fn asked_for(&self, wanted: &[Bytes]) -> Vec<Bytes> {
-        let mut heads = Vec::new();
-        let mut filling = Filling::default();
-        for bytes in wanted.iter().take(CHECKPOINTS_MAX) {
-            let Ok(hash) = origin_hash("wanted", bytes) else { continue };
-            let book = lock(&self.inner.book);
-            let Some(told) = book.log(&hash) else { continue };
-            heads.extend(told.newest.map(|newest| (told.origin.clone(), newest.clone())));
-            for head in told.pending {
-                filling.push(head.note().clone());
-            }
-        }
-        for (origin, head) in heads {
-            if let Some(signed) = self.signed(&origin, &head) {
-                filling.push(Bytes::copy_from_slice(signed.as_bytes()));
-            }
-        }
-        filling.checkpoints
-    }
+/// All heads of the logs that a peer asked for.
+pub(super) fn asked_for(book: &Book, wanted: &[OriginHash], now: Duration) -> Vec<Given> {
+    wanted.iter().filter_map(|hash| book.log(hash, now)).flat_map(|told| all_heads(&told)).collect()
 }
 
-fn head_of(newest: &Newest) -> (TreeSize, Hash) {
+/// All heads of the logs with a head that cannot be compared here. Every peer is told of them, as it may
+/// reach tiles that this witness does not.
+pub(super) fn stuck(book: &Book, now: Duration) -> Vec<Given> {
+    let stuck = book.told(.., now).filter(|told| told.stuck && !told.distrusted);
+    stuck.flat_map(|told| all_heads(&told)).collect()
+}
+
+fn all_heads(told: &Told<'_>) -> Vec<Given> {
+    let pending = told.pending.iter().map(|head| Kept::Heard((*head).clone()));
+    let heads = told.newest.cloned().into_iter().chain(pending);
+    heads.map(|head| (told.origin.clone(), head)).collect()
+}
+
+fn head_of(newest: &Kept) -> (TreeSize, Hash) {
     (newest.size(), *newest.root())
 }
 
@@ -189,4 +186,39 @@ fn as_known(told: &Told<'_>) -> pb::KnownHead {
         root: Bytes::copy_from_slice(root.as_bytes()),
         evidence: told.has_evidence,
     }
+}
+
+/// The heads that one peer was handed, so that it gets each of them once; and again after a while, as it
+/// may have started anew or had no room. Bounded by the heads that are stuck.
+#[derive(Debug, Default)]
+pub(super) struct Handed {
+    heads: HashSet<(Origin, TreeSize, Hash)>,
+    since: Duration,
+}
+
+impl Handed {
+    /// Those of the stuck heads that the peer was not handed yet.
+    pub(super) fn untold(&mut self, mut stuck: Vec<Given>, now: Duration) -> Vec<Given> {
+        if now.saturating_sub(self.since) >= HAND_AGAIN_AFTER {
+            (self.heads, self.since) = (HashSet::new(), now);
+        }
+        let all: HashSet<_> = stuck.iter().map(id).collect();
+        self.heads.retain(|head| all.contains(head));
+        stuck.retain(|given| !self.heads.contains(&id(given)));
+        stuck
+    }
+
+    /// The peer has these now.
+    pub(super) fn told(&mut self, given: &[Given]) {
+        self.heads.extend(given.iter().map(id));
+    }
+
+    /// The peer may have forgotten everything.
+    pub(super) fn forget(&mut self) {
+        self.heads.clear();
+    }
+}
+
+fn id((origin, head): &Given) -> (Origin, TreeSize, Hash) {
+    (origin.clone(), head.size(), *head.root())
 }

@@ -58,10 +58,6 @@ impl Head {
         &self.root
     }
 
-    pub(super) fn note(&self) -> &Bytes {
-        &self.note
-    }
-
     /// The head without its signatures.
     pub(super) fn is(&self, size: TreeSize, root: &Hash) -> bool {
         self.size == size && self.root == *root

@@ -7,49 +7,25 @@ use bytes::Bytes;
 use formats::{Evidence, Origin};
 use log_proto::gossip_v1 as pb;
 use log_proto::gossip_v1::gossip_service_client::GossipServiceClient;
-use tls::OtherKey;
+use tls::{AuthoritiesError, OtherKey};
 use tonic::transport::Channel;
 
 use super::address::PeerAddress;
-use super::exchange::{EVIDENCE_MAX, MESSAGE_BYTES_MAX};
+use super::exchange::{self, CHECKPOINTS_MAX, EVIDENCE_MAX, Given, Handed, MESSAGE_BYTES_MAX};
 use super::{Gossip, lock};
+use crate::witness::OriginHash;
 
 /// How long connecting to a peer, and one call, may take.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Exchanges with one peer until dropped: each interval, give or take a quarter, and at once after new
-/// evidence.
-pub(super) async fn follow(gossip: Gossip, address: PeerAddress, channel: Channel) {
-    let client = GossipServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
-    let told = HashSet::new();
-    let mut peer = Peer { gossip: gossip.clone(), address, client, told, said: Said::Answers };
-    let mut convictions = gossip.inner.convictions.subscribe();
-    loop {
-        convictions.mark_unchanged();
-        let outcome = peer.round().await;
-        gossip.inner.metrics.gossip_round(&peer.address.to_string(), outcome.is_ok());
-        peer.report(&outcome);
-        let pause = jittered(gossip.inner.options.interval);
-        tokio::select! {
-            () = gossip.inner.clock.sleep(pause) => {}
-            changed = convictions.changed() => if changed.is_err() { return },
-        }
-    }
-}
-
-/// Three to five quarters of an interval, so that peers do not fall into step.
-fn jittered(interval: Duration) -> Duration {
-    let random = getrandom::u32().unwrap_or(u32::MAX / 2) % 512;
-    interval * (768 + random) / 1024
-}
-
-/// What is known of one peer.
-struct Peer {
+/// One peer: the connection to it, and what it was told.
+pub(super) struct Peer {
     gossip: Gossip,
     address: PeerAddress,
     client: GossipServiceClient<Channel>,
-    /// Logs whose evidence it has been told. Bounded by the logs that have any.
+    /// Logs whose evidence it was told. Bounded by the logs that have any.
     told: HashSet<Origin>,
+    handed: Handed,
     said: Said,
 }
 
@@ -61,14 +37,52 @@ enum Said {
     HasOtherKey(OtherKey),
 }
 
+/// Three to five quarters of an interval, so that peers do not fall into step.
+fn jittered(interval: Duration) -> Duration {
+    let random = getrandom::u32().unwrap_or(u32::MAX / 2) % 512;
+    interval * (768 + random) / 1024
+}
+
 impl Peer {
+    /// A connection that is made at the first call, and again when it was lost.
+    pub(super) fn new(gossip: &Gossip, address: &PeerAddress) -> Result<Self, AuthoritiesError> {
+        let channel = address.channel(CALL_TIMEOUT)?;
+        let client = GossipServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let (gossip, address) = (gossip.clone(), address.clone());
+        let (told, handed) = (HashSet::new(), Handed::default());
+        Ok(Self { gossip, address, client, told, handed, said: Said::Answers })
+    }
+
+    /// Exchanges until dropped: after each interval, give or take a quarter, and at once after a
+    /// conviction.
+    pub(super) async fn follow(mut self) {
+        let gossip = self.gossip.clone();
+        let mut convictions = gossip.inner.convictions.subscribe();
+        loop {
+            convictions.mark_unchanged();
+            let outcome = self.round().await;
+            gossip.inner.metrics.gossip_round(&self.address.to_string(), outcome.is_ok());
+            if outcome.is_err() {
+                self.handed.forget();
+            }
+            self.report(&outcome);
+            let pause = jittered(gossip.inner.options.interval);
+            tokio::select! {
+                () = gossip.inner.clock.sleep(pause) => {}
+                changed = convictions.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
     async fn round(&mut self) -> Result<(), tonic::Status> {
         self.tell_evidence().await?;
-        for request in self.gossip.pulls() {
+        let now = self.gossip.inner.clock.monotonic();
+        let pulls = exchange::pulls(&lock(&self.gossip.inner.book), now);
+        for request in pulls {
             let answer = self.client.pull(request).await?.into_inner();
             self.take(answer).await?;
         }
-        Ok(())
+        self.hand_over().await
     }
 
     async fn tell_evidence(&mut self) -> Result<(), tonic::Status> {
@@ -88,12 +102,33 @@ impl Peer {
     async fn take(&mut self, answer: pb::PullResponse) -> Result<(), tonic::Status> {
         let pb::PullResponse { checkpoints, evidence, wanted } = answer;
         self.gossip.take(&checkpoints, &evidence).await;
-        if wanted.is_empty() {
-            return Ok(());
+        let wanted = wanted.iter().take(CHECKPOINTS_MAX);
+        let wanted: Vec<OriginHash> =
+            wanted.filter_map(|hash| exchange::origin_hash("wanted", hash).ok()).collect();
+        let now = self.gossip.inner.clock.monotonic();
+        let heads = exchange::asked_for(&lock(&self.gossip.inner.book), &wanted, now);
+        self.push(heads).await.map(drop)
+    }
+
+    /// Hands over the heads that cannot be compared here: this peer may be able to. One message a round;
+    /// what it has no room for comes in a later one.
+    async fn hand_over(&mut self) -> Result<(), tonic::Status> {
+        let now = self.gossip.inner.clock.monotonic();
+        let stuck = exchange::stuck(&lock(&self.gossip.inner.book), now);
+        let untold = self.handed.untold(stuck, now);
+        let given = self.push(untold).await?;
+        self.handed.told(&given);
+        Ok(())
+    }
+
+    /// Pushes heads, as many as a message has room for, and gives those.
+    async fn push(&mut self, heads: Vec<Given>) -> Result<Vec<Given>, tonic::Status> {
+        let (given, checkpoints) = self.gossip.notes(heads);
+        if !checkpoints.is_empty() {
+            let request = pb::PushRequest { checkpoints, ..Default::default() };
+            self.client.push(request).await?;
         }
-        let checkpoints = self.gossip.asked_for(&wanted);
-        let request = pb::PushRequest { checkpoints, ..Default::default() };
-        self.client.push(request).await.map(drop)
+        Ok(given)
     }
 
     /// Says once that a peer is gone or another, and once that it is back.

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::book::Offered;
-use super::exchange::{self, BadField, CHECKPOINTS_MAX, EVIDENCE_MAX};
+use super::exchange::{self, BadField, CHECKPOINTS_MAX, EVIDENCE_MAX, Known};
 use super::head::HeadError;
 use super::{Gossip, NoConviction, lock};
 use crate::witness::origin_hash;
@@ -29,6 +29,7 @@ impl GossipService for Gossip {
         let _permit = self.permit()?;
         let known = exchange::known(request.get_ref()).map_err(bad_field)?;
         let gossip = self.clone();
+        // It reads notes and evidence from the store.
         let answered = tokio::task::spawn_blocking(move || gossip.answer(&known)).await;
         answered.map(Response::new).map_err(|_| Status::internal("internal error"))
     }
@@ -90,6 +91,18 @@ impl Gossip {
         })
     }
 
+    fn answer(&self, known: &Known) -> pb::PullResponse {
+        let now = self.inner.clock.monotonic();
+        let turn = getrandom::u32().map_or(0, |random| random as usize);
+        let answer = exchange::answer(&lock(&self.inner.book), known, now, turn);
+        let wanted = answer.wanted.iter().take(CHECKPOINTS_MAX);
+        let wanted = wanted.map(|hash| Bytes::copy_from_slice(hash)).collect();
+        let evidence = answer.convicted.iter().filter_map(|origin| self.evidence(origin));
+        let evidence = evidence.take(EVIDENCE_MAX).collect();
+        let (_, checkpoints) = self.notes(answer.heads);
+        pb::PullResponse { checkpoints, evidence, wanted }
+    }
+
     async fn report_note(&self, note: &[u8]) -> Result<pb::ReportCheckpointResponse, Status> {
         let (origin, offered) = match self.offer(note).await {
             Ok(offered) => offered,
@@ -132,7 +145,8 @@ impl Gossip {
 
     fn with_newest(&self, origin: &Origin, found: pb::Standing) -> pb::ReportCheckpointResponse {
         let book = lock(&self.inner.book);
-        let newest = book.log(&origin_hash(origin)).and_then(|told| told.newest.cloned());
+        let now = self.inner.clock.monotonic();
+        let newest = book.log(&origin_hash(origin), now).and_then(|told| told.newest.cloned());
         drop(book);
         let newest = newest.and_then(|newest| self.signed(origin, &newest));
         let checkpoint = newest.map(|signed| Bytes::copy_from_slice(signed.as_bytes()));

@@ -3,6 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "files and pauses of a test")]
 
 #[cfg(test)]
+mod distributions;
+#[cfg(test)]
 #[path = "../support/eventually.rs"]
 mod eventually;
 #[cfg(test)]

@@ -305,6 +305,12 @@ impl Node {
         self.http("POST", "/add-checkpoint", &body)
     }
 
+    /// Submits a head as its log's first contact.
+    pub(crate) fn add_first(&self, head: SignedCheckpoint) -> (u16, String) {
+        let body = AddCheckpoint::new(TreeSize::ZERO, Vec::new(), head).unwrap().format();
+        self.http("POST", "/add-checkpoint", &body)
+    }
+
     pub(crate) fn evidence(&self) -> Option<Vec<u8>> {
         self.evidence_against(ORIGIN)
     }
@@ -389,8 +395,9 @@ impl Node {
         let what = format!("{metric} of {}", self.url);
         eventually(&what, WITHIN, async || {
             let text = self.metric(metric);
-            let value = text.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
-            once(value.is_some_and(|value| expected(value as u64)), text)
+            let value = text.rsplit(' ').next().map(|value| value.trim_end_matches(".0"));
+            let value = value.and_then(|value| value.parse().ok());
+            once(value.is_some_and(&expected), text)
         })
         .await;
     }

@@ -1,4 +1,4 @@
-//! Addresses of peers, and how each is known to be that peer.
+//! Addresses of peers, and what proves that the right peer answers.
 
 use std::error::Error as _;
 use std::fmt;
@@ -8,10 +8,10 @@ use std::time::Duration;
 use tls::{Address, AddressError, AuthoritiesError, Http, Known};
 use tonic::transport::{Channel, Endpoint};
 
-/// Peers of one witness: each costs a connection, and a call for every thousand logs and round.
+/// Peers of one witness. Each costs a connection, and in each round a call for every thousand logs.
 const PEERS_MAX: usize = 64;
 
-/// Why an address is not one of a peer.
+/// Why this is not the address of a peer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PeerUrlError {
     #[error("peer: {}", with_cause(.0))]
@@ -25,14 +25,14 @@ pub enum PeerUrlError {
     TooMany,
 }
 
-/// Where a peer is, and by what it is known there.
+/// Where a peer is, and what proves that it is the peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerAddress(Address);
 
 /// The addresses of peers, separated by blanks or commas.
 ///
 /// # Errors
-/// One is no address; or it is one of HTTP and not on loopback, which needs `insecure`.
+/// One is not an address; or it is a plain HTTP address beyond loopback, which needs `insecure`.
 pub fn parse_peers(text: &str, insecure: bool) -> Result<Vec<PeerAddress>, PeerUrlError> {
     let split = text.split([' ', ',']).filter(|url| !url.is_empty());
     let peers: Vec<PeerAddress> =
@@ -50,11 +50,11 @@ impl PeerAddress {
         Ok(Self(address))
     }
 
-    /// A connection that is made when it is first needed, and again when it is lost. `timeout` bounds making
-    /// it, and each call.
+    /// A connection that is made at the first call, and again when it was lost. `timeout` bounds connecting,
+    /// and each call.
     ///
     /// # Errors
-    /// The peer is known by the machine's certificate authorities, which cannot be read.
+    /// The machine's certificate authorities vouch for the peer, and cannot be read.
     pub(super) fn channel(&self, timeout: Duration) -> Result<Channel, AuthoritiesError> {
         let Self(address) = self;
         let connector = tls::connector(address.known(), Http::Two, timeout)?;

@@ -14,18 +14,18 @@ use crate::witness::OriginHash;
 
 /// Bytes of a message.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Heads named in one `Pull`.
+/// Heads in one `Pull`.
 pub(super) const HEADS_MAX: usize = 1_000;
 /// Checkpoints, and wanted logs, of one message.
 pub(super) const CHECKPOINTS_MAX: usize = 256;
-/// Evidence of one message: at the limits of both lists it stays within [`MESSAGE_BYTES_MAX`].
+/// Files of evidence in one message. With the limit on checkpoints they fit [`MESSAGE_BYTES_MAX`].
 pub(super) const EVIDENCE_MAX: usize = 8;
 /// Bytes of checkpoints in one message.
 pub(super) const CHECKPOINT_BYTES_MAX: usize = 1024 * 1024;
 /// A peer is handed the same head again after this time.
 const HAND_AGAIN_AFTER: Duration = Duration::from_mins(1);
 
-/// What a caller of `Pull` knows, checked.
+/// The heads that a caller of `Pull` knows, checked.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) heads: HashMap<OriginHash, KnownHead>,
@@ -40,7 +40,7 @@ pub(super) struct KnownHead {
     evidence: bool,
 }
 
-/// A field of a message that is not what the reference says.
+/// A field of a message that breaks the rules of `gossip.proto`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} is not {expected}")]
 pub(super) struct BadField {

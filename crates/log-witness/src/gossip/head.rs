@@ -6,7 +6,7 @@ use merkle::{Hash, TreeSize};
 
 use crate::roster::Roster;
 
-/// A tree head that keys of its log have signed. Nothing is believed about it but that.
+/// A tree head that its log signed. We believe nothing else about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     size: TreeSize,
@@ -14,10 +14,10 @@ pub(super) struct Head {
     note: Bytes,
 }
 
-/// Why bytes from elsewhere are no head.
+/// Why bytes from elsewhere are not a head.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HeadError {
-    #[error("it is no checkpoint")]
+    #[error("it is not a checkpoint")]
     Malformed(#[source] CheckpointError),
     #[error("its log is not known here")]
     UnknownLog,
@@ -26,8 +26,8 @@ pub(super) enum HeadError {
 }
 
 impl Head {
-    /// Verifies a note by the keys its log is known by. What others have signed on it is left out, so
-    /// that nobody can make it longer. Costs one verification for each key of the log.
+    /// Verifies a note with the keys of its log, and leaves out all other signatures, so that nobody can
+    /// make the note longer. Costs one verification for each key.
     pub(super) fn verify(note: &[u8], roster: &Roster) -> Result<(Origin, Self), HeadError> {
         let signed = SignedCheckpoint::parse(note).map_err(HeadError::Malformed)?;
         let origin = signed.origin().clone();
@@ -36,7 +36,7 @@ impl Head {
         Ok((origin, Self::of(&verified)))
     }
 
-    /// A verified checkpoint, without the lines that were not verified, and one line of each key.
+    /// A verified checkpoint, with one verified line of each key and no other lines.
     pub(super) fn of(verified: &VerifiedCheckpoint) -> Self {
         let mut note = verified.checkpoint().to_string();
         note.push('\n');

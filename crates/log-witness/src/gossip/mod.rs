@@ -6,9 +6,10 @@
 //!                       heads that wait  ◄──┘  └── compare: the log's tiles prove or contradict
 //! ```
 //!
-//! A head from elsewhere counts for nothing but the log's signature. Another root for a size that is
-//! known is evidence at once; a head of another size is compared by a proof that the log itself has to
-//! give, from the tiles that the operator named. A log that gives none is a suspect, and goes on.
+//! We believe nothing about a head from elsewhere except that the log signed it. Another root for a known
+//! size is evidence at once. A head of another size is compared by a proof from the log's tiles, at the
+//! addresses that the operator named. A witness that gets no proof hands its heads to its peers, and after
+//! a while the log is a suspect. Nothing is frozen then.
 
 mod address;
 mod book;
@@ -93,7 +94,7 @@ struct Inner {
     calls: tokio::sync::Semaphore,
 }
 
-/// What became of evidence that was offered.
+/// Why evidence convicted nobody.
 #[derive(Debug, thiserror::Error)]
 enum NoConviction {
     #[error("its log is not known here")]
@@ -107,7 +108,7 @@ enum NoConviction {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Every step leaves what is known whole, so a panic elsewhere while it was locked did no harm.
+    // Every step leaves the state whole, so a panic under the lock did no harm.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -140,7 +141,7 @@ impl Gossip {
         Ok(gossip)
     }
 
-    /// The service to be put on the witness's port.
+    /// The service for the witness's port.
     pub fn service(&self) -> GossipServiceServer<Self> {
         GossipServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
@@ -225,7 +226,7 @@ impl Gossip {
         (given, notes)
     }
 
-    /// Takes evidence from anyone. Durable, and told to everybody, when this returns `Ok`.
+    /// Takes evidence from anyone. When this returns `Ok` it is durable, and the peers are being told.
     async fn convict(&self, evidence: &Evidence) -> Result<(), NoConviction> {
         let (inner, origin) = (&self.inner, evidence.origin());
         let keys = inner.witness.roster().keys(origin).ok_or(NoConviction::UnknownLog)?;
@@ -254,8 +255,8 @@ impl Gossip {
     }
 }
 
-/// Whether evidence adds nothing: its log is not trusted already, or the operator trusts it in spite of
-/// what this says.
+/// Whether evidence adds nothing: its log is distrusted already, or the operator knew as much when they
+/// trusted it again.
 fn is_settled(row: &TrustRow, found: &Evidence) -> bool {
     let forgiven = || Evidence::parse(&row.evidence);
     !row.trusted || forgiven().is_ok_and(|forgiven| !book::says_more(found, &forgiven))

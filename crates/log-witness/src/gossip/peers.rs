@@ -1,4 +1,4 @@
-//! Rounds of anti-entropy with one peer each.
+//! Rounds of anti-entropy with one peer.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(super) struct Peer {
     said: Said,
 }
 
-/// What was last said of a peer.
+/// What the log said last about a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Said {
     Answers,
@@ -131,7 +131,7 @@ impl Peer {
         Ok(given)
     }
 
-    /// Says once that a peer is gone or another, and once that it is back.
+    /// Logs once that a peer does not answer or has another key, and once that it is back.
     fn report(&mut self, outcome: &Result<(), tonic::Status>) {
         let other_key = outcome.as_ref().err().and_then(|status| tls::other_key(status)).cloned();
         let found = match (outcome, other_key) {
@@ -146,8 +146,8 @@ impl Peer {
         match (&found, outcome) {
             (Said::HasOtherKey(OtherKey { wanted, seen }), _) => tracing::warn!(
                 %peer, %wanted, %seen,
-                "the peer has another key than the one that is pinned, and is told nothing: either it \
-                 was given a new one, which then belongs into --peer, or somebody stands between"
+                "the peer has another key than the one that is pinned, and is told nothing: if its \
+                 operator made a new key, put the new pin into --peer; if not, somebody stands between"
             ),
             (_, Err(status)) => tracing::warn!(%peer, %status, "the peer does not answer"),
             (_, Ok(())) => tracing::info!(%peer, "the peer answers again"),
@@ -157,8 +157,8 @@ impl Peer {
 }
 
 impl Gossip {
-    /// Takes what a message carried. What is of no use is left out without a word: it may be of use to
-    /// others.
+    /// Takes the heads and the evidence of a message. Useless ones are skipped: others may have a use for
+    /// them.
     pub(super) async fn take(&self, checkpoints: &[Bytes], evidence: &[Bytes]) {
         for bytes in evidence {
             let Ok(evidence) = Evidence::parse(bytes) else { continue };
@@ -167,7 +167,7 @@ impl Gossip {
             }
         }
         for note in checkpoints {
-            // Each costs verifications, and anyone may send hundreds: others have their turn between them.
+            // Each costs verifications, and anyone may send hundreds. Other tasks get their turn here.
             tokio::task::yield_now().await;
             if let Err(error) = self.offer(note).await {
                 tracing::debug!(%error, "a head was not taken");

@@ -15,9 +15,9 @@ use super::head::HeadError;
 use super::{Gossip, NoConviction, lock};
 use crate::witness::origin_hash;
 
-/// Calls worked on at a time: each may cost some hundred signature verifications.
+/// Calls at a time. Each may cost some hundred signature verifications.
 pub(super) const CALLS_MAX: usize = 16;
-/// When a refused caller may ask again.
+/// How long a refused caller should wait.
 const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
 
 #[tonic::async_trait]

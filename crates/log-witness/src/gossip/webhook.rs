@@ -69,12 +69,18 @@ impl Webhook {
         for _ in 1..ATTEMPTS {
             let Err(failure) = self.attempt(evidence.clone()).await else { return };
             let again = format!("trying again in {} s", pause.as_secs());
-            tracing::warn!(%uri, error = with_cause(&failure), "the webhook was not told of evidence: {again}");
+            tracing::warn!(
+                %uri, error = with_cause(&failure),
+                "the webhook was not told of evidence: {again}"
+            );
             clock.sleep(pause).await;
             pause *= 2;
         }
         if let Err(failure) = self.attempt(evidence).await {
-            tracing::error!(%uri, error = with_cause(&failure), "the webhook was not told of evidence in {ATTEMPTS} attempts");
+            tracing::error!(
+                %uri, error = with_cause(&failure),
+                "the webhook was not told of evidence in {ATTEMPTS} attempts"
+            );
         }
     }
 

@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows what Cairn does on real input, `make test` runs every test.
 # `make demo-witnesses` shows what witnesses are for.
-# All install what is missing and build into a cache folder outside this checkout.
+# All install what is missing. They build RocksDB into ~/.cache/cairn, once a machine, the rest into target/.
 .PHONY: help demo demo-witnesses test build
 
 help:

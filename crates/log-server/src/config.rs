@@ -13,6 +13,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serve::config::{ConfigError, Values};
+use serve::files::{self, TooFewFiles, Wanted};
+use serve::port::PortOptions;
 
 use log_api::service::ServiceOptions;
 use log_core::Limits;
@@ -28,6 +30,7 @@ pub struct Config {
     pub adopt_journal: bool,
     pub worker_threads: usize,
     pub connections_max: usize,
+    pub connections_per_address_max: usize,
     pub requests_max: usize,
     pub http_timeout: Duration,
     pub header_bytes_max: usize,
@@ -42,6 +45,25 @@ pub struct Config {
 }
 
 impl Config {
+    /// The port.
+    pub fn port(&self) -> PortOptions {
+        PortOptions {
+            listen: self.listen,
+            connections_max: self.connections_max,
+            connections_per_address_max: self.connections_per_address_max,
+            header_bytes_max: self.header_bytes_max,
+            shutdown_timeout: self.shutdown_timeout,
+        }
+    }
+
+    /// The same within what the process may open: connections never take the store's files.
+    pub fn within_open_files(&self) -> Result<Self, TooFewFiles> {
+        let store = self.storage.open_files_max;
+        let share = files::share(Wanted { store, connections: self.connections_max })?;
+        let storage = RocksOptions { open_files_max: share.store, ..self.storage };
+        Ok(Self { connections_max: share.connections, storage, ..self.clone() })
+    }
+
     /// The database.
     pub fn db_dir(&self) -> PathBuf {
         self.data_dir.join("db")
@@ -81,6 +103,7 @@ impl Config {
             adopt_journal: values.flag("adopt_journal"),
             worker_threads: values.count("worker_threads"),
             connections_max: values.count("connections_max"),
+            connections_per_address_max: values.count("connections_per_address_max"),
             requests_max: values.count("requests_max"),
             http_timeout: values.millis("http_timeout_ms"),
             header_bytes_max: values.count("header_bytes_max"),
@@ -123,6 +146,7 @@ fn storage(values: &Values) -> RocksOptions {
         block_cache_bytes: values.count("block_cache_bytes"),
         wal_bytes_max: values.number("wal_bytes_max"),
         memtable_bytes: values.count("memtable_bytes"),
+        open_files_max: RocksOptions::default().open_files_max,
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use log_server::config::{self, Command, Config, TABLE};
 use log_server::server::{DEFAULT_LOG, Server};
 use serve::config::Refusal;
+use serve::files;
 use serve::process::{StopSignals, log_to_stderr, variable_names, worker_threads};
 
 #[global_allocator]
@@ -31,6 +32,8 @@ fn main() -> ExitCode {
     match run(command) {
         Ok(code) => code,
         Err(error) => output::refusal(&*error),
+    // Commands that check or copy a store open as many of its files as a server does.
+    files::raise_limit();
     }
 }
 
@@ -65,6 +68,7 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     let mut server = Server::start(config).await?;
     output::started(&server, config);
     tokio::select! {
+    let config = &config.within_open_files()?;
         () = signals.next() => {}
         fatal = server.fatal() => {
             server.last_answers(LAST_ANSWERS_WITHIN).await;

@@ -16,7 +16,7 @@ use log_proto::log_v1::log_service_server::LogServiceServer;
 use serve::body::Body;
 use serve::grpc;
 use serve::middleware::Chain;
-use serve::port::{Port, PortOptions};
+use serve::port::Port;
 use serve::route::Matched;
 use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService;
@@ -226,7 +226,7 @@ impl Parts {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
         let stack = chain.around(self.handler(config, &health, reflection, &stopping));
-        let port = open_port(config, &stopping)?;
+        let port = self.open_port(config, &stopping)?;
         let address = port.address();
         let accepting = tasks::spawn("accept", port.serve(stack));
         let Self { registry, metrics, fatal, .. } = self;
@@ -241,6 +241,13 @@ impl Parts {
             fatal,
             control: None,
         })
+    }
+
+    fn open_port(&self, config: &Config, stopping: &CancellationToken) -> Result<Port, StartError> {
+        let options = config.port();
+        let (listen, counts) = (config.listen, Arc::clone(self.metrics.requests()));
+        Port::open(options, counts, stopping)
+            .map_err(|source| StartError::Listen { listen, source })
     }
 
     fn collect(&self) {
@@ -327,17 +334,6 @@ fn open_engine(config: &Config) -> Result<RocksEngine, StorageError> {
             RocksEngine::open(&path, &config.storage)
         }
     })
-}
-
-fn open_port(config: &Config, stopping: &CancellationToken) -> Result<Port, StartError> {
-    let options = PortOptions {
-        listen: config.listen,
-        connections_max: config.connections_max,
-        header_bytes_max: config.header_bytes_max,
-        shutdown_timeout: config.shutdown_timeout,
-    };
-    let listen = config.listen;
-    Port::open(options, stopping).map_err(|source| StartError::Listen { listen, source })
 }
 
 async fn create_default(registry: &Registry) -> Result<(), CreateError> {

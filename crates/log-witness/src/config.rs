@@ -11,6 +11,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serve::config::{ConfigError, Values};
+use serve::files::{self, TooFewFiles, Wanted};
+use serve::port::PortOptions;
+
+/// The store is one file; what else the witness opens of its folders is read and closed.
+const STORE_FILES: usize = 16;
 
 /// The settings of one process, checked.
 #[derive(Clone, Debug)]
@@ -24,6 +29,7 @@ pub struct Config {
     pub worker_threads: usize,
     pub signer_threads: usize,
     pub connections_max: usize,
+    pub connections_per_address_max: usize,
     pub requests_max: usize,
     pub http_timeout: Duration,
     pub header_bytes_max: usize,
@@ -53,6 +59,7 @@ impl Config {
             worker_threads: values.count("worker_threads"),
             signer_threads: values.count("signer_threads"),
             connections_max: values.count("connections_max"),
+            connections_per_address_max: values.count("connections_per_address_max"),
             requests_max: values.count("requests_max"),
             http_timeout: values.millis("http_timeout_ms"),
             header_bytes_max: values.count("header_bytes_max"),
@@ -64,6 +71,24 @@ impl Config {
             suspect_after: values.millis("suspect_after_ms"),
             webhook: Some(values.text("webhook").to_owned()).filter(|url| !url.is_empty()),
         })
+    }
+
+    /// The port.
+    pub fn port(&self) -> PortOptions {
+        PortOptions {
+            listen: self.listen,
+            connections_max: self.connections_max,
+            connections_per_address_max: self.connections_per_address_max,
+            header_bytes_max: self.header_bytes_max,
+            shutdown_timeout: self.shutdown_timeout,
+        }
+    }
+
+    /// The same within what the process may open: connections never take the store's files.
+    pub fn within_open_files(&self) -> Result<Self, TooFewFiles> {
+        let wanted = Wanted { store: STORE_FILES, connections: self.connections_max };
+        let share = files::share(wanted)?;
+        Ok(Self { connections_max: share.connections, ..self.clone() })
     }
 
     /// The store.

@@ -59,6 +59,7 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     let mut server = Server::start(config).await?;
     output::started(&server, config);
     tokio::select! {
+    let config = &config.within_open_files()?;
         () = signals.next() => {}
         () = server.failed() => {
             output::say("the store cannot be written: the process ends; restart it to see what is stored");

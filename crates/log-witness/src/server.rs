@@ -19,7 +19,7 @@ use serve::body::Body;
 use serve::grpc;
 use serve::identity::{Identity, IdentityError};
 use serve::middleware::Chain;
-use serve::port::{Port, PortOptions};
+use serve::port::Port;
 use serve::refusal::Api;
 use serve::route::Matched;
 use tls::Pin;
@@ -131,7 +131,7 @@ impl Server {
         background.spawn("logs", follow);
 
         let pin = opened.identity.pin();
-        let port = open_port(config, &stopping)?.with_tls(opened.identity);
+        let port = open_port(config, &metrics, &stopping)?.with_tls(opened.identity);
         let address = port.address();
         let prefix = getrandom::u32().map_err(StartError::Random)?;
         let gossip = Gossip::start(
@@ -287,15 +287,14 @@ async fn follow_logs(poll: Duration, mut logs: Logs, metrics: Arc<Metrics>, cloc
     }
 }
 
-fn open_port(config: &Config, stopping: &CancellationToken) -> Result<Port, StartError> {
-    let options = PortOptions {
-        listen: config.listen,
-        connections_max: config.connections_max,
-        header_bytes_max: config.header_bytes_max,
-        shutdown_timeout: config.shutdown_timeout,
-    };
-    let listen = config.listen;
-    Port::open(options, stopping).map_err(|source| StartError::Listen { listen, source })
+fn open_port(
+    config: &Config,
+    metrics: &Metrics,
+    stopping: &CancellationToken,
+) -> Result<Port, StartError> {
+    let options = config.port();
+    let (listen, counts) = (config.listen, Arc::clone(metrics.requests()));
+    Port::open(options, counts, stopping).map_err(|source| StartError::Listen { listen, source })
 }
 
 fn chain(config: &Config, metrics: &Arc<Metrics>, request_id_prefix: u32) -> Chain<To> {

@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`config`] | settings out of a file, the environment and flags |
+//! | [`files`] | how many files may be open, and who gets how many of them |
 //! | [`port`] | the open port: connections in, requests to the stack, a graceful end |
 //! | [`route`] | what a server answers: one row for each route or call |
 //! | [`refusal`] | what it does not do, as gRPC and as HTTP |
@@ -17,6 +18,8 @@
 //! No storage engine, no log and no witness is known here.
 
 pub mod config;
+
+pub mod files;
 
 pub mod port;
 

@@ -1,4 +1,4 @@
-//! Requests counted by route and code, for Prometheus.
+//! Requests counted by route and code, and connections that were not served, for Prometheus.
 //!
 //! Both labels come out of fixed lists. Counting a request costs one array access and one atomic
 //! addition: its row is known by then, and nothing is looked up by text.
@@ -75,6 +75,29 @@ impl Outcome {
     }
 }
 
+/// Why a connection was not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unserved {
+    /// As many are open as may be.
+    Total,
+    /// As many of its address are open as may be.
+    Address,
+    /// The system did not hand it over.
+    NotAccepted,
+}
+
+impl Unserved {
+    const ALL: [Self; 3] = [Self::Total, Self::Address, Self::NotAccepted];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Total => "total",
+            Self::Address => "address",
+            Self::NotAccepted => "not_accepted",
+        }
+    }
+}
+
 type Labels = [(&'static str, &'static str); 2];
 
 /// The requests of one process. Shared, and cheap to call from any thread.
@@ -85,6 +108,7 @@ pub struct Requests {
     counts: Family<Labels, Counter>,
     cells: Box<[OnceLock<Counter>]>,
     panics: Counter,
+    unserved: Family<[(&'static str, &'static str); 1], Counter>,
 }
 
 impl Requests {
@@ -93,11 +117,17 @@ impl Requests {
         let names = routes.routes().map(|route| route.name);
         let names: Box<[_]> = std::iter::once(OTHER).chain(names).collect();
         let cells = names.len() * OUTCOMES.len();
+        let unserved = Family::<[(&'static str, &'static str); 1], Counter>::default();
+        // All from the start, so that alerts can be written on them.
+        for reason in Unserved::ALL {
+            drop(unserved.get_or_create(&[("reason", reason.name())]));
+        }
         Self {
             names,
             counts: Family::default(),
             cells: (0..cells).map(|_| OnceLock::new()).collect(),
             panics: Counter::default(),
+            unserved,
         }
     }
 
@@ -105,6 +135,8 @@ impl Requests {
     pub fn register(&self, registry: &mut Registry) {
         registry.register("requests", "Requests by route and code", self.counts.clone());
         registry.register("panics", "Requests that ended in a panic", self.panics.clone());
+        let text = "Connections closed at once or not accepted, by reason";
+        registry.register("connections_refused", text, self.unserved.clone());
     }
 
     /// One request of a row ended, or one that no row is for.
@@ -116,6 +148,11 @@ impl Requests {
             self.counts.get_or_create(&labels).clone()
         })
         .inc();
+    }
+
+    /// One connection was not served.
+    pub fn unserved(&self, reason: Unserved) {
+        self.unserved.get_or_create(&[("reason", reason.name())]).inc();
     }
 
     /// One request panicked and was answered for.

@@ -2,6 +2,8 @@
 
 mod first_bytes;
 
+mod places;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -17,27 +19,32 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::body::Body;
 use crate::identity::Identity;
+use crate::metrics::{Requests, Unserved};
 use base::tasks;
 
 use first_bytes::{Begun, Speaks};
+use places::{Place, Places};
 
 /// Connections that wait in the system's queue to be accepted; the system may allow fewer. One that finds
 /// it full tries again a second later, as happened to some of 256 clients that came at once where 128 may wait.
 const QUEUE_CONNECTIONS_MAX: u32 = 4_096;
+/// How long the port waits after a connection was not accepted: haste cures neither a lack of open
+/// files nor a caller that is gone already.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What a client may send of one call, and of all calls of a connection, before it must wait.
 const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
 /// Calls of one HTTP/2 connection at a time.
 const CONNECTION_STREAMS_MAX: u32 = 1_024;
-/// How long a connection may take to say its protocol, a TLS handshake included, and an HTTP/1 client to send
-/// its headers: nothing else bounds that, and a connection that stays silent holds a place others wait for.
+/// How long a connection may take to say its protocol, a TLS handshake included, and an HTTP/1
+/// client to send its headers: nothing else bounds that, and a connection that stays silent holds a
+/// place that others need.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often an HTTP/2 client is asked whether it is still there, and how long it may take to answer: one
 /// that vanished without a word must not hold its place.
@@ -48,8 +55,10 @@ const ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Clone, Copy, Debug)]
 pub struct PortOptions {
     pub listen: SocketAddr,
-    /// Connections open at a time; the rest waits in the system's queue.
+    /// Connections open at a time; one beyond is closed at once.
     pub connections_max: usize,
+    /// The same of one client's address.
+    pub connections_per_address_max: usize,
     /// Bytes of a request's headers.
     pub header_bytes_max: usize,
     /// How long requests in flight may take to end after a stop.
@@ -61,8 +70,9 @@ pub struct PortOptions {
 pub struct Port {
     listener: TcpListener,
     address: SocketAddr,
-    /// One permit for each connection that may be open; the rest waits in the system's queue.
-    connections: Arc<Semaphore>,
+    places: Arc<Places>,
+    /// Where connections that are not served are counted.
+    counts: Arc<Requests>,
     header_bytes_max: usize,
     header_timeout: Duration,
     shutdown_timeout: Duration,
@@ -73,13 +83,21 @@ pub struct Port {
 
 impl Port {
     /// Opens the port, within a tokio runtime; connections are taken once it is served.
-    pub fn open(options: PortOptions, stopping: &CancellationToken) -> io::Result<Self> {
+    pub fn open(
+        options: PortOptions,
+        counts: Arc<Requests>,
+        stopping: &CancellationToken,
+    ) -> io::Result<Self> {
         let listener = listen(options.listen)?;
         let address = listener.local_addr()?;
         Ok(Self {
             listener,
             address,
-            connections: Arc::new(Semaphore::new(options.connections_max)),
+            places: Arc::new(Places::new(
+                options.connections_max,
+                options.connections_per_address_max,
+            )),
+            counts,
             header_bytes_max: options.header_bytes_max,
             header_timeout: HEADER_TIMEOUT,
             shutdown_timeout: options.shutdown_timeout,
@@ -110,7 +128,7 @@ impl Port {
     {
         let builder = connection_builder(self.header_bytes_max, self.header_timeout);
         let graceful = GracefulShutdown::new();
-        while let Some((stream, permit)) = self.next().await {
+        while let Some((stream, place)) = self.next().await {
             // Small answers must not wait for the acknowledgement of the ones before.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "a connection keeps Nagle's algorithm");
@@ -133,7 +151,7 @@ impl Port {
                     Some(Ok(Err(error))) => tracing::debug!(%error, "a connection did not begin"),
                     Some(Ok(Ok(None)) | Err(_)) | None => {}
                 }
-                drop(permit);
+                drop(place);
             }));
         }
         drop(self.listener);
@@ -143,22 +161,39 @@ impl Port {
         }
     }
 
-    async fn next(&self) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    /// The next connection that has a place, `None` once the server stops.
+    async fn next(&self) -> Option<(TcpStream, Place)> {
         let accept = async {
-            let permit = Arc::clone(&self.connections).acquire_owned().await;
-            let permit = permit.expect("the semaphore is never closed");
             loop {
-                match self.listener.accept().await {
-                    Ok((stream, _)) => return (stream, permit),
-                    Err(error) => {
-                        // Out of files, or the caller is gone already: neither is cured by haste.
-                        tracing::warn!(%error, "a connection was not accepted");
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                    }
+                let (stream, address) = self.accept().await;
+                // One beyond is closed rather than left waiting: the system's queue would fill with
+                // connections that nobody answers, and the client would not learn why. A line for
+                // each would let clients fill the disk.
+                match self.places.take(address.ip()) {
+                    Ok(place) => return (stream, place),
+                    Err(reason) => self.counts.unserved(reason),
                 }
             }
         };
         self.stopping.run_until_cancelled(accept).await
+    }
+
+    /// The next connection. Of failures in a row only the first is logged.
+    async fn accept(&self) -> (TcpStream, SocketAddr) {
+        let mut failing = false;
+        loop {
+            match self.listener.accept().await {
+                Ok(accepted) => return accepted,
+                Err(error) => {
+                    self.counts.unserved(Unserved::NotAccepted);
+                    if !failing {
+                        tracing::warn!(%error, "a connection was not accepted; it is tried again");
+                    }
+                    failing = true;
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
     }
 }
 

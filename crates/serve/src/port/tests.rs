@@ -16,18 +16,33 @@ use tower::{Service as _, service_fn};
 
 use super::*;
 use crate::body::plain;
+use crate::metrics::tests::{requests, scrape};
 
 /// Long enough for every connection that begins.
 const LONG: Duration = Duration::from_mins(1);
 /// For connections that do not begin: what they wait for.
 const SHORT: Duration = Duration::from_millis(200);
 
-/// A port that answers every request, with room for one connection.
+/// A port that answers every request.
 struct Open {
     address: SocketAddr,
+    counts: Arc<Requests>,
+    places: Arc<Places>,
     identity: Identity,
     stopping: CancellationToken,
     _folder: tempfile::TempDir,
+}
+
+impl Open {
+    /// Waits until no connection has a place.
+    async fn free(&self) {
+        let free = async {
+            while self.places.taken() > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(LONG, free).await.unwrap();
+    }
 }
 
 impl Drop for Open {
@@ -40,29 +55,46 @@ fn options() -> PortOptions {
     PortOptions {
         listen: "127.0.0.1:0".parse().unwrap(),
         connections_max: 1,
+        connections_per_address_max: 1,
         header_bytes_max: 16 * 1024,
         shutdown_timeout: Duration::ZERO,
     }
 }
 
+/// With room for one connection.
 fn open(header_timeout: Duration, with_tls: bool) -> Open {
+    open_with(options(), header_timeout, with_tls)
+}
+
+fn open_with(options: PortOptions, header_timeout: Duration, with_tls: bool) -> Open {
     let folder = tempfile::tempdir().unwrap();
     let identity = Identity::open(&folder.path().join("tls")).unwrap();
     let stopping = CancellationToken::new();
-    let mut port = Port::open(options(), &stopping).unwrap();
+    let counts = counts();
+    let mut port = Port::open(options, Arc::clone(&counts), &stopping).unwrap();
     port.header_timeout = header_timeout;
     if with_tls {
         port = port.with_tls(identity.clone());
     }
-    let address = port.address();
+    let (address, places) = (port.address(), Arc::clone(&port.places));
     let stack = service_fn(async |_: Request<Incoming>| {
         Ok::<_, Infallible>(plain(http::StatusCode::OK, "here"))
     });
     drop(tasks::spawn("port", port.serve(stack)));
-    Open { address, identity, stopping, _folder: folder }
+    Open { address, counts, places, identity, stopping, _folder: folder }
+}
+
+fn counts() -> Arc<Requests> {
+    Arc::new(requests())
 }
 
 type Failed = hyper_util::client::legacy::Error;
+
+/// As [`get`], once the connection before has left its place.
+async fn get_next(open: &Open, scheme: &str, known: Known, http: Http) -> Result<Version, Failed> {
+    open.free().await;
+    get(scheme, open.address, known, http).await
+}
 
 async fn get(
     scheme: &str,
@@ -85,8 +117,8 @@ async fn one_port_speaks_http_1_and_2_plain_and_over_tls() {
     let open = open(LONG, true);
     let pinned = Known::ByKey(open.identity.pin());
     for (http, version) in [(Http::One, Version::HTTP_11), (Http::Two, Version::HTTP_2)] {
-        assert_eq!(get("https", open.address, pinned, http).await.unwrap(), version);
-        assert_eq!(get("http", open.address, Known::ByNothing, http).await.unwrap(), version);
+        assert_eq!(get_next(&open, "https", pinned, http).await.unwrap(), version);
+        assert_eq!(get_next(&open, "http", Known::ByNothing, http).await.unwrap(), version);
     }
 }
 
@@ -96,7 +128,7 @@ async fn a_server_with_another_key_is_refused_and_named() {
     let (wanted, seen) = (Pin::of_spki(b"another key"), open.identity.pin());
     let error = get("https", open.address, Known::ByKey(wanted), Http::Two).await.unwrap_err();
     assert_eq!(tls::other_key(&error), Some(&OtherKey { wanted, seen }));
-    let error = get("https", open.address, Known::ByNothing, Http::Two).await.unwrap_err();
+    let error = get_next(&open, "https", Known::ByNothing, Http::Two).await.unwrap_err();
     assert_eq!(tls::other_key(&error), None);
 }
 
@@ -146,7 +178,7 @@ async fn tls_is_closed_where_there_is_none() {
     let mut stream = TcpStream::connect(open.address).await.unwrap();
     stream.write_all(b"\x16").await.unwrap();
     assert_eq!(stream.read_to_end(&mut Vec::new()).await.unwrap(), 0);
-    get("http", open.address, Known::ByNothing, Http::One).await.unwrap();
+    get_next(&open, "http", Known::ByNothing, Http::One).await.unwrap();
 }
 
 /// A connection that came as far as it says, and comes no further: it is closed, and leaves its place.
@@ -155,7 +187,8 @@ async fn is_closed(open: &Open, mut stream: impl AsyncRead + AsyncWrite + Unpin,
     stream.flush().await.unwrap();
     // An alert may come before the end, and the end may be a reset.
     drop(stream.read_to_end(&mut Vec::new()).await);
-    get("http", open.address, Known::ByNothing, Http::One).await.unwrap();
+    get_next(open, "http", Known::ByNothing, Http::One).await.unwrap();
+    open.free().await;
 }
 
 #[tokio::test]
@@ -193,9 +226,59 @@ async fn after_a_handshake_silence_leaves_its_place_too() {
     }
 }
 
+/// Reads until the other side ends; a reset is an end too.
+async fn ends(mut stream: TcpStream) {
+    let mut read = Vec::new();
+    drop(tokio::time::timeout(LONG, stream.read_to_end(&mut read)).await.unwrap());
+    assert!(read.is_empty(), "nothing is answered");
+}
+
+async fn connect_from(from: &str, to: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(from.parse().unwrap()).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+async fn answered(stream: &mut TcpStream) {
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"here\n") {
+        assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "it ends early");
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_connection_beyond_the_limits_is_closed_at_once_and_counted() {
+    let options = PortOptions { connections_max: 3, connections_per_address_max: 2, ..options() };
+    let open = open_with(options, LONG, false);
+    let mut kept = Vec::new();
+    for from in ["127.0.0.1:0", "127.0.0.1:0", "127.0.0.2:0"] {
+        let mut stream = connect_from(from, open.address).await;
+        answered(&mut stream).await;
+        if kept.len() == 1 {
+            // Two of this address are open once this one is answered, and there is room for
+            // another's.
+            kept.push(stream);
+            ends(connect_from(from, open.address).await).await;
+        } else {
+            kept.push(stream);
+        }
+    }
+    ends(connect_from("127.0.0.3:0", open.address).await).await;
+    let counted = scrape(&open.counts);
+    assert!(counted.contains("connections_refused_total{reason=\"address\"} 1\n"), "{counted}");
+    assert!(counted.contains("connections_refused_total{reason=\"total\"} 1\n"), "{counted}");
+
+    // Those that are open go on, and a place that is left is another's.
+    answered(&mut kept[0]).await;
+    drop(kept);
+    get_next(&open, "http", Known::ByNothing, Http::One).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_rush_of_connections_waits_to_be_accepted() {
-    let port = Port::open(options(), &CancellationToken::new()).unwrap();
+    let port = Port::open(options(), counts(), &CancellationToken::new()).unwrap();
     let mut rush = Vec::new();
     for _ in 0..300 {
         let connected = tokio::time::timeout(LONG, TcpStream::connect(port.address())).await;
@@ -205,8 +288,8 @@ async fn a_rush_of_connections_waits_to_be_accepted() {
 
 #[tokio::test]
 async fn a_port_in_use_is_not_opened_again() {
-    let port = Port::open(options(), &CancellationToken::new()).unwrap();
+    let port = Port::open(options(), counts(), &CancellationToken::new()).unwrap();
     let again = PortOptions { listen: port.address(), ..options() };
-    let refused = Port::open(again, &CancellationToken::new()).unwrap_err();
+    let refused = Port::open(again, counts(), &CancellationToken::new()).unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
 }

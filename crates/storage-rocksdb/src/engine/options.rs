@@ -10,8 +10,6 @@ use storage::Family;
 const BLOCK_BYTES: usize = 16 * 1024;
 /// Bits a key costs in a Bloom filter: one needless read in a hundred.
 const BLOOM_BITS: f64 = 10.0;
-/// Table files kept open.
-const OPEN_FILES_MAX: i32 = 1_024;
 /// Memtables a family may have before writers wait for the flush.
 const MEMTABLES_MAX: i32 = 4;
 /// Bytes between two syncs of a table file in the making: keeps the disk's queue short for commits.
@@ -27,6 +25,8 @@ pub struct RocksOptions {
     pub wal_bytes_max: u64,
     /// Bytes of a memtable of entries or of look-up rows. Each family may hold up to four.
     pub memtable_bytes: usize,
+    /// Table files kept open, and what the database opens beside them.
+    pub open_files_max: usize,
 }
 
 impl Default for RocksOptions {
@@ -35,6 +35,7 @@ impl Default for RocksOptions {
             block_cache_bytes: 64 * 1024 * 1024,
             wal_bytes_max: 96 * 1024 * 1024,
             memtable_bytes: 32 * 1024 * 1024,
+            open_files_max: 1_024,
         }
     }
 }
@@ -46,7 +47,7 @@ impl RocksOptions {
         options.set_recycle_log_file_num(0);
         options.set_max_total_wal_size(self.wal_bytes_max);
         options.set_paranoid_checks(true);
-        options.set_max_open_files(OPEN_FILES_MAX);
+        options.set_max_open_files(i32::try_from(self.open_files_max).unwrap_or(i32::MAX));
         options.set_max_background_jobs(2);
         options.set_bytes_per_sync(BYTES_PER_SYNC);
         options.set_stats_dump_period_sec(0);

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::{
     fs::{self, File, Permissions},
-    os::unix::fs::{FileExt as _, PermissionsExt as _},
+    os::unix::fs::{FileExt as _, PermissionsExt as _, chown},
 };
 
 use e2e::{Home, cairn, cairn_server, copy_folder, numbered_lines, stderr_of, stdout_of};
@@ -57,6 +57,33 @@ fn a_key_that_others_can_read_is_refused() {
 
     fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
     home.start().stop().unwrap();
+}
+
+/// Kubernetes gives every file of a volume to the pod's group, by `fsGroup`.
+#[test]
+fn a_key_that_its_group_can_read_is_set_back_or_accepted_where_asked() {
+    let home = Home::new();
+    home.start().stop().unwrap();
+    let key = home.data().join("keys/default");
+    fs::set_permissions(&key, Permissions::from_mode(0o660)).unwrap();
+    let server = home.start();
+    let said = server.stderr();
+    assert!(said.contains("keys/default") && said.contains("0600"), "{said}");
+    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    server.stop().unwrap();
+
+    // A file of another user; only root can make one.
+    if chown(&key, Some(1), None).is_err() {
+        return;
+    }
+    fs::set_permissions(&key, Permissions::from_mode(0o640)).unwrap();
+    let refusal = home.start_with(&[] as &[&str]).unwrap_err().to_string();
+    assert!(last_line(&refusal).contains("allow_group_readable_keys"), "{refusal}");
+    home.start_with(&["--allow-group-readable-keys"]).unwrap().stop().unwrap();
+    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o640, "not ours");
+    fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
+    let refusal = home.start_with(&["--allow-group-readable-keys"]).unwrap_err().to_string();
+    assert!(last_line(&refusal).contains("chmod 600"), "{refusal}");
 }
 
 #[test]

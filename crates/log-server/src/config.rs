@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base::keys::Readers;
 use serve::config::{ConfigError, Values};
 use serve::files::{self, TooFewFiles, Wanted};
 use serve::port::PortOptions;
@@ -25,6 +26,8 @@ use storage_rocksdb::RocksOptions;
 pub struct Config {
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
+    /// Who beside this process may read private keys.
+    pub key_readers: Readers,
     pub heads_dir: PathBuf,
     pub read_only: bool,
     pub adopt_journal: bool,
@@ -99,6 +102,7 @@ impl Config {
             listen,
             heads_dir: values.path("heads_dir").unwrap_or_else(|| data_dir.join("heads")),
             data_dir,
+            key_readers: Readers::of_setting(values.flag("allow_group_readable_keys")),
             read_only: values.flag("read_only"),
             adopt_journal: values.flag("adopt_journal"),
             worker_threads: values.count("worker_threads"),

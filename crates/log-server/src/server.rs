@@ -290,6 +290,7 @@ fn registry_options(
         clock: Arc::clone(clock),
         limits: config.limits.clone(),
         keys_dir: config.keys_dir(),
+        key_readers: config.key_readers,
         heads_dir: config.heads_dir.clone(),
         hostname: gethostname::gethostname().to_string_lossy().into_owned(),
         read_only: config.read_only,

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base::keys::Readers;
 use serve::config::{ConfigError, Values};
 use serve::files::{self, TooFewFiles, Wanted};
 use serve::port::PortOptions;
@@ -22,6 +23,8 @@ const STORE_FILES: usize = 16;
 pub struct Config {
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
+    /// Who beside this process may read private keys.
+    pub key_readers: Readers,
     pub logs_dir: PathBuf,
     /// The name to make keys under at a first start.
     pub name: Option<String>,
@@ -54,6 +57,7 @@ impl Config {
             listen: values.listen("the port takes plain HTTP beside TLS")?,
             logs_dir: values.path("logs_dir").unwrap_or_else(|| data_dir.join("logs")),
             data_dir,
+            key_readers: Readers::of_setting(values.flag("allow_group_readable_keys")),
             name: Some(values.text("name").to_owned()).filter(|name| !name.is_empty()),
             logs_poll: values.millis("logs_poll_ms"),
             worker_threads: values.count("worker_threads"),

@@ -76,7 +76,7 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
 
 fn check(config: &Config) -> anyhow::Result<ExitCode> {
     let mut store = existing_store(config)?;
-    let keys = base::keys::read(&config.keys_path())?;
+    let keys = base::keys::read(&config.keys_path(), config.key_readers)?;
     let own = keys.map(|keys| Cosigner::new(&keys).verifier_keys().to_vec()).unwrap_or_default();
     let report = fsck::run(&mut store, &own)?;
     report.write_text(&mut output::results())?;

@@ -221,11 +221,11 @@ fn open(config: &Config) -> Result<Opened, StartError> {
     }
     let store = Arc::new(Store::open(&store_path, config.cache_bytes)?);
     let hostname = gethostname::gethostname().to_string_lossy().into_owned();
-    let cosigner = Cosigner::open(&keys, config.name.as_deref(), &hostname)?;
+    let cosigner = Cosigner::open(&keys, config.key_readers, config.name.as_deref(), &hostname)?;
     if !mark.exists() {
         durable::create_new(&mark, IN_USE.as_bytes(), 0o644)?;
     }
-    let identity = Identity::open(&config.tls_key_path())?;
+    let identity = Identity::open(&config.tls_key_path(), config.key_readers)?;
     durable::create_dir_all(&config.logs_dir, 0o755)?;
     let watcher = Watcher::new(config.logs_dir.clone(), pins(&store)?);
     Ok(Opened { store, cosigner, identity, watcher, first_start })

@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 use base::durable::{self, FileError};
-use base::keys::{self, KeysError};
+use base::keys::{self, KeysError, Readers};
 
 /// The lines around a private key in PEM (RFC 7468, section 10), and how many characters one line has.
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----\n";
@@ -60,8 +60,8 @@ pub struct Identity {
 impl Identity {
     /// Reads the key at `path`, and makes it if neither it nor its pin is there. From then on it never
     /// changes by itself. Blocks.
-    pub fn open(path: &Path) -> Result<Self, IdentityError> {
-        let key = match keys::read_private(path)? {
+    pub fn open(path: &Path, readers: Readers) -> Result<Self, IdentityError> {
+        let key = match keys::read_private(path, readers)? {
             Some(text) => {
                 parse(&text).ok_or_else(|| IdentityError::Format { path: path.to_owned() })?
             }
@@ -174,38 +174,38 @@ mod tests {
     #[test]
     fn the_key_is_made_once_and_kept() {
         let (_folder, path) = folder();
-        let pin = Identity::open(&path).unwrap().pin();
+        let pin = Identity::open(&path, Readers::Nobody).unwrap().pin();
         let key = fs::read_to_string(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(pin_path(&path)).unwrap().mode() & 0o777, 0o644);
         assert_eq!(fs::read_to_string(pin_path(&path)).unwrap(), format!("{pin}\n"));
         // A start cut short leaves a key without its pin.
         fs::remove_file(pin_path(&path)).unwrap();
-        assert_eq!(Identity::open(&path).unwrap().pin(), pin);
+        assert_eq!(Identity::open(&path, Readers::Nobody).unwrap().pin(), pin);
         assert_eq!(fs::read_to_string(&path).unwrap(), key);
         assert_eq!(fs::read_to_string(pin_path(&path)).unwrap(), format!("{pin}\n"));
         let (_folder, other) = folder();
-        assert_ne!(Identity::open(&other).unwrap().pin(), pin);
+        assert_ne!(Identity::open(&other, Readers::Nobody).unwrap().pin(), pin);
     }
 
     #[test]
     fn a_key_that_is_lost_is_not_replaced() {
         let (_folder, path) = folder();
-        Identity::open(&path).unwrap();
+        Identity::open(&path, Readers::Nobody).unwrap();
         fs::remove_file(&path).unwrap();
-        let error = Identity::open(&path).unwrap_err();
+        let error = Identity::open(&path, Readers::Nobody).unwrap_err();
         assert!(matches!(error, IdentityError::Missing { .. }), "{error}");
         assert!(!path.exists());
         fs::remove_file(pin_path(&path)).unwrap();
-        Identity::open(&path).unwrap();
+        Identity::open(&path, Readers::Nobody).unwrap();
     }
 
     #[test]
     fn keys_that_others_can_read_or_that_are_damaged_are_refused() {
         let (_folder, path) = folder();
-        Identity::open(&path).unwrap();
+        Identity::open(&path, Readers::Nobody).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
-        let error = Identity::open(&path).unwrap_err();
+        let error = Identity::open(&path, Readers::Nobody).unwrap_err();
         let readable = IdentityError::Key(KeysError::Readable { path: path.clone(), mode: 0o604 });
         assert_eq!(error.to_string(), readable.to_string());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -226,17 +226,17 @@ mod tests {
             format(other_key.serialized_der()).to_string(),
         ] {
             durable::replace(&path, bad.as_bytes(), 0o600).unwrap();
-            let error = Identity::open(&path).unwrap_err();
+            let error = Identity::open(&path, Readers::Nobody).unwrap_err();
             assert!(matches!(error, IdentityError::Format { .. }), "{bad:?}: {error}");
         }
         durable::replace(&path, good.as_bytes(), 0o600).unwrap();
-        Identity::open(&path).unwrap();
+        Identity::open(&path, Readers::Nobody).unwrap();
     }
 
     #[test]
     fn a_flipped_byte_is_never_another_identity() {
         let (_folder, path) = folder();
-        let pin = Identity::open(&path).unwrap().pin();
+        let pin = Identity::open(&path, Readers::Nobody).unwrap().pin();
         let text = fs::read_to_string(&path).unwrap();
         let body = text.strip_prefix(BEGIN).unwrap().strip_suffix(END).unwrap().replace('\n', "");
         let der = STANDARD.decode(body).unwrap();

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use base::clock::Clock;
+use base::keys::Readers;
 use base::tasks;
 use formats::Origin;
 use merkle::Hash;
@@ -42,6 +43,8 @@ pub struct RegistryOptions {
     /// The journal of signed heads.
     pub heads_dir: PathBuf,
     /// The first part of origins that are not given.
+    /// Who beside this process may read them.
+    pub key_readers: Readers,
     pub hostname: String,
     /// Serve what is stored; write and sign nothing. The journal is not looked at.
     pub read_only: bool,

@@ -30,7 +30,7 @@ const DISK_WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) fn open(options: RegistryOptions) -> Result<Arc<Inner>, StartError> {
     check_limits(&options.limits)?;
-    let keyring = Keyring::new(options.keys_dir.clone());
+    let keyring = Keyring::new(options.keys_dir.clone(), options.key_readers);
     if !options.read_only {
         // What was replayed may so far be in the page cache alone: nothing is signed before it is synced.
         options.engine.flush()?;

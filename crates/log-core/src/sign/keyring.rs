@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use base::keys::KeysError;
+use base::keys::{KeysError, Readers};
 use bytes::Bytes;
 use formats::{
     Checkpoint, KeyFile, KeyKind, KeyName, NameError, Origin, PrivateKey, Signer, Timestamp,
@@ -86,8 +86,8 @@ pub(crate) struct Keyring {
 }
 
 impl Keyring {
-    pub(crate) fn new(dir: PathBuf) -> Self {
-        Self { dir }
+    pub(crate) fn new(dir: PathBuf, readers: Readers) -> Self {
+        Self { dir, readers }
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -98,6 +98,7 @@ impl Keyring {
     pub(crate) fn is_empty(&self) -> Result<bool, KeyringError> {
         match std::fs::read_dir(&self.dir) {
             Ok(mut files) => Ok(files.next().is_none()),
+    readers: Readers,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
             Err(source) => Err(KeyringError::Io { path: self.dir.clone(), source }),
         }
@@ -110,7 +111,7 @@ impl Keyring {
     /// The keys of a log, `None` if there is no file. Writes the `.vkey` file if it is missing.
     pub(crate) fn load(&self, log: &LogName) -> Result<Option<KeyFile>, KeyringError> {
         let path = self.path(log);
-        let Some(file) = base::keys::read(&path)? else { return Ok(None) };
+        let Some(file) = base::keys::read(&path, self.readers)? else { return Ok(None) };
         if file.keys()[0].verifier_key().kind() != KeyKind::Ed25519 {
             return Err(KeyringError::WrongKind { path });
         }

@@ -64,6 +64,7 @@ impl Rig {
             clock: Arc::clone(&self.clock) as Arc<dyn base::clock::Clock>,
             limits: self.limits.clone(),
             keys_dir: self.dir.path().join("keys"),
+            key_readers: base::keys::Readers::Nobody,
             heads_dir: self.dir.path().join("heads"),
             hostname: "host.example".to_owned(),
             read_only: self.read_only,

@@ -36,6 +36,10 @@ pub const SETTINGS: &[Setting] = &[
         "heads_dir",
         "Where the journal of signed heads is. Empty: heads/ in data_dir. Another volume is safer.",
     ),
+    Setting::flag(
+        "allow_group_readable_keys",
+        "Accept key files of another user that their group can read, as Kubernetes mounts them with fsGroup.",
+    ),
     Setting::flag("read_only", "Serve what is stored; write and sign nothing."),
     Setting::flag(
         "adopt_journal",

@@ -66,6 +66,7 @@ impl Rig {
             clock: Arc::new(ManualClock::new(1_700_000_000_000)),
             limits: Limits { linger_max: Duration::ZERO, ..Limits::default() },
             keys_dir: dir.path().join("keys"),
+            key_readers: base::keys::Readers::Nobody,
             heads_dir: dir.path().join("heads"),
             hostname: "host.example".to_owned(),
             read_only: false,

@@ -40,7 +40,8 @@ pub fn parse(
 
 fn command_line() -> clap::Command {
     let offline = |name: &'static str, about: &'static str| {
-        let flags = TABLE.flags(|key| matches!(key, "data_dir" | "logs_dir" | "cache_bytes"));
+        let keys = ["data_dir", "logs_dir", "cache_bytes", "allow_group_readable_keys"];
+        let flags = TABLE.flags(|key| keys.contains(&key));
         clap::Command::new(name).about(about).args(flags)
     };
     let origin = Arg::new("origin").value_name("ORIGIN").required(true).action(ArgAction::Set);

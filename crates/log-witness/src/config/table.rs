@@ -34,6 +34,10 @@ pub const SETTINGS: &[Setting] = &[
         "logs_dir",
         "Where the logs' keys are: files NAME.vkey, one log each. Empty: logs/ in data_dir.",
     ),
+    Setting::flag(
+        "allow_group_readable_keys",
+        "Accept key files of another user that their group can read, as Kubernetes mounts them with fsGroup.",
+    ),
     Setting::text(
         "name",
         "The name to make keys under at a first start. Empty: HOSTNAME/witness/HASH.",

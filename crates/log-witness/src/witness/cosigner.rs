@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use base::keys::KeysError;
+use base::keys::{KeysError, Readers};
 use formats::note::{NoteError, UnverifiedNote};
 use formats::{
     KeyFile, KeyKind, KeyName, NameError, PrivateKey, SignError, SignedCheckpoint, Signer as _,
@@ -32,8 +32,13 @@ impl Cosigner {
     /// The keys of the file at `path`. Makes an Ed25519 and an ML-DSA-44 key where there is no file; `name`
     /// is theirs then, by default the host's name and a hash of the first key. Writes the public halves
     /// beside the file.
-    pub fn open(path: &Path, name: Option<&str>, hostname: &str) -> Result<Self, CosignerError> {
-        let file = match base::keys::read(path)? {
+    pub fn open(
+        path: &Path,
+        readers: Readers,
+        name: Option<&str>,
+        hostname: &str,
+    ) -> Result<Self, CosignerError> {
+        let file = match base::keys::read(path, readers)? {
             Some(file) => file,
             None => generate(name, hostname)?,
         };
@@ -139,12 +144,12 @@ mod tests {
     #[test]
     fn keys_are_made_once() {
         let folder = tempfile::tempdir().unwrap();
-        let made = Cosigner::open(&path(&folder), None, "host").unwrap();
+        let made = Cosigner::open(&path(&folder), Readers::Nobody, None, "host").unwrap();
         let [ed25519, ml_dsa] = made.verifier_keys() else { panic!("two keys are made") };
         assert_eq!(ed25519.kind(), KeyKind::CosignatureEd25519);
         assert_eq!(ml_dsa.kind(), KeyKind::CosignatureMlDsa44);
         assert!(ed25519.name().as_str().starts_with("host/witness/"));
-        let again = Cosigner::open(&path(&folder), None, "other").unwrap();
+        let again = Cosigner::open(&path(&folder), Readers::Nobody, None, "other").unwrap();
         assert_eq!(again.verifier_keys(), made.verifier_keys());
         let public = std::fs::read_to_string(folder.path().join("keys/witness.vkey")).unwrap();
         assert_eq!(public, format!("{ed25519}\n{ml_dsa}\n"));
@@ -153,13 +158,17 @@ mod tests {
     #[test]
     fn a_name_is_for_the_first_start_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let named = Cosigner::open(&path(&folder), Some("example.com/w"), "host").unwrap();
+        let named =
+            Cosigner::open(&path(&folder), Readers::Nobody, Some("example.com/w"), "host").unwrap();
         assert_eq!(named.verifier_keys()[0].name().as_str(), "example.com/w");
-        assert!(Cosigner::open(&path(&folder), Some("example.com/w"), "host").is_ok());
-        let error = Cosigner::open(&path(&folder), Some("example.com/v"), "host").unwrap_err();
+        assert!(
+            Cosigner::open(&path(&folder), Readers::Nobody, Some("example.com/w"), "host").is_ok()
+        );
+        let error = Cosigner::open(&path(&folder), Readers::Nobody, Some("example.com/v"), "host")
+            .unwrap_err();
         assert!(matches!(error, CosignerError::OtherName { .. }));
         let bad = tempfile::tempdir().unwrap();
-        let error = Cosigner::open(&path(&bad), Some("a b"), "host").unwrap_err();
+        let error = Cosigner::open(&path(&bad), Readers::Nobody, Some("a b"), "host").unwrap_err();
         assert!(matches!(error, CosignerError::Name { .. }));
         assert!(!path(&bad).exists());
     }
@@ -170,7 +179,7 @@ mod tests {
         let name = KeyName::new("example.com/w").unwrap();
         let file = KeyFile::new(vec![PrivateKey::ed25519(name, &[1; 32])]).unwrap();
         base::keys::write(&path(&folder), &file).unwrap();
-        let cosigner = Cosigner::open(&path(&folder), None, "host").unwrap();
+        let cosigner = Cosigner::open(&path(&folder), Readers::Nobody, None, "host").unwrap();
         assert_eq!(cosigner.verifier_keys()[0].kind(), KeyKind::CosignatureEd25519);
         let public = std::fs::read_to_string(folder.path().join("keys/witness.vkey")).unwrap();
         assert_eq!(public, format!("{}\n", cosigner.verifier_keys()[0]));

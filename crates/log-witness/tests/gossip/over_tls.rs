@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use base::keys::Readers;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{CertificateParams, KeyPair};
@@ -133,7 +134,8 @@ async fn a_peer_with_another_key_is_refused_once_by_name_and_told_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (honest, more) = (history("honest", 2, 9), history("honest", 2, 14));
     let one = Node::start(&dir.path().join("1"), None, &[], &[]);
-    let stranger = Identity::open(&dir.path().join("tls")).unwrap().pin().to_string();
+    let stranger =
+        Identity::open(&dir.path().join("tls"), Readers::Nobody).unwrap().pin().to_string();
     let peer = pinned(&one.url, &stranger);
     let other = Node::start(&dir.path().join("2"), None, &[&peer], &[]);
     assert_eq!(one.add(&honest, 0).0, 200);
@@ -155,7 +157,7 @@ async fn a_man_in_the_middle_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let honest = history("honest", 2, 9);
     let one = Node::start(&dir.path().join("1"), None, &[], &[]);
-    let identity = Identity::open(&dir.path().join("tls")).unwrap();
+    let identity = Identity::open(&dir.path().join("tls"), Readers::Nobody).unwrap();
     let between = Front::to(&one.url, identity.acceptor()).await;
     let peer = pinned(&between.url, &one.pin());
     let other = Node::start(&dir.path().join("2"), None, &[&peer], &[]);

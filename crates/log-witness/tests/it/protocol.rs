@@ -149,7 +149,7 @@ async fn during_a_rotation_old_and_new_keys_cosign() {
     let path = dir.path().join("keys/witness");
     let name = KeyName::new("example.com/witness").unwrap();
     let mut keys = vec![PrivateKey::cosigner_ed25519(name, &[9; 32])];
-    keys.extend(base::keys::read(&path).unwrap().unwrap().into_keys());
+    keys.extend(base::keys::read(&path, base::keys::Readers::Nobody).unwrap().unwrap().into_keys());
     let file = KeyFile::new(keys).unwrap();
     base::durable::replace(&path, file.format().as_bytes(), 0o600).unwrap();
     let node = Node::start_at(dir, clock).await.unwrap();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use base::keys::Readers;
 use bytes::Bytes;
 use http::Version;
 use http_body_util::{BodyExt as _, Empty};
@@ -68,7 +69,7 @@ fn open(header_timeout: Duration, with_tls: bool) -> Open {
 
 fn open_with(options: PortOptions, header_timeout: Duration, with_tls: bool) -> Open {
     let folder = tempfile::tempdir().unwrap();
-    let identity = Identity::open(&folder.path().join("tls")).unwrap();
+    let identity = Identity::open(&folder.path().join("tls"), Readers::Nobody).unwrap();
     let stopping = CancellationToken::new();
     let counts = counts();
     let mut port = Port::open(options, Arc::clone(&counts), &stopping).unwrap();

@@ -1,25 +1,43 @@
 //! Bodies of plain HTTP: answers in one piece, and requests read within a bound.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 
 /// The body of every answer.
 pub type Body = tonic::body::Body;
 
-/// An HTTP answer of one line of text that nobody may store. A 413 comes before the request's body was read
-/// to its end, so it also tells HTTP/1 clients that the connection ends (RFC 9110, section 15.5.14); in
-/// HTTP/2 nothing but the request does, and hyper leaves that header out.
+/// An HTTP answer of one line of text that nobody may store. A 413 and a 415 come before the
+/// request's body was read to its end, so they also tell HTTP/1 clients that the connection ends
+/// (RFC 9110, section 15.5.14); in HTTP/2 nothing but the request does, and hyper leaves that
+/// header out.
 pub fn plain(code: StatusCode, line: &str) -> Response<Body> {
     let mut response = Response::new(full(format!("{line}\n")));
     *response.status_mut() = code;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if code == StatusCode::PAYLOAD_TOO_LARGE {
+    if matches!(code, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNSUPPORTED_MEDIA_TYPE) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// The refusal of a request whose body is encoded, `None` where it is not. Nothing is decoded here:
+/// what is small on the wire may be large, and a log commits to the bytes that were sent.
+pub fn encoded(headers: &HeaderMap) -> Option<Response<Body>> {
+    let is_identity = |value: &HeaderValue| {
+        let names = value.to_str().map(|names| names.split(','));
+        names.is_ok_and(|mut names| names.all(|name| name.trim().eq_ignore_ascii_case("identity")))
+    };
+    if headers.get_all(header::CONTENT_ENCODING).iter().all(is_identity) {
+        return None;
+    }
+    let line = "Content-Encoding must be identity: send the bytes as they are";
+    let mut response = plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, line);
+    let identity = HeaderValue::from_static("identity");
+    response.headers_mut().insert(header::ACCEPT_ENCODING, identity);
+    Some(response)
 }
 
 /// A body that is there already.
@@ -66,6 +84,23 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bodies_that_are_encoded_are_refused() {
+        let of = |values: &[&'static str]| {
+            let values = values.iter().map(|value| HeaderValue::from_static(value));
+            let headers = values.map(|value| (header::CONTENT_ENCODING, value)).collect();
+            encoded(&headers).map(|response| response.status().as_u16())
+        };
+        for taken in [&[][..], &["identity"], &["Identity"], &["identity, identity"]] {
+            assert_eq!(of(taken), None, "{taken:?}");
+        }
+        for refused in
+            [&["gzip"][..], &["identity, gzip"], &["identity", "br"], &[""], &["identity;q=1"]]
+        {
+            assert_eq!(of(refused), Some(415), "{refused:?}");
+        }
+    }
 
     #[tokio::test]
     async fn bodies_are_taken_up_to_the_limit() {

@@ -19,7 +19,7 @@ const OTHER: &str = "other";
 pub struct Outcome(usize);
 
 /// gRPC codes by number, then the HTTP statuses these servers answer with.
-const OUTCOMES: [&str; 33] = [
+const OUTCOMES: [&str; 34] = [
     "OK",
     "CANCELLED",
     "UNKNOWN",
@@ -53,6 +53,7 @@ const OUTCOMES: [&str; 33] = [
     "412",
     "403",
     "422",
+    "415",
 ];
 const HTTP_FIRST: usize = 18;
 const OUTCOME_OTHER: usize = 17;

@@ -19,7 +19,7 @@ use merkle::tile::BundlePath;
 use serve::route::{Params, Route};
 
 use encoding::Encoder;
-use serve::body::{Body, plain};
+use serve::body::{self, Body, plain};
 
 /// The handlers' parts. Cloning it is cheap.
 #[derive(Clone, Debug)]
@@ -63,8 +63,12 @@ impl Http {
             return not_found();
         };
         let (logs, bytes_max) = (&self.logs, route.body_bytes_max);
+        let refusal = || body::encoded(&parts.headers);
         let mut response = match target {
-            Target::Add => add::add(logs, log, body, bytes_max).await,
+            Target::Add => match refusal() {
+                Some(refusal) => refusal,
+                None => add::add(logs, log, body, bytes_max).await,
+            },
             Target::Discard => add::discard(logs, body, bytes_max).await,
             Target::Checkpoint => tiles::checkpoint(logs, log),
             // Only the canonical spelling of a tile is one.

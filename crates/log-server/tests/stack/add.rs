@@ -29,6 +29,24 @@ async fn the_answer_is_the_bare_index_and_a_newline_whatever_the_content_type() 
     stack.stop().await;
 }
 
+/// A log commits to the bytes that were sent: it neither decodes them nor takes them for something
+/// else.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encoded_body_is_refused() {
+    let mut stack = Stack::new().await;
+    for (encoding, status) in [("gzip", 415), ("identity, br", 415), ("identity", 200)] {
+        let request = http::Request::post(stack.uri("/logs/default/add"));
+        let request = request.header("content-encoding", encoding);
+        let answer = stack.send(request.body(Bytes::from_static(b"x").into()).unwrap()).await;
+        assert_eq!(answer.status(), status, "{encoding}");
+        if status == 415 {
+            assert_eq!(answer.headers()["accept-encoding"], "identity");
+        }
+    }
+    assert_eq!(stack.describe(LOG).await.unwrap().tree_size, 1);
+    stack.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_have_1_to_65535_bytes_here_too() {
     let mut stack = Stack::new().await;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use base::clock::Clock;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use serve::body::{Body, full, plain};
+use serve::body::{self, Body, full, plain};
 use serve::route::{Params, Route};
 
 use crate::metrics::Metrics;
@@ -66,6 +66,11 @@ impl Http {
             let Params { segment, .. } = route.pattern.params(parts.uri.path())?;
             origin_hash(segment)
         };
+        if parts.method == Method::POST
+            && let Some(refusal) = body::encoded(&parts.headers)
+        {
+            return refusal;
+        }
         let bytes_max = route.body_bytes_max;
         let mut response = match target {
             Target::AddCheckpoint => submit::add_checkpoint(witness, body, bytes_max).await,

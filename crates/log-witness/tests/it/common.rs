@@ -107,6 +107,20 @@ impl Node {
         Answer { status, content_type, body: String::from_utf8(body.to_vec()).unwrap() }
     }
 
+    /// Sends a request with one more header; gives the status and all headers of the answer.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        (name, value): (&str, &str),
+    ) -> (u16, http::HeaderMap) {
+        let uri = format!("http://{}{path}", self.server.address());
+        let request = Request::builder().method(method).uri(uri).header(name, value);
+        let request = request.body(Full::default()).unwrap();
+        let (parts, _) = self.http.request(request).await.unwrap().into_parts();
+        (parts.status.as_u16(), parts.headers)
+    }
+
     pub(crate) async fn add(&self, body: Vec<u8>) -> Answer {
         self.call(Method::POST, "/add-checkpoint", body).await
     }

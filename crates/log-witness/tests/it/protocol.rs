@@ -235,3 +235,15 @@ async fn every_row_of_the_table_is_answered_by_its_method_and_by_no_other() {
         assert_eq!(node.get(&format!("{path}/")).await.body, "not found\n", "{path}/");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encoded_body_is_refused() {
+    let node = Node::start(&[]).await;
+    for path in ["/add-checkpoint", "/sign-subtree"] {
+        let ask =
+            async |encoding| node.ask(Method::POST, path, ("content-encoding", encoding)).await.0;
+        assert_eq!(ask("gzip").await, 415, "{path}");
+        assert_eq!(ask("identity").await, 400, "{path}: nothing is no request");
+    }
+    node.stop().await;
+}

@@ -40,6 +40,26 @@ pub fn encoded(headers: &HeaderMap) -> Option<Response<Body>> {
     Some(response)
 }
 
+/// Lets every web page read an answer: only for what anybody may read anyway, and never where
+/// something is written.
+pub fn open_to_pages(mut response: Response<Body>) -> Response<Body> {
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}
+
+/// What a browser asks before it reads for a page; see [`open_to_pages`].
+pub fn preflight() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    let methods = HeaderValue::from_static("GET, HEAD");
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    open_to_pages(response)
+}
+
 /// A body that is there already.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
     Body::new(Full::new(bytes.into()))

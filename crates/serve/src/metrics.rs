@@ -19,7 +19,7 @@ const OTHER: &str = "other";
 pub struct Outcome(usize);
 
 /// gRPC codes by number, then the HTTP statuses these servers answer with.
-const OUTCOMES: [&str; 34] = [
+const OUTCOMES: [&str; 35] = [
     "OK",
     "CANCELLED",
     "UNKNOWN",
@@ -54,6 +54,7 @@ const OUTCOMES: [&str; 34] = [
     "403",
     "422",
     "415",
+    "204",
 ];
 const HTTP_FIRST: usize = 18;
 const OUTCOME_OTHER: usize = 17;

@@ -21,6 +21,18 @@ pub struct Route {
     pub action: Action,
 }
 
+impl Route {
+    /// Whether it is plain HTTP that shows what anybody may see, so that web pages may read it too.
+    pub fn is_public(&self) -> bool {
+        self.call == Call::Get && matches!(self.action, Action::ReadLog | Action::ReadWitness)
+    }
+
+    /// Whether it is called with this method. A browser asks by OPTIONS before a page reads.
+    fn takes(&self, method: &Method) -> bool {
+        self.call.takes(method) || (self.is_public() && method == Method::OPTIONS)
+    }
+}
+
 /// How a row is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
@@ -244,7 +256,7 @@ impl<T: Copy> RouteTable<T> {
                 if route.pattern.tail.params(rest).is_none() {
                     continue;
                 }
-                if route.call.takes(method) {
+                if route.takes(method) {
                     return Found::Row { at, route, to: *to };
                 }
                 wrong.get_or_insert(at);

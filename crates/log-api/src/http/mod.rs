@@ -62,6 +62,9 @@ impl Http {
         let Some(Params { segment: log, tail }) = route.pattern.params(parts.uri.path()) else {
             return not_found();
         };
+        if parts.method == Method::OPTIONS {
+            return body::preflight();
+        }
         let (logs, bytes_max) = (&self.logs, route.body_bytes_max);
         let refusal = || body::encoded(&parts.headers);
         let mut response = match target {
@@ -87,7 +90,7 @@ impl Http {
         if parts.method == Method::HEAD {
             *response.body_mut() = Body::empty();
         }
-        response
+        if route.is_public() { body::open_to_pages(response) } else { response }
     }
 
     async fn bundle(&self, log: &str, path: BundlePath, headers: &HeaderMap) -> Response<Body> {

@@ -146,3 +146,43 @@ async fn reads_are_get_and_head_and_add_is_post() {
     assert_eq!(refused.headers()["allow"], "POST");
     stack.stop().await;
 }
+
+/// What anybody may read, any web page may; it may neither append nor look at what operators do.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_the_web_may_read_what_is_public_and_nothing_else() {
+    let mut stack = Stack::new().await;
+    stack.fill(0, 256).await;
+    stack.published(LOG, 256).await;
+    let origin = [("origin", "https://monitor.example")];
+    let ask = async |method: &str, path: &str| {
+        let request = http::Request::builder().method(method).uri(stack.uri(path));
+        let request = request.header(origin[0].0, origin[0].1);
+        stack.send(request.body(Full::default()).unwrap()).await
+    };
+    let allowed = "access-control-allow-origin";
+    for path in ["checkpoint", "tile/0/000", "tile/entries/000", "tile/0/999"] {
+        let path = format!("/logs/default/{path}");
+        for method in ["GET", "HEAD"] {
+            let answer = ask(method, &path).await;
+            assert_eq!(answer.headers()[allowed], "*", "{method} {path}");
+        }
+        let preflight = ask("OPTIONS", &path).await;
+        assert_eq!(preflight.status(), 204);
+        assert_eq!(preflight.headers()[allowed], "*");
+        assert_eq!(preflight.headers()["access-control-allow-methods"], "GET, HEAD");
+        assert!(preflight.body().is_empty());
+    }
+    for (method, path) in [
+        ("POST", "/logs/default/add"),
+        ("OPTIONS", "/logs/default/add"),
+        ("GET", "/metrics"),
+        ("OPTIONS", "/metrics"),
+        ("GET", "/healthz"),
+        ("OPTIONS", "/nothing"),
+    ] {
+        let answer = ask(method, path).await;
+        assert_ne!(answer.status(), 204, "{method} {path}");
+        assert!(!answer.headers().contains_key(allowed), "{method} {path}");
+    }
+    stack.stop().await;
+}

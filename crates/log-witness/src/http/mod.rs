@@ -66,6 +66,9 @@ impl Http {
             let Params { segment, .. } = route.pattern.params(parts.uri.path())?;
             origin_hash(segment)
         };
+        if parts.method == Method::OPTIONS {
+            return body::preflight();
+        }
         if parts.method == Method::POST
             && let Some(refusal) = body::encoded(&parts.headers)
         {
@@ -90,7 +93,7 @@ impl Http {
         if parts.method == Method::HEAD {
             *response.body_mut() = Body::empty();
         }
-        response
+        if route.is_public() { body::open_to_pages(response) } else { response }
     }
 
     fn ready(&self) -> Response<Body> {

@@ -247,3 +247,30 @@ async fn an_encoded_body_is_refused() {
     }
     node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_the_web_may_read_what_is_public_and_nothing_else() {
+    let log = TestLog::new("example.com/log");
+    let node = Node::start(&[&log]).await;
+    node.cosigned(&log, 0, 5).await;
+    let origin = ("origin", "https://monitor.example");
+    let allowed = "access-control-allow-origin";
+    for route in ["checkpoint", "evidence"] {
+        let path = format!("{}/{route}", log_witness::witness::origin_path(&log.origin()));
+        let (_, headers) = node.ask(Method::GET, &path, origin).await;
+        assert_eq!(headers[allowed], "*", "{path}");
+        let (status, headers) = node.ask(Method::OPTIONS, &path, origin).await;
+        assert_eq!((status, &headers[allowed]), (204, &http::HeaderValue::from_static("*")));
+    }
+    for (method, path) in [
+        (Method::POST, "/add-checkpoint"),
+        (Method::OPTIONS, "/add-checkpoint"),
+        (Method::OPTIONS, "/sign-subtree"),
+        (Method::GET, "/metrics"),
+    ] {
+        let (status, headers) = node.ask(method, path, origin).await;
+        assert_ne!(status, 204, "{path}");
+        assert!(!headers.contains_key(allowed), "{path}");
+    }
+    node.stop().await;
+}

@@ -98,6 +98,16 @@ fn a_missing_key_of_a_log_with_entries_is_refused() {
 }
 
 #[test]
+fn a_hosts_name_is_listened_on_if_all_its_addresses_are_this_machine() {
+    let home = Home::new();
+    let server = home.start_with(&["--listen", "localhost:0"]).unwrap();
+    stdout_of(&server.cairn_stdin(&home, ["append", "default", "-", "--lines"], b"a\n"));
+    server.stop().unwrap();
+    let refusal = home.start_with(&["--listen", "no-such-host.invalid:0"]).unwrap_err();
+    assert!(last_line(&refusal.to_string()).contains("no-such-host.invalid"), "{refusal}");
+}
+
+#[test]
 fn a_port_in_use_and_a_second_server_are_refused() {
     let home = Home::new();
     let server = home.start();

@@ -8,12 +8,11 @@ pub use command::{Command, parse};
 pub use table::{SETTINGS, TABLE};
 pub use witness::{WitnessConfig, WitnessFlags};
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use base::keys::Readers;
-use serve::config::{ConfigError, Values};
+use serve::config::{ConfigError, Listen, Values};
 use serve::files::{self, TooFewFiles, Wanted};
 use serve::port::PortOptions;
 
@@ -24,7 +23,7 @@ use storage_rocksdb::RocksOptions;
 /// The settings of one process, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
-    pub listen: SocketAddr,
+    pub listen: Listen,
     pub data_dir: PathBuf,
     /// Who beside this process may read private keys.
     pub key_readers: Readers,
@@ -48,15 +47,15 @@ pub struct Config {
 }
 
 impl Config {
-    /// The port.
-    pub fn port(&self) -> PortOptions {
-        PortOptions {
-            listen: self.listen,
+    /// The port. Looks up the name that it listens on, which blocks.
+    pub fn port(&self) -> Result<PortOptions, ConfigError> {
+        Ok(PortOptions {
+            listen: self.listen.resolve()?,
             connections_max: self.connections_max,
             connections_per_address_max: self.connections_per_address_max,
             header_bytes_max: self.header_bytes_max,
             shutdown_timeout: self.shutdown_timeout,
-        }
+        })
     }
 
     /// The same within what the process may open: connections never take the store's files.

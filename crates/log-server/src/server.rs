@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use log_proto::log_v1::log_service_server::LogServiceServer;
 use serve::body::Body;
+use serve::config::{ConfigError, Listen};
 use serve::grpc;
 use serve::middleware::Chain;
 use serve::port::Port;
@@ -63,8 +64,10 @@ pub enum StartError {
     Registry(#[from] RegistryError),
     #[error("log {DEFAULT_LOG} cannot be made: {0}")]
     DefaultLog(#[from] CreateError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error("cannot listen on {listen}: {source}: choose another address with --listen")]
-    Listen { listen: SocketAddr, source: std::io::Error },
+    Listen { listen: Listen, source: std::io::Error },
     #[error("the reflection service cannot be built: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
     #[error("no random bytes: {0}")]
@@ -244,8 +247,8 @@ impl Parts {
     }
 
     fn open_port(&self, config: &Config, stopping: &CancellationToken) -> Result<Port, StartError> {
-        let options = config.port();
-        let (listen, counts) = (config.listen, Arc::clone(self.metrics.requests()));
+        let options = tokio::task::block_in_place(|| config.port())?;
+        let (listen, counts) = (config.listen.clone(), Arc::clone(self.metrics.requests()));
         Port::open(options, counts, stopping)
             .map_err(|source| StartError::Listen { listen, source })
     }

@@ -6,12 +6,11 @@ mod table;
 pub use command::{Command, parse};
 pub use table::{SETTINGS, TABLE};
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use base::keys::Readers;
-use serve::config::{ConfigError, Values};
+use serve::config::{ConfigError, Listen, Values};
 use serve::files::{self, TooFewFiles, Wanted};
 use serve::port::PortOptions;
 
@@ -21,7 +20,7 @@ const STORE_FILES: usize = 16;
 /// The settings of one process, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
-    pub listen: SocketAddr,
+    pub listen: Listen,
     pub data_dir: PathBuf,
     /// Who beside this process may read private keys.
     pub key_readers: Readers,
@@ -77,15 +76,15 @@ impl Config {
         })
     }
 
-    /// The port.
-    pub fn port(&self) -> PortOptions {
-        PortOptions {
-            listen: self.listen,
+    /// The port. Looks up the name that it listens on, which blocks.
+    pub fn port(&self) -> Result<PortOptions, ConfigError> {
+        Ok(PortOptions {
+            listen: self.listen.resolve()?,
             connections_max: self.connections_max,
             connections_per_address_max: self.connections_per_address_max,
             header_bytes_max: self.header_bytes_max,
             shutdown_timeout: self.shutdown_timeout,
-        }
+        })
     }
 
     /// The same within what the process may open: connections never take the store's files.

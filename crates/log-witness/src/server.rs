@@ -16,6 +16,7 @@ use formats::{Origin, VerifierKey};
 use http::Response;
 use log_proto::gossip_v1::gossip_service_server::GossipServiceServer;
 use serve::body::Body;
+use serve::config::{ConfigError, Listen};
 use serve::grpc;
 use serve::identity::{Identity, IdentityError};
 use serve::middleware::Chain;
@@ -68,8 +69,10 @@ pub enum StartError {
     StoreMissing { store: PathBuf, keys: PathBuf },
     #[error("the keys of the logs cannot be stored: {0}")]
     Pins(#[from] Refusal),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error("cannot listen on {listen}: {source}: choose another address with --listen")]
-    Listen { listen: SocketAddr, source: std::io::Error },
+    Listen { listen: Listen, source: std::io::Error },
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
     #[error(transparent)]
@@ -292,8 +295,8 @@ fn open_port(
     metrics: &Metrics,
     stopping: &CancellationToken,
 ) -> Result<Port, StartError> {
-    let options = config.port();
-    let (listen, counts) = (config.listen, Arc::clone(metrics.requests()));
+    let options = tokio::task::block_in_place(|| config.port())?;
+    let (listen, counts) = (config.listen.clone(), Arc::clone(metrics.requests()));
     Port::open(options, counts, stopping).map_err(|source| StartError::Listen { listen, source })
 }
 

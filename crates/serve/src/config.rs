@@ -7,12 +7,13 @@
 //! fill too, [`Table::unknown_variables`] finds it. The settings `listen`,
 //! `insecure_listen` and `data_dir` are known here; what the others mean is the binary's to say.
 
+mod listen;
 mod table;
 
+pub use listen::Listen;
 pub use table::{Kind, Setting, Table, Tables};
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -33,7 +34,9 @@ pub enum ConfigError {
         "listen is {listen}, which other machines can reach, and {why}: \
          use a loopback address, or accept it with --insecure-listen"
     )]
-    InsecureListen { listen: SocketAddr, why: &'static str },
+    InsecureListen { listen: String, why: &'static str },
+    #[error("listen is {listen}, whose name has no address: {source}")]
+    Unresolved { listen: String, source: std::io::Error },
     #[error("data_dir is not set, and neither XDG_DATA_HOME nor HOME is: use --data-dir DIR")]
     NoDataDir,
     #[error("{path}: {source}", path = path.display())]
@@ -194,14 +197,15 @@ impl Values {
         }
     }
 
-    /// The address to listen on. One that other machines can reach needs consent; `why` says for what.
-    pub fn listen(&self, why: &'static str) -> Result<SocketAddr, ConfigError> {
-        let listen: SocketAddr =
-            self.text("listen").parse().expect("addresses are checked when they are set");
-        if !listen.ip().is_loopback() && !self.flag("insecure_listen") {
-            return Err(ConfigError::InsecureListen { listen, why });
+    /// Where to listen. What other machines can reach needs consent; `why` says for what. A name is
+    /// looked up by [`Listen::resolve`], at start, as other commands work without it.
+    pub fn listen(&self, why: &'static str) -> Result<Listen, ConfigError> {
+        let text = self.text("listen").to_owned();
+        let listen = Listen { text, consent: self.flag("insecure_listen"), why };
+        match listen.text.parse() {
+            Ok(address) => listen.allow(&[address]).map(|()| listen),
+            Err(_) => Ok(listen),
         }
-        Ok(listen)
     }
 
     /// The data folder: by default the folder `name` under `$XDG_DATA_HOME` or `~/.local/share`.
@@ -321,7 +325,7 @@ mod tests {
         );
         insta::assert_snapshot!(
             error("listen = \"localhost\""),
-            @r#"listen is "localhost" in the configuration file, it must be an address and a port"#
+            @r#"listen is "localhost" in the configuration file, it must be an address or a host's name, and a port"#
         );
         insta::assert_snapshot!(
             error("insecure_listen = 1"),
@@ -332,6 +336,7 @@ mod tests {
             @"listen is 0.0.0.0:1, which other machines can reach, and nothing is encrypted: use a loopback address, or accept it with --insecure-listen"
         );
         assert!(of("listen = \"0.0.0.0:1\"\ninsecure_listen = true").unwrap().listen("").is_ok());
+        assert!(of("listen = \"log.example:1\"").unwrap().listen("").is_ok(), "looked up later");
     }
 
     #[test]

@@ -52,9 +52,10 @@ const ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How a port is opened, and what it takes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PortOptions {
-    pub listen: SocketAddr,
+    /// The first of these that can be opened.
+    pub listen: Vec<SocketAddr>,
     /// Connections open at a time; one beyond is closed at once.
     pub connections_max: usize,
     /// The same of one client's address.
@@ -88,7 +89,7 @@ impl Port {
         counts: Arc<Requests>,
         stopping: &CancellationToken,
     ) -> io::Result<Self> {
-        let listener = listen(options.listen)?;
+        let listener = listen(&options.listen)?;
         let address = listener.local_addr()?;
         Ok(Self {
             listener,
@@ -249,7 +250,20 @@ where
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// Listens on the first address that can be opened; a name may have one that this machine does not
+/// speak.
+fn listen(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
+    let mut failed = io::ErrorKind::AddrNotAvailable.into();
+    for address in addresses {
+        match listen_on(*address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A restart must not wait for connections of the process before it to be forgotten.
     socket.set_reuseaddr(true)?;

@@ -22,7 +22,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::address(
         "listen",
         "127.0.0.1:6962",
-        "The address and port of gRPC and HTTP; port 0 takes any free one.",
+        "The address or host's name, and the port, of gRPC and HTTP; port 0 takes any free one.",
     ),
     Setting::flag(
         "insecure_listen",

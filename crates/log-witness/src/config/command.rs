@@ -94,7 +94,7 @@ mod tests {
         let Ok(Command::Serve(config)) = parsed(&arguments) else {
             panic!("flags of serve are taken without its name");
         };
-        assert_eq!(config.listen.port(), 0);
+        assert_eq!(config.listen.to_string(), "127.0.0.1:0");
         assert_eq!(config.logs_dir, std::path::Path::new("/l"));
         assert_eq!(config.name.as_deref(), Some("example.com/w"));
         assert!(matches!(parsed(&["serve"]), Ok(Command::Serve(_))));

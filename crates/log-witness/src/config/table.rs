@@ -20,7 +20,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::address(
         "listen",
         "127.0.0.1:6963",
-        "The address and port to listen on; port 0 takes any free one.",
+        "The address or host's name, and the port, to listen on; port 0 takes any free one.",
     ),
     Setting::flag(
         "insecure_listen",

@@ -1,15 +1,16 @@
 //! Settings as rows of a table.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use clap::Arg;
 use clap::builder::PossibleValue;
 
+use super::listen::is_listen;
+
 /// What values a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// An IP address and a port.
+    /// An IP address or a host's name, and a port.
     Address,
     /// A path; empty for the default.
     Path,
@@ -33,8 +34,8 @@ impl Kind {
     /// Says what is expected where `value` is not.
     pub fn check(self, value: &str) -> Result<(), String> {
         match self {
-            Self::Address if value.parse::<SocketAddr>().is_err() => {
-                Err("an address and a port".to_owned())
+            Self::Address if !is_listen(value) => {
+                Err("an address or a host's name, and a port".to_owned())
             }
             Self::Flag if !matches!(value, "true" | "false") => Err("true or false".to_owned()),
             Self::Number { min, max } if !is_number(value, min, max) => {
@@ -83,7 +84,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// An IP address and a port.
+    /// An IP address or a host's name, and a port.
     pub const fn address(key: &'static str, default: &'static str, help: &'static str) -> Self {
         Self { key, kind: Kind::Address, default, help }
     }

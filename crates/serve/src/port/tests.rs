@@ -54,7 +54,7 @@ impl Drop for Open {
 
 fn options() -> PortOptions {
     PortOptions {
-        listen: "127.0.0.1:0".parse().unwrap(),
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
         connections_max: 1,
         connections_per_address_max: 1,
         header_bytes_max: 16 * 1024,
@@ -290,7 +290,11 @@ async fn a_rush_of_connections_waits_to_be_accepted() {
 #[tokio::test]
 async fn a_port_in_use_is_not_opened_again() {
     let port = Port::open(options(), counts(), &CancellationToken::new()).unwrap();
-    let again = PortOptions { listen: port.address(), ..options() };
+    let again = PortOptions { listen: vec![port.address()], ..options() };
     let refused = Port::open(again, counts(), &CancellationToken::new()).unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+    let other = "127.0.0.1:0".parse().unwrap();
+    let next = PortOptions { listen: vec![port.address(), other], ..options() };
+    let next = Port::open(next, counts(), &CancellationToken::new()).unwrap();
+    assert_ne!(next.address(), port.address(), "the first that can be opened");
 }

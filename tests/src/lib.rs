@@ -185,14 +185,25 @@ impl Home {
         self.start_command(command, args)
     }
 
+    /// Starts a server with the command line that is given, on a free port.
+    pub fn start_as(&self, mut command: Command) -> Result<Server> {
+        command.args(["--listen", "127.0.0.1:0"]);
+        self.spawn(command)
+    }
+
     fn start_command<S: AsRef<OsStr>>(&self, mut command: Command, args: &[S]) -> Result<Server> {
-        let stderr = self.path("server.stderr");
         let listens = args.iter().any(|arg| arg.as_ref() == "--listen");
-        let mut child = command
+        command
             .arg("--data-dir")
             .arg(self.data())
             .args(if listens { &[] } else { &["--listen", "127.0.0.1:0"][..] })
-            .args(args)
+            .args(args);
+        self.spawn(command)
+    }
+
+    fn spawn(&self, mut command: Command) -> Result<Server> {
+        let stderr = self.path("server.stderr");
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(&stderr)?)

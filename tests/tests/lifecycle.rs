@@ -3,10 +3,15 @@
 use std::ffi::OsStr;
 use std::{
     fs::{self, File, Permissions},
-    os::unix::fs::{FileExt as _, PermissionsExt as _, chown},
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{FileExt as _, PermissionsExt as _, chown, symlink},
+    },
+    path::Path,
+    process::Command,
 };
 
-use e2e::{Home, cairn, cairn_server, copy_folder, numbered_lines, stderr_of, stdout_of};
+use e2e::{Home, binary, cairn, cairn_server, copy_folder, numbered_lines, stderr_of, stdout_of};
 
 fn last_line(text: &str) -> &str {
     text.trim_end().lines().last().unwrap_or_default()
@@ -84,6 +89,38 @@ fn a_key_that_its_group_can_read_is_set_back_or_accepted_where_asked() {
     fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
     let refusal = home.start_with(&["--allow-group-readable-keys"]).unwrap_err().to_string();
     assert!(last_line(&refusal).contains("chmod 600"), "{refusal}");
+}
+
+#[test]
+fn a_data_folder_whose_name_is_not_utf8_works_or_is_refused_with_the_way_out() {
+    let home = Home::new();
+    let folder = home.path("x").with_file_name(OsStr::from_bytes(b"d\xe9partement"));
+    fs::create_dir(&folder).unwrap();
+    // Reached by a relative path, and by a link.
+    let link = home.path("link");
+    symlink(&folder, &link).unwrap();
+    for (within, data) in [(&*folder, Path::new("data")), (Path::new("/"), &*link.join("linked"))] {
+        let mut server = Command::new(binary("cairn-server"));
+        server.current_dir(within).arg("--data-dir").arg(data);
+        let server = home.start_as(server).unwrap();
+        stdout_of(&server.cairn_stdin(&home, ["append", "default", "-", "--lines"], b"a\n"));
+        server.stop().unwrap();
+    }
+    assert!(folder.join("data/db/CURRENT").exists() && folder.join("linked/db/CURRENT").exists());
+
+    // Named as it is, by a flag or the environment: never another folder in its place.
+    let mut by_flag = Command::new(binary("cairn-server"));
+    by_flag.arg("--data-dir").arg(&folder);
+    let mut by_variable = Command::new(binary("cairn-server"));
+    by_variable.env("CAIRN_DATA_DIR", &folder);
+    let mut by_home = Command::new(binary("cairn-witness"));
+    by_home.env("HOME", &folder).env_remove("XDG_DATA_HOME");
+    for mut command in [by_flag, by_variable, by_home] {
+        let refused = command.args(["--listen", "127.0.0.1:0"]).output().unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{}", stderr_of(&refused));
+        let said = stderr_of(&refused);
+        assert!(said.contains("UTF-8") && said.contains("symbolic link"), "{said}");
+    }
 }
 
 #[test]

@@ -24,6 +24,17 @@ pub struct FileError {
     pub source: io::Error,
 }
 
+/// Whether the system is out of something for a while, open files or disk space: the same operation
+/// may succeed later, and nothing is wrong with what is stored.
+pub fn is_passing(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    code.is_some_and(|code| {
+        [Errno::MFILE, Errno::NFILE, Errno::NOSPC, Errno::DQUOT].contains(&code)
+    })
+}
+
 impl FileError {
     /// Wraps an error of the file system with the path it concerns.
     pub fn new(path: impl Into<PathBuf>, source: io::Error) -> Self {
@@ -119,10 +130,65 @@ fn write_temporary(
 
 /// Gives a temporary file its name, unless the name is taken.
 fn link_new(temporary: &Path, path: &Path) -> Result<(), FileError> {
-    let linked = fs::hard_link(temporary, path).map_err(|error| FileError::new(path, error));
-    fs::remove_file(temporary).map_err(|error| FileError::new(temporary, error))?;
-    linked?;
+    link_new_with(temporary, path, hard_link, rename_new)
+}
+
+type Naming = fn(&Path, &Path) -> io::Result<()>;
+
+/// As [`link_new`], with the system calls that may be missing on a file system.
+fn link_new_with(
+    temporary: &Path,
+    path: &Path,
+    link: Naming,
+    rename_new: Naming,
+) -> Result<(), FileError> {
+    let mut named = link(temporary, path);
+    if named.as_ref().is_err_and(is_not_offered) {
+        named = rename_new(temporary, path);
+    }
+    if named.as_ref().is_err_and(is_not_offered) {
+        named = rename_if_free(temporary, path);
+    }
+    match fs::remove_file(temporary) {
+        // It was renamed.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(FileError::new(temporary, error));
+        }
+        _ => {}
+    }
+    named.map_err(|error| FileError::new(path, error))?;
     sync_parent(path)
+}
+
+/// Whether a file system has no such operation, as FAT has no hard links; each says so in its own
+/// way.
+fn is_not_offered(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+
+    let offered_nowhere =
+        [Errno::PERM, Errno::NOSYS, Errno::OPNOTSUPP, Errno::INVAL, Errno::MLINK, Errno::ACCESS];
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    code.is_some_and(|code| offered_nowhere.contains(&code))
+}
+
+fn hard_link(from: &Path, to: &Path) -> io::Result<()> {
+    fs::hard_link(from, to)
+}
+
+/// Renames a file unless the new name is taken, in one step.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+    Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+}
+
+/// The same in two steps, where the file system offers neither. Between them another process could
+/// take the name; a data folder has one process that writes to it.
+fn rename_if_free(from: &Path, to: &Path) -> io::Result<()> {
+    if to.symlink_metadata().is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    fs::rename(from, to)
 }
 
 fn write_zeros(file: &mut File, len: u64) -> io::Result<()> {
@@ -190,6 +256,39 @@ mod tests {
         assert_eq!(error.source.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).unwrap(), b"one");
         assert_eq!(names(folder.path()), ["a"]);
+    }
+
+    #[test]
+    fn without_hard_links_a_new_name_is_given_as_well_and_a_taken_one_refused() {
+        let not_offered: Naming = |_, _| Err(rustix::io::Errno::PERM.into());
+        let too_old: Naming = |_, _| Err(rustix::io::Errno::INVAL.into());
+        for (link, rename) in [
+            (hard_link as Naming, rename_new as Naming),
+            (not_offered, rename_new),
+            (not_offered, too_old),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let (path, temporary) = (folder.path().join("a"), folder.path().join(".a.tmp"));
+            fs::write(&temporary, b"one").unwrap();
+            link_new_with(&temporary, &path, link, rename).unwrap();
+            assert_eq!(names(folder.path()), ["a"]);
+            fs::write(&temporary, b"two").unwrap();
+            let error = link_new_with(&temporary, &path, link, rename).unwrap_err();
+            assert_eq!(error.source.kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(fs::read(&path).unwrap(), b"one");
+            assert_eq!(names(folder.path()), ["a"]);
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_not_a_missing_operation() {
+        let full: Naming = |_, _| Err(rustix::io::Errno::NOSPC.into());
+        let folder = tempfile::tempdir().unwrap();
+        let (path, temporary) = (folder.path().join("a"), folder.path().join(".a.tmp"));
+        fs::write(&temporary, b"one").unwrap();
+        let error = link_new_with(&temporary, &path, full, rename_new).unwrap_err();
+        assert_eq!(error.source.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(names(folder.path()), [""; 0]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Names: of keys, and of logs.
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
 use core::str::FromStr;
@@ -73,6 +74,25 @@ impl From<KeyName> for Origin {
     fn from(name: KeyName) -> Self {
         Self(name.0)
     }
+}
+
+/// Bytes of a host's name that are kept in a name made from it: room for what comes behind it.
+const HOST_BYTES_MAX: usize = 128;
+
+/// The part of a name that says on which host it was made. What names may not hold becomes `-`, and
+/// so does `/`, which separates the parts: a machine may be called anything.
+pub fn host_part(hostname: &str) -> String {
+    let mut part = String::new();
+    for character in hostname.trim().chars() {
+        if part.len() + character.len_utf8() > HOST_BYTES_MAX {
+            break;
+        }
+        let taken = is_key_name_character(character)
+            && !character.is_control()
+            && !matches!(character, '/' | char::REPLACEMENT_CHARACTER);
+        part.push(if taken { character } else { '-' });
+    }
+    if part.is_empty() { "host".into() } else { part }
 }
 
 /// Whether a signature line may carry this name. Without the limit of [`KeyName`]: a longer name is
@@ -168,6 +188,26 @@ mod tests {
         let long = "x".repeat(256);
         assert_eq!(KeyName::new(&long), Err(NameError::TooLong { bytes: 256 }));
         assert!(is_key_name(&long), "a longer name is unknown, not malformed");
+    }
+
+    #[test]
+    fn any_host_has_a_part_in_a_name() {
+        for (hostname, part) in [
+            ("log.example.com", "log.example.com"),
+            ("Anna's laptop", "Anna's-laptop"),
+            ("c++ box", "c---box"),
+            (" a\tb\n", "a-b"),
+            ("a/b", "a-b"),
+            ("b\u{fffd}ro", "b-ro"),
+            ("büro", "büro"),
+            ("a\u{7f}b\u{85}c", "a-b-c"),
+            ("", "host"),
+            ("  ", "host"),
+        ] {
+            assert_eq!(host_part(hostname), part, "{hostname:?}");
+            assert!(KeyName::new(&host_part(hostname)).is_ok(), "{hostname:?}");
+        }
+        assert_eq!(host_part(&"ü".repeat(300)), "ü".repeat(64));
     }
 
     #[test]

@@ -159,6 +159,13 @@ impl IntoRefusal for AppendError {
     }
 }
 
+/// The system is out of something for a while; nothing is wrong with what is stored.
+fn passing() -> Refusal {
+    refuse(Kind::Unavailable, ErrorReason::Overloaded)
+        .retry(RETRY_RESTART)
+        .says("server is out of open files or disk space for now")
+}
+
 /// Nothing was written, and nothing will be: the caller may send it again.
 fn not_committed(source: &StorageError) -> Refusal {
     tracing::error!(error = %source, "a commit was not written");
@@ -216,6 +223,10 @@ impl IntoRefusal for CreateError {
             Self::TooManyLogs { .. } => refuse(Kind::Exhausted, ErrorReason::TooManyLogs),
             Self::ReadOnly => refuse(Kind::Precondition, ErrorReason::ReadOnly),
             Self::ShuttingDown => return shutting_down(),
+            Self::Keyring(error) if error.is_passing() => {
+                tracing::warn!(%error, "the keys of a new log could not be made for now");
+                return passing();
+            }
             Self::Keyring(error) => {
                 tracing::error!(%error, "the keys of a new log could not be made");
                 return Refusal::internal();
@@ -271,6 +282,10 @@ impl IntoRefusal for StorageError {
 }
 
 fn storage(error: &StorageError) -> Refusal {
+    if error.is_passing() {
+        tracing::warn!(%error, "a read of the store failed for now");
+        return passing();
+    }
     tracing::error!(%error, "a read of the store failed");
     match error {
         StorageError::Corrupt(_) => refuse(Kind::DataLoss, ErrorReason::Corrupt)
@@ -299,6 +314,25 @@ mod tests {
         for refusal in [Refusal::internal(), Refusal::deadline_passed(&API), message_too_large] {
             let reason = format!("ERROR_REASON_{}", refusal.reason.unwrap());
             assert!(ErrorReason::from_str_name(&reason).is_some(), "{reason}");
+        }
+    }
+
+    /// Out of files or space is for a while; any other trouble of the disk is not.
+    #[test]
+    fn what_passes_is_retryable_and_what_does_not_is_not() {
+        // EMFILE, ENFILE, ENOSPC and EDQUOT on Linux; EIO is a broken disk.
+        for (code, expected) in [
+            (24, Kind::Unavailable),
+            (23, Kind::Unavailable),
+            (28, Kind::Unavailable),
+            (122, Kind::Unavailable),
+            (5, Kind::Internal),
+        ] {
+            let failed = std::io::Error::from_raw_os_error(code);
+            let refusal = StorageError::io("/data/db", failed).into_refusal();
+            assert_eq!(refusal.kind, expected, "{code}");
+            assert_eq!(refusal.retry_after.is_some(), expected == Kind::Unavailable, "{code}");
+            assert!(!refusal.to_string().contains("/data"), "{refusal}");
         }
     }
 

@@ -23,17 +23,20 @@ const TASKS_END_WITHIN: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let variable = |name: &str| std::env::var(name).ok();
+    if let Err(error) = TABLE.check_utf8(std::env::vars_os()) {
+        return output::refusal(&error);
+    }
     let command = match config::parse(std::env::args_os(), variable) {
         Ok(command) => command,
         Err(Refusal::CommandLine(error)) => return output::command_line(&error),
         Err(Refusal::Config(error)) => return output::refusal(&error),
     };
     log_to_stderr();
+    // Commands that check or copy a store open as many of its files as a server does.
+    files::raise_limit();
     match run(command) {
         Ok(code) => code,
         Err(error) => output::refusal(&*error),
-    // Commands that check or copy a store open as many of its files as a server does.
-    files::raise_limit();
     }
 }
 
@@ -65,10 +68,10 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
         tracing::warn!(variable, "the environment sets what is no setting: see serve --help");
     }
     let mut signals = StopSignals::new()?;
+    let config = &config.within_open_files()?;
     let mut server = Server::start(config).await?;
     output::started(&server, config);
     tokio::select! {
-    let config = &config.within_open_files()?;
         () = signals.next() => {}
         fatal = server.fatal() => {
             server.last_answers(LAST_ANSWERS_WITHIN).await;
@@ -97,6 +100,12 @@ mod output {
     /// Clap's own answer: help and the version are results, the rest is a refusal.
     pub(super) fn command_line(error: &clap::Error) -> ExitCode {
         drop(error.print());
+        if error.kind() == clap::error::ErrorKind::InvalidUtf8 {
+            eprintln!(
+                "to use a folder whose name is not UTF-8, start in it and name it by a relative path,"
+            );
+            eprintln!("or make a symbolic link to it");
+        }
         if error.use_stderr() { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS }
     }
 

@@ -23,6 +23,9 @@ const STORE_FAILED: u8 = 75;
 
 fn main() -> ExitCode {
     let variable = |name: &str| std::env::var(name).ok();
+    if let Err(error) = TABLE.check_utf8(std::env::vars_os()) {
+        return output::refusal(&error);
+    }
     let command = match config::parse(std::env::args_os(), variable) {
         Ok(command) => command,
         Err(Refusal::CommandLine(error)) => return output::command_line(&error),
@@ -56,10 +59,10 @@ async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
         tracing::warn!(variable, "the environment sets what is no setting: see serve --help");
     }
     let mut signals = StopSignals::new()?;
+    let config = &config.within_open_files()?;
     let mut server = Server::start(config).await?;
     output::started(&server, config);
     tokio::select! {
-    let config = &config.within_open_files()?;
         () = signals.next() => {}
         () = server.failed() => {
             output::say("the store cannot be written: the process ends; restart it to see what is stored");
@@ -105,6 +108,12 @@ mod output {
     /// Clap's own answer: help and the version are results, the rest is a refusal.
     pub(super) fn command_line(error: &clap::Error) -> ExitCode {
         drop(error.print());
+        if error.kind() == clap::error::ErrorKind::InvalidUtf8 {
+            eprintln!(
+                "to use a folder whose name is not UTF-8, start in it and name it by a relative path,"
+            );
+            eprintln!("or make a symbolic link to it");
+        }
         if error.use_stderr() { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS }
     }
 

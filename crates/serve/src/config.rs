@@ -39,6 +39,11 @@ pub enum ConfigError {
     Unresolved { listen: String, source: std::io::Error },
     #[error("data_dir is not set, and neither XDG_DATA_HOME nor HOME is: use --data-dir DIR")]
     NoDataDir,
+    #[error(
+        "the variable {name} is not UTF-8, as settings must be: to use a folder whose name is not, \
+         start in it and name it by a relative path, or make a symbolic link to it"
+    )]
+    NotUtf8 { name: String },
     #[error("{path}: {source}", path = path.display())]
     Contents { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("--{flag} is needed")]
@@ -337,6 +342,23 @@ mod tests {
         );
         assert!(of("listen = \"0.0.0.0:1\"\ninsecure_listen = true").unwrap().listen("").is_ok());
         assert!(of("listen = \"log.example:1\"").unwrap().listen("").is_ok(), "looked up later");
+    }
+
+    #[test]
+    fn variables_that_are_not_utf8_are_refused_where_they_are_read() {
+        use std::ffi::OsString;
+        use std::os::unix::ffi::OsStringExt as _;
+
+        let check = |name: &str, value: &[u8]| {
+            let variable = (OsString::from(name), OsString::from_vec(value.to_vec()));
+            TABLE.check_utf8([variable]).map_err(|error| error.to_string())
+        };
+        for name in ["A_DATA_DIR", "A_CONFIG", "HOME", "XDG_DATA_HOME"] {
+            assert_eq!(check(name, "/é".as_bytes()), Ok(()));
+            let refusal = check(name, b"/\xe9").unwrap_err();
+            assert!(refusal.contains(name) && refusal.contains("symbolic link"), "{refusal}");
+        }
+        assert_eq!(check("B_DATA_DIR", b"/\xe9"), Ok(()), "another program's");
     }
 
     #[test]

@@ -97,6 +97,8 @@ pub enum StorageError {
 pub struct EngineError {
     /// Stored bytes are damaged; the machine works.
     pub is_corruption: bool,
+    /// The system is out of something for a while: open files, or disk space.
+    pub is_passing: bool,
     /// What the engine says.
     pub source: Arc<dyn std::error::Error + Send + Sync>,
 }
@@ -111,6 +113,16 @@ impl StorageError {
     /// Wraps an error of the file system with the path it concerns.
     pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Self::Io { path: path.into(), source: Arc::new(source) }
+    }
+
+    /// The system is out of open files or disk space: the same call may succeed later. What was
+    /// written is known only of a call that writes nothing.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => base::durable::is_passing(source),
+            Self::Engine { source, .. } => source.is_passing,
+            _ => false,
+        }
     }
 
     /// What is stored is damaged; the machine works.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use base::clock::Clock;
 use base::keys::Readers;
 use base::tasks;
-use formats::Origin;
+use formats::{KeyFile, Origin};
 use merkle::Hash;
 use tokio::task::JoinHandle;
 
@@ -22,7 +22,7 @@ use crate::Log;
 use crate::error::{AppendError, CreateError, Fatal, FreezeError, StartError};
 use crate::observe::Observer;
 use crate::publish::publisher::{Publisher, Wish, ask, commit_rows};
-use crate::sign::keyring::{Keyring, generate};
+use crate::sign::keyring::{Keyring, KeyringError, generate};
 use crate::sign::signing::sign_newest;
 use crate::types::{CreateLog, Limits};
 use crate::witness::{self, WitnessOptions};
@@ -32,6 +32,9 @@ use storage::{Engine, LogId, LogName, LogRecord, LogState, Row};
 /// How much of a refused name or origin its error repeats.
 const EXCERPT_CHARS: usize = 80;
 
+/// How long the keys of a new log wait for disk space or an open file before they are tried again.
+const STORE_KEYS_PAUSE: Duration = Duration::from_secs(1);
+
 /// What a registry is opened with.
 #[derive(Clone)]
 pub struct RegistryOptions {
@@ -40,11 +43,11 @@ pub struct RegistryOptions {
     pub limits: Limits,
     /// Private keys, one file a log, and their `.vkey` files.
     pub keys_dir: PathBuf,
+    /// Who beside this process may read them.
+    pub key_readers: Readers,
     /// The journal of signed heads.
     pub heads_dir: PathBuf,
     /// The first part of origins that are not given.
-    /// Who beside this process may read them.
-    pub key_readers: Readers,
     pub hostname: String,
     /// Serve what is stored; write and sign nothing. The journal is not looked at.
     pub read_only: bool,
@@ -246,7 +249,7 @@ impl Registry {
             return Err(inner.not_created(&record, error));
         }
         let keys = shared.keys.as_ref().expect("a log is created with keys");
-        inner.keyring.store(&record.name, keys.file())?;
+        inner.store_keys(&record.name, keys.file()).await?;
         sign_newest(&shared).await?;
         inner.adopt(&shared, false);
         ask(&shared, Wish::Now).await.map_err(publish_failed)?;
@@ -308,6 +311,25 @@ fn publish_failed(error: FreezeError) -> CreateError {
 }
 
 impl Inner {
+    /// Writes the keys of a log whose row is committed. While the disk is full or no file can be
+    /// opened this is tried again: the row is there, so a second call of the caller's would find
+    /// the name taken.
+    async fn store_keys(&self, log: &LogName, keys: &KeyFile) -> Result<(), KeyringError> {
+        let mut said = false;
+        loop {
+            match self.keyring.store(log, keys) {
+                Err(error) if error.is_passing() && !self.stopping.load(Ordering::SeqCst) => {
+                    if !said {
+                        tracing::warn!(%error, "the keys of a new log are written as soon as they can be");
+                    }
+                    said = true;
+                    self.process.clock.sleep(STORE_KEYS_PAUSE).await;
+                }
+                stored => return stored,
+            }
+        }
+    }
+
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -33,6 +33,21 @@ pub enum KeyringError {
     Origin { source: NameError },
 }
 
+impl KeyringError {
+    /// The system is out of open files or disk space: the same call may succeed later.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => base::durable::is_passing(source),
+            Self::Keys(KeysError::File(error)) => base::durable::is_passing(&error.source),
+            Self::Keys(_)
+            | Self::WrongName { .. }
+            | Self::WrongKind { .. }
+            | Self::Missing { .. }
+            | Self::Origin { .. } => false,
+        }
+    }
+}
+
 /// The private keys of one log: Ed25519 first.
 pub struct LogKeys {
     file: KeyFile,
@@ -83,6 +98,7 @@ impl LogKeys {
 #[derive(Debug)]
 pub(crate) struct Keyring {
     dir: PathBuf,
+    readers: Readers,
 }
 
 impl Keyring {
@@ -98,7 +114,6 @@ impl Keyring {
     pub(crate) fn is_empty(&self) -> Result<bool, KeyringError> {
         match std::fs::read_dir(&self.dir) {
             Ok(mut files) => Ok(files.next().is_none()),
-    readers: Readers,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
             Err(source) => Err(KeyringError::Io { path: self.dir.clone(), source }),
         }
@@ -162,5 +177,21 @@ fn default_origin(log: &LogName, hostname: &str, seed: &[u8; 32]) -> Result<KeyN
     let key = PrivateKey::ed25519(placeholder, seed);
     let hash: [u8; 32] = Sha256::digest(key.verifier_key().public_key()).into();
     let hash = u64::from_be_bytes(hash[..8].try_into().expect("a hash has 32 bytes"));
-    KeyName::new(&format!("{hostname}/{log}/{hash:016x}"))
+    KeyName::new(&format!("{}/{log}/{hash:016x}", formats::host_part(hostname)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_has_an_origin_whatever_the_host_is_called() {
+        let log = LogName::new(&"a".repeat(64)).unwrap();
+        for hostname in ["log.example.com", "Anna's laptop", "c++", "", &"h".repeat(64)] {
+            let file = generate(&log, None, hostname).unwrap();
+            let origin = Origin::from(file.name().clone());
+            assert_eq!(origin.as_str().split('/').count(), 3, "{origin}");
+            assert!(origin.key_name().is_ok(), "{origin}");
+        }
+    }
 }

@@ -130,7 +130,7 @@ fn default_name(hostname: &str, seed: &[u8; 32]) -> String {
     let key = PrivateKey::cosigner_ed25519(placeholder, seed);
     let hash: [u8; 32] = Sha256::digest(key.verifier_key().public_key()).into();
     let hash = u64::from_be_bytes(hash[..8].try_into().expect("a hash has 32 bytes"));
-    format!("{hostname}/witness/{hash:016x}")
+    format!("{}/witness/{hash:016x}", formats::host_part(hostname))
 }
 
 #[cfg(test)]
@@ -139,6 +139,16 @@ mod tests {
 
     fn path(folder: &tempfile::TempDir) -> PathBuf {
         folder.path().join("keys/witness")
+    }
+
+    #[test]
+    fn a_host_of_any_name_is_a_witness() {
+        for hostname in ["Anna's laptop", "c++", "", "a\nb"] {
+            let folder = tempfile::tempdir().unwrap();
+            let made = Cosigner::open(&path(&folder), Readers::Nobody, None, hostname).unwrap();
+            let again = Cosigner::open(&path(&folder), Readers::Nobody, None, "other").unwrap();
+            assert_eq!(made.verifier_keys(), again.verifier_keys(), "{hostname:?}");
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Settings as rows of a table.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 
 use clap::Arg;
 use clap::builder::PossibleValue;
 
+use super::ConfigError;
 use super::listen::is_listen;
 
 /// What values a setting takes.
@@ -204,6 +206,24 @@ impl Table {
             key.is_some_and(|key| !is_setting(key)) && !is_read(name)
         };
         names.into_iter().filter(is_unknown).collect()
+    }
+
+    /// Refuses variables of the environment that are read here and are not UTF-8: to leave them
+    /// out, as if they were not set, would use another folder than the one they name.
+    pub fn check_utf8(
+        &self,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<(), ConfigError> {
+        let is_read = |name: &str| {
+            name.starts_with(self.environment) || matches!(name, "XDG_DATA_HOME" | "HOME")
+        };
+        for (name, value) in variables {
+            let name = name.to_string_lossy();
+            if is_read(&name) && value.to_str().is_none() {
+                return Err(ConfigError::NotUtf8 { name: name.into_owned() });
+            }
+        }
+        Ok(())
     }
 
     /// The flags of the settings that `takes` names by key, and `--config`.

@@ -316,6 +316,19 @@ impl Temporary {
 }
 
 #[test]
+fn a_lack_of_files_or_space_is_told_from_other_trouble() {
+    for (text, passing) in [
+        ("IO error: While open a file for random read: /db/1.sst: Too many open files", true),
+        ("IO error: No space left on device: While appending to file: /db/2.log", true),
+        ("IO error: While appending to file: /db/2.log: Disk quota exceeded", true),
+        ("IO error: While pread offset 0 len 16: /db/1.sst: Input/output error", false),
+        ("Corruption: block checksum mismatch", false),
+    ] {
+        assert_eq!(says_passing(text), passing, "{text}");
+    }
+}
+
+#[test]
 fn each_fault_leaves_what_it_says() {
     for fault in Fault::ALL {
         let folder = tempfile::tempdir().unwrap();

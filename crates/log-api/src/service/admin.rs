@@ -3,7 +3,7 @@
 use log_proto::log_v1 as pb;
 use serve::refusal::Refusal;
 
-use super::{Service, convert};
+use super::{Service, answer, convert};
 use crate::refusal::{self, IntoRefusal};
 use log_core::CreateLog;
 use storage::LogName;
@@ -42,12 +42,13 @@ pub(super) fn list_logs(
                 .map_err(|_| refusal::bad_field("page_token", "one of an answer before"))?,
         ),
     };
-    let mut logs = service.logs().registry().list(after.as_ref(), limit + 1);
-    let more = logs.len() > limit;
-    logs.truncate(limit);
-    let last = logs.last().map(|log| log.name().as_str().to_owned());
-    let next_page_token = last.filter(|_| more).unwrap_or_default();
-    Ok(pb::ListLogsResponse { logs: logs.iter().map(convert::log).collect(), next_page_token })
+    let found = service.logs().registry().list(after.as_ref(), limit + 1);
+    let (logs, more) = answer::page(&found, limit, convert::log);
+    let next_page_token = match found[..logs.len()].last() {
+        Some(last) if more => last.name().as_str().to_owned(),
+        _ => String::new(),
+    };
+    Ok(pb::ListLogsResponse { logs, next_page_token })
 }
 
 pub(super) async fn freeze_log(

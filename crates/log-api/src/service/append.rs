@@ -8,9 +8,9 @@ use serve::principal::Principal;
 use serve::refusal::Refusal;
 use tonic::Request;
 
-use super::Service;
 use super::convert::{self, Level};
 use super::receipt::{self, Until};
+use super::{Service, answer};
 use crate::logs::{scope, single};
 use crate::refusal::{self, IntoRefusal};
 use log_core::{CALL_ENTRIES_MAX, Committed, EntryOutcome, Log, Submission};
@@ -63,12 +63,19 @@ pub(super) async fn append_batch(
     service.logs().metrics().appended();
     let results = committed.outcomes.iter().map(result).collect::<Result<Vec<_>, _>>()?;
     let (range_receipt, reached) = batch_receipt(service, &log, &committed, level, until).await?;
-    Ok(pb::AppendBatchResponse {
+    let mut answer = pb::AppendBatchResponse {
         results,
         tree_size: committed.tree_size.get(),
         receipt_reached: reached.message(),
         range_receipt,
-    })
+    };
+    if !answer::fits(&answer) {
+        // Duplicates that lie far apart in a large tree have a long proof. The entries are
+        // committed, so the answer is their indexes; receipts are asked for by index.
+        answer.range_receipt = None;
+        answer.receipt_reached = Level::Index.message();
+    }
+    Ok(answer)
 }
 
 fn result(outcome: &EntryOutcome) -> Result<pb::AppendResult, Refusal> {

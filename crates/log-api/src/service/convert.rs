@@ -171,11 +171,11 @@ pub(super) fn published(published: &Published) -> pb::GetCheckpointResponse {
     }
 }
 
-pub(super) fn archived(archived: ArchivedCheckpoint) -> pb::GetCheckpointResponse {
+pub(super) fn archived(archived: &ArchivedCheckpoint) -> pb::GetCheckpointResponse {
     let ArchivedCheckpoint { size: _, published_ms, note } = archived;
     pb::GetCheckpointResponse {
-        checkpoint: note,
-        published_at: Some(timestamp(published_ms)),
+        checkpoint: note.clone(),
+        published_at: Some(timestamp(*published_ms)),
         witnessed: None,
     }
 }

@@ -14,6 +14,8 @@ pub mod admin;
 
 mod receipt;
 
+mod answer;
+
 pub mod convert;
 
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use merkle::{Hash, LeafIndex, TreeSize};
 use serve::principal::Principal;
 use serve::refusal::Refusal;
 
-use super::{Service, convert, receipt};
+use super::{Service, answer, convert, receipt};
 use crate::logs::scope;
 use crate::refusal::{self, IntoRefusal};
 use log_core::read::{ReadError, Reads, Snapshot};
@@ -36,14 +36,12 @@ pub(super) async fn list_checkpoints(
     let after = convert::archive_position(&page_token)?;
     let engine = Arc::clone(service.logs().reads().engine());
     let read = move || engine.checkpoints(id, from_size, after, limit + 1);
-    let mut found = blocking(read).await?.map_err(IntoRefusal::into_refusal)?;
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let last = found.last().map(|last| convert::archive_token(last.position()));
-    Ok(pb::ListCheckpointsResponse {
-        checkpoints: found.into_iter().map(convert::archived).collect(),
-        next_page_token: last.filter(|_| more).unwrap_or_default(),
-    })
+    let found = blocking(read).await?.map_err(IntoRefusal::into_refusal)?;
+    let (checkpoints, more) = answer::page(&found, limit, convert::archived);
+    let last = found[..checkpoints.len()].last();
+    let last = last.map(|last| convert::archive_token(last.position()));
+    let next_page_token = last.filter(|_| more).unwrap_or_default();
+    Ok(pb::ListCheckpointsResponse { checkpoints, next_page_token })
 }
 
 async fn blocking<T: Send + 'static>(
@@ -154,12 +152,14 @@ pub(super) async fn batch_inclusion(
     let (head, size, note) = head_for(&log, wanted, "tree_size", last).await?;
     let read = move |tree: &Snapshot, access| tree.batch_inclusion(&indexes, size, access);
     let proof = run(service, &log, &head, read).await?;
-    Ok(pb::GetBatchInclusionProofResponse {
+    let answer = pb::GetBatchInclusionProofResponse {
         tree_size: proof.size.get(),
         leaf_hashes: convert::hashes(&proof.leaves),
         hashes: convert::concatenated(&proof.hashes),
         checkpoint: note,
-    })
+    };
+    // Indexes that lie far apart in a large tree have long proofs.
+    answer::fitting(answer, "leaf_indexes")
 }
 
 pub(super) async fn lookup(

@@ -19,6 +19,7 @@ mod checkpoints;
 mod entries;
 mod logs;
 mod proofs;
+mod sizes;
 
 mod add;
 mod bundles;

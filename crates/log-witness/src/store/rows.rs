@@ -186,6 +186,26 @@ mod tests {
         assert_eq!(RefusedNote::unseal("o", 2, &refused.seal("o", 2)), Ok(refused));
     }
 
+    /// No row has two forms: with a checksum that fits, every changed bit is another row or none.
+    #[test]
+    fn what_is_read_is_what_would_be_written() {
+        let body: [&[u8]; 2] = [&[0, 0, 0, 0, 0, 0, 0, 0, 3], b"note"];
+        for bit in 0..13 * 8 {
+            let mut changed = body.concat();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            let sealed = seal(b"o", &[&changed]);
+            if let Ok(stored) = StoredCheckpoint::unseal("o", &sealed) {
+                assert_eq!(stored.seal("o"), sealed, "bit {bit}");
+            }
+            if let Ok(trust) = TrustRow::unseal("o", &sealed) {
+                assert_eq!(trust.seal("o"), sealed, "bit {bit}");
+            }
+            let sealed = seal(&refused_key("o", 2), &[&changed]);
+            let refused = RefusedNote::unseal("o", 2, &sealed).unwrap();
+            assert_eq!(refused.seal("o", 2), sealed, "bit {bit}");
+        }
+    }
+
     #[test]
     fn every_changed_bit_and_every_cut_is_found() {
         let stored = StoredCheckpoint { time: Timestamp::new(7).unwrap(), note: b"note".to_vec() };

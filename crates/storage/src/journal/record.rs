@@ -119,6 +119,25 @@ mod tests {
         }
     }
 
+    /// No record has two forms: with a checksum that fits, every changed bit is another record or
+    /// none.
+    #[test]
+    fn what_decodes_is_what_would_be_written() {
+        let bytes = encode(&record());
+        let mut decoded = 0;
+        for bit in 0..CRC_AT * 8 {
+            let mut changed = bytes;
+            changed[bit / 8] ^= 1 << (bit % 8);
+            let crc = crc32fast::hash(&changed[..CRC_AT]).to_be_bytes();
+            changed[CRC_AT..].copy_from_slice(&crc);
+            if let Some(record) = decode(&changed) {
+                assert_eq!(encode(&record), changed, "bit {bit}");
+                decoded += 1;
+            }
+        }
+        assert!(decoded > 96 * 4, "{decoded}: most fields take any bits");
+    }
+
     #[test]
     fn zeros_are_no_record() {
         assert_eq!(decode(&[0; RECORD_BYTES]), None);

@@ -1,6 +1,6 @@
-//! What is asked over HTTPS, by the machine's certificate authorities: a witness by the log server and by
-//! `cairn`, the log's tiles by an auditor; and the log's API by `cairn`, which may also pin a key. Proxies that
-//! end TLS stand before all.
+//! What is asked over HTTPS, by the machine's certificate authorities: a witness by the log server
+//! and by `cairn`, the log's tiles by an auditor; and the log's API by `cairn`, which may also pin
+//! a key. Proxies that end TLS stand before all.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where its fixtures do")]
 

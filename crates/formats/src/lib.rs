@@ -9,7 +9,7 @@
 //! | [`proof`] | <https://c2sp.org/tlog-proof>: what proves one entry offline |
 //! | [`policy`] | <https://c2sp.org/tlog-policy>: which logs and which quorum are trusted |
 //! | [`witness`] | the request bodies of <https://c2sp.org/tlog-witness> |
-//! | [`evidence`] | what shows anyone that a log contradicted itself; of this project, in the style of tlog-proof |
+//! | [`evidence`] | what shows anyone that a log contradicted itself; ours, in the style of tlog-proof |
 //!
 //! Nothing here reads a clock, a file, the network or a random number generator: times and seeds
 //! are passed in. Every parser checks limits first, then syntax, and accepts exactly one encoding

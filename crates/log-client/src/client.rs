@@ -77,10 +77,10 @@ struct Shared {
 }
 
 impl Client {
-    /// A client of the server at `url`: `http://HOST:PORT`; `https://HOST:PORT`, whose server is known by the
-    /// machine's certificate authorities; or `https://HOST:PORT#sha256//PIN`, by its key ([`tls::Pin`]). Connects
-    /// when the first call is made, and again whenever a connection was lost. Must be called within a tokio
-    /// runtime.
+    /// A client of the server at `url`: `http://HOST:PORT`; `https://HOST:PORT`, whose server is
+    /// known by the machine's certificate authorities; or `https://HOST:PORT#sha256//PIN`, by its
+    /// key ([`tls::Pin`]). Connects when the first call is made, and again whenever a connection
+    /// was lost. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// The address has another form, or the machine's certificate authorities cannot be read.

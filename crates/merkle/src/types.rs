@@ -270,7 +270,8 @@ pub enum SubtreeError {
 /// length rounded up to a power of two, and it has at least one leaf. (Later drafts count `[n, n)`
 /// as a subtree too; c2sp.org/tlog-witness and c2sp.org/tlog-cosignature name this one.)
 ///
-/// [draft-ietf-plants-merkle-tree-certs-03, section 4.1]: https://www.ietf.org/archive/id/draft-ietf-plants-merkle-tree-certs-03.html#section-4.1
+/// [draft-ietf-plants-merkle-tree-certs-03, section 4.1]:
+/// https://www.ietf.org/archive/id/draft-ietf-plants-merkle-tree-certs-03.html#section-4.1
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Subtree {
     start: u64,

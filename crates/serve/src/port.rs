@@ -31,8 +31,9 @@ use base::tasks;
 use first_bytes::{Begun, Speaks};
 use places::{Place, Places};
 
-/// Connections that wait in the system's queue to be accepted; the system may allow fewer. One that finds
-/// it full tries again a second later, as happened to some of 256 clients that came at once where 128 may wait.
+/// Connections that wait in the system's queue to be accepted; the system may allow fewer. One that
+/// finds it full tries again a second later, as happened to some of 256 clients that came at once
+/// where 128 may wait.
 const QUEUE_CONNECTIONS_MAX: u32 = 4_096;
 /// How long the port waits after a connection was not accepted: haste cures neither a lack of open
 /// files nor a caller that is gone already.

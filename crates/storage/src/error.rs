@@ -8,9 +8,10 @@ use super::LogId;
 
 /// An error of a storage engine.
 ///
-/// `Corrupt`, `WalDamaged` and `Layout` need an operator and `cairn-server fsck`; `Poisoned` needs a restart, which
-/// runs recovery; `ReadOnly` means the request came to the wrong process; `Contract` is a defect of
-/// the caller and was refused before anything was written. The others are the machine's.
+/// `Corrupt`, `WalDamaged` and `Layout` need an operator and `cairn-server fsck`; `Poisoned` needs
+/// a restart, which runs recovery; `ReadOnly` means the request came to the wrong process;
+/// `Contract` is a defect of the caller and was refused before anything was written. The others are
+/// the machine's.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StorageError {
     /// The file system refused an operation.

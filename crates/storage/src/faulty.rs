@@ -257,8 +257,8 @@ impl Engine for FaultyEngine {
     }
 }
 
-/// Asserts what a fault in a commit leaves: the answer, the data after a restart, and whether the same process
-/// may go on.
+/// Asserts what a fault in a commit leaves: the answer, the data after a restart, and whether the
+/// same process may go on.
 ///
 /// # Panics
 /// Where one of them is another.

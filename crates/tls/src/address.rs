@@ -57,8 +57,9 @@ impl Address {
 impl FromStr for Address {
     type Err = AddressError;
 
-    /// `http://HOST[:PORT]`, `https://HOST[:PORT]`, or the latter with `#` and a [`Pin`]; one slash may end the address.
-    /// A user, a path or a query would be left out without a word, and is refused.
+    /// `http://HOST[:PORT]`, `https://HOST[:PORT]`, or the latter with `#` and a [`Pin`]; one slash
+    /// may end the address. A user, a path or a query would be left out without a word, and is
+    /// refused.
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let form = || AddressError::Form { url: text.to_owned() };
         let (address, pin) = match text.split_once('#') {

@@ -1,4 +1,5 @@
-//! A folder in which printed commands run: the binaries on the path, other programs replaced, a home of its own.
+//! A folder in which printed commands run: the binaries on the path, other programs replaced, a
+//! home of its own.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead as _, BufReader};

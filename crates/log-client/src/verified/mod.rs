@@ -1,8 +1,9 @@
 //! Reads that are proven: every answer is checked against a checkpoint that continues all that were seen.
 //!
-//! A [`VerifiedLog`] trusts one checkpoint at a time. Each checkpoint that an answer brings must be signed
-//! by the log, and proven to continue the trusted one, or be continued by it. If the server cannot prove
-//! that, the read fails; if what it sent shows that the log forked, it fails with [`ReadError::Fork`] and the evidence.
+//! A [`VerifiedLog`] trusts one checkpoint at a time. Each checkpoint that an answer brings must be
+//! signed by the log, and proven to continue the trusted one, or be continued by it. If the server
+//! cannot prove that, the read fails; if what it sent shows that the log forked, it fails with
+//! [`ReadError::Fork`] and the evidence.
 //!
 //! In memory the trusted checkpoint moves with every read; the [`TrustedStore`] follows when the log is
 //! opened, on [`VerifiedLog::update`], and while tailing.

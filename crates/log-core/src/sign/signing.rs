@@ -97,8 +97,8 @@ pub(crate) async fn sign_newest(log: &Arc<LogShared>) -> Result<Arc<SignedHead>,
     answered.await.unwrap_or(Err(SignError::ShuttingDown))
 }
 
-/// The note of a head that is journaled, signed with all keys of its log. On a thread of its own: ML-DSA-44 takes the better part of a millisecond, for
-/// which no request would be served.
+/// The note of a head that is journaled, signed with all keys of its log. On a thread of its own:
+/// ML-DSA-44 takes the better part of a millisecond, for which no request would be served.
 pub(crate) async fn sign_with_all_keys(
     log: &Arc<LogShared>,
     view: &Arc<TreeView>,

@@ -15,7 +15,8 @@
 //!
 //! There is little code here because one proof is enough. A subtree consistency proof for a single
 //! leaf is an inclusion proof, and for `[0, m)` a consistency proof (section 4.4.1 of
-//! draft-ietf-plants-merkle-tree-certs-03), so all but batch and prefix proofs share one planner and one verifier.
+//! draft-ietf-plants-merkle-tree-certs-03), so all but batch and prefix proofs share one planner
+//! and one verifier.
 
 mod plan;
 

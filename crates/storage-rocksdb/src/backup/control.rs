@@ -38,8 +38,9 @@ pub struct ControlServer {
 }
 
 impl ControlServer {
-    /// Starts answering for the store `engine` of `data_dir`; `prepare` runs before each backup. The caller has the store open, so a socket
-    /// that is there already is left from a server that is gone, and replaced.
+    /// Starts answering for the store `engine` of `data_dir`; `prepare` runs before each backup.
+    /// The caller has the store open, so a socket that is there already is left from a server that
+    /// is gone, and replaced.
     pub fn start(
         engine: Arc<RocksEngine>,
         data_dir: &Path,

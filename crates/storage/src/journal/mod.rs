@@ -243,8 +243,8 @@ fn open_if_there(path: &Path, write: bool) -> Result<Option<File>, JournalError>
     }
 }
 
-/// Opens both segments, each locked against other processes. One that is missing or too short is made anew if the other holds nothing: the
-/// first start was cut short there.
+/// Opens both segments, each locked against other processes. One that is missing or too short is
+/// made anew if the other holds nothing: the first start was cut short there.
 fn open_pair([first, second]: [PathBuf; 2]) -> Result<[(PathBuf, File); 2], JournalError> {
     let (one, two) = (open_segment(&first)?, open_segment(&second)?);
     let holds = |path: &Path, file: &Option<File>| match file {

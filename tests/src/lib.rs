@@ -1,6 +1,7 @@
 //! Real processes on loopback, for the end-to-end tests: the binaries, built once, and a server that
 //! is started, stopped, killed and started again over one data folder.
 
+pub mod layout_1;
 pub mod witness;
 
 use std::{
@@ -189,6 +190,12 @@ impl Home {
     pub fn start_as(&self, mut command: Command) -> Result<Server> {
         command.args(["--listen", "127.0.0.1:0"]);
         self.spawn(command)
+    }
+
+    /// Starts a server that is another program than this workspace's, such as one of an older
+    /// version.
+    pub fn start_program<S: AsRef<OsStr>>(&self, program: &Path, args: &[S]) -> Result<Server> {
+        self.start_command(Command::new(program), args)
     }
 
     fn start_command<S: AsRef<OsStr>>(&self, mut command: Command, args: &[S]) -> Result<Server> {

@@ -78,6 +78,7 @@ fn an_older_folder_is_checked_before_anything_is_written_to_it() {
     assert_eq!(counts(&logs[0], names), [ENTRIES, ENTRIES, ENTRIES / 256, keyed, 1]);
     assert_eq!(counts(&logs[1], names), [FROZEN, FROZEN, 0, FROZEN, 0]);
     assert!(logs[0]["checkpoints"].as_u64().unwrap() >= 3, "{logs}");
+    assert_eq!(logs[0]["attachments"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -95,6 +95,9 @@ pub(crate) fn entry_refusal(refusal: &EntryRefusal) -> (Kind, ErrorReason) {
         EntryRefusal::BadDedupKey { .. } | EntryRefusal::DedupKeyNotTaken => {
             (Kind::Invalid, ErrorReason::BadDedupKey)
         }
+        EntryRefusal::DigestWithoutKey | EntryRefusal::BadAttachments(_) => {
+            (Kind::Invalid, ErrorReason::BadField)
+        }
         EntryRefusal::DedupKeyConflict { .. } => (Kind::Exists, ErrorReason::DedupKeyConflict),
     }
 }
@@ -102,6 +105,8 @@ pub(crate) fn entry_refusal(refusal: &EntryRefusal) -> (Kind, ErrorReason) {
 fn entry_field(refusal: &EntryRefusal) -> &'static str {
     match refusal {
         EntryRefusal::Empty | EntryRefusal::TooLarge { .. } => "entry.data",
+        // Not of this API: it takes neither.
+        EntryRefusal::DigestWithoutKey | EntryRefusal::BadAttachments(_) => "entry",
         EntryRefusal::BadDedupKey { .. }
         | EntryRefusal::DedupKeyNotTaken
         | EntryRefusal::DedupKeyConflict { .. } => "entry.dedup_key",
@@ -296,6 +301,7 @@ fn storage(error: &StorageError) -> Refusal {
         | StorageError::InUse { .. }
         | StorageError::Layout { .. }
         | StorageError::NotAStore { .. }
+        | StorageError::StillInFiles { .. }
         | StorageError::Poisoned
         | StorageError::ReadOnly
         | StorageError::Contract { .. }

@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use crate::sign::keyring::KeyringError;
 use crate::types::{CALL_BYTES_MAX, CALL_ENTRIES_MAX, DEDUP_KEY_BYTES_MAX, ENTRY_BYTES_MAX};
-use storage::StorageError;
 use storage::journal::JournalError;
+use storage::{BadAttachments, StorageError};
 
 /// Why one entry of a call was not written. The other entries of the call were.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -23,6 +23,10 @@ pub enum EntryRefusal {
     BadDedupKey { bytes: usize },
     #[error("entries of this log take no deduplication key: the entry itself is the key")]
     DedupKeyNotTaken,
+    #[error("content digest without a deduplication key")]
+    DigestWithoutKey,
+    #[error(transparent)]
+    BadAttachments(#[from] BadAttachments),
     #[error("deduplication key belongs to another entry, at index {}", index.get())]
     DedupKeyConflict { index: LeafIndex },
 }

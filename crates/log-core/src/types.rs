@@ -7,7 +7,9 @@ use bytes::Bytes;
 use merkle::{Frontier, Hash, LeafIndex, TreeSize};
 
 use crate::error::EntryRefusal;
-use storage::{DedupKey, ProducerId, StoredEntry, StoredHead};
+use storage::{
+    Attachment, ContentDigest, DedupKey, ProducerId, StoredEntry, StoredHead, attachment_bytes,
+};
 
 /// The largest entry, in bytes: the limit of a tlog-tiles entry bundle (c2sp.org/tlog-tiles).
 pub const ENTRY_BYTES_MAX: usize = StoredEntry::LEN_MAX;
@@ -64,12 +66,30 @@ pub struct NewEntry {
     pub data: Bytes,
     /// A key of 1 to [`DEDUP_KEY_BYTES_MAX`] bytes and the scope it lives in.
     pub dedup: Option<DedupKey>,
+    /// What the entry holds, in its caller's words: with a key that was seen before it is compared
+    /// instead of the leaf hash. Only with a key.
+    pub digest: Option<ContentDigest>,
+    /// Bytes written beside the entry that can be erased: at most [`Attachment::COUNT_MAX`], their
+    /// kinds ascending.
+    pub attachments: Vec<Attachment>,
+}
+
+impl NewEntry {
+    /// An entry with nothing beside it.
+    pub fn new(data: Bytes, dedup: Option<DedupKey>) -> Self {
+        Self { data, dedup, digest: None, attachments: Vec::new() }
+    }
+
+    /// Bytes of the entry and its attachments.
+    pub fn bytes(&self) -> usize {
+        self.data.len() + attachment_bytes(&self.attachments)
+    }
 }
 
 /// One call: committed whole in one commit, never split.
 #[derive(Clone, Debug, Default)]
 pub struct Submission {
-    /// 1 to [`CALL_ENTRIES_MAX`] entries, at most [`CALL_BYTES_MAX`] of data.
+    /// 1 to [`CALL_ENTRIES_MAX`] entries, at most [`CALL_BYTES_MAX`] of data and attachments.
     pub entries: Vec<NewEntry>,
     /// Set when the entries belong to a producer's stream.
     pub producer: Option<ProducerSpan>,
@@ -78,7 +98,7 @@ pub struct Submission {
 impl Submission {
     /// A call of one entry.
     pub fn single(data: Bytes, dedup: Option<DedupKey>) -> Self {
-        Self { entries: vec![NewEntry { data, dedup }], producer: None }
+        Self { entries: vec![NewEntry::new(data, dedup)], producer: None }
     }
 }
 

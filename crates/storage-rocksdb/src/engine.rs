@@ -1,11 +1,12 @@
 //! The engine of the server, on RocksDB.
 //!
-//! A commit is one write batch over four column families, synced. **That write is the commit point**: a
-//! crash before it leaves nothing of the batch, after it all of it. Opening replays the write-ahead log,
-//! which may hold records that were written but never synced, and flushes them to synced table files
-//! before anyone reads them: what an open engine shows is durable.
+//! A commit is one write batch over five column families, synced. **That write is the commit
+//! point**: a crash before it leaves nothing of the batch, after it all of it. Opening replays the
+//! write-ahead log, which may hold records that were written but never synced, and flushes them to
+//! synced table files before anyone reads them: what an open engine shows is durable.
 
 mod batch;
+mod erase;
 mod lock;
 mod open;
 mod options;
@@ -36,9 +37,9 @@ use rocksdb::{
 
 use storage::keys::{self, Key};
 use storage::{
-    ArchivePosition, ArchivedCheckpoint, CommitOutcome, Corrupt, DedupId, DedupRow, Engine,
-    EngineError, Family, FullTile, LogCommit, LogId, LogRecord, ProducerId, ProducerRow, RowFault,
-    StorageError, StoredEntry, StoredHead, check_batch,
+    ArchivePosition, ArchivedCheckpoint, Attachment, CommitOutcome, Corrupt, DedupId, DedupRow,
+    Engine, EngineError, Family, FullTile, LogCommit, LogId, LogRecord, ProducerId, ProducerRow,
+    RowFault, StorageError, StoredEntry, StoredHead, check_batch,
 };
 
 /// An open store.
@@ -52,6 +53,8 @@ pub struct RocksEngine {
     writer: Mutex<Writer>,
     /// Owned by `leaf_index_put`.
     index_writer: Mutex<()>,
+    /// Owned by `erase`.
+    eraser: Mutex<()>,
 }
 
 /// What a commit needs besides the database. Sound to keep in memory because RocksDB locks its folder
@@ -92,8 +95,13 @@ impl RocksEngine {
     }
 
     fn family(&self, family: Family) -> &ColumnFamily {
-        let handle = self.db.cf_handle(family.name());
-        handle.expect("every family is opened with the database")
+        let handle = self.family_if_there(family);
+        handle.expect("every family is opened with a database that is written")
+    }
+
+    /// A family, `None` if the store is read-only and was made before there was that family.
+    fn family_if_there(&self, family: Family) -> Option<&ColumnFamily> {
+        self.db.cf_handle(family.name())
     }
 
     fn read(
@@ -101,8 +109,8 @@ impl RocksEngine {
         family: Family,
         key: &[u8],
     ) -> Result<Option<DBPinnableSlice<'_>>, StorageError> {
-        let row = self.db.get_pinned_cf(self.family(family), key);
-        row.map_err(engine("read a row"))
+        let Some(handle) = self.family_if_there(family) else { return Ok(None) };
+        self.db.get_pinned_cf(handle, key).map_err(engine("read a row"))
     }
 
     fn decoded<T>(
@@ -233,6 +241,15 @@ impl Engine for RocksEngine {
             from = to;
         }
         Ok(entries)
+    }
+
+    fn attachments(&self, log: LogId, index: LeafIndex) -> Result<Vec<Attachment>, StorageError> {
+        let rows = self.scan(Family::Attachments, &keys::entry_key(log, index));
+        rows.map(|row| {
+            let (key, value) = row?;
+            Ok(keys::decode_attachment(&key, &value.into_vec().into())?)
+        })
+        .collect()
     }
 
     fn tile(&self, log: LogId, coord: TileCoord) -> Result<Option<FullTile>, StorageError> {

@@ -11,14 +11,16 @@ use merkle::tile::TileCoord;
 use merkle::{Hash, leaf_hash};
 use tempfile::TempDir;
 
-use super::testing::{Planner, entries, entry, index, key, keyed, size};
+use super::testing::{
+    Planner, attached, attachment, entries, entry, index, key, keyed, size, unkeyed,
+};
 use super::{
-    ArchivedCheckpoint, CommitOutcome, DedupId, Engine, LogCommit, LogState, ProducerId,
-    ProducerRow, Row, Scope, StorageError, StoredEntry,
+    ArchivedCheckpoint, Attachment, CommitOutcome, ContentDigest, DedupId, DedupRow, Engine,
+    LogCommit, LogState, ProducerId, ProducerRow, Row, Scope, StorageError, Store, StoredEntry,
 };
 
 /// One thing an engine must do.
-type Case = (&'static str, fn(&dyn Engine));
+type Case = (&'static str, fn(&dyn Store));
 
 /// A breach of the contract of commits.
 type Breach = (&'static str, fn(&mut LogCommit));
@@ -26,13 +28,13 @@ type Breach = (&'static str, fn(&mut LogCommit));
 /// A fresh engine, and the folder it lives in.
 #[expect(missing_debug_implementations, reason = "engines have none")]
 pub struct Opened {
-    pub engine: Arc<dyn Engine>,
+    pub engine: Arc<dyn Store>,
     pub folder: Option<TempDir>,
 }
 
 /// Runs every case on an engine that `open` makes.
 pub fn run(open: &dyn Fn() -> Opened) {
-    let cases: [Case; 14] = [
+    let cases: [Case; 17] = [
         ("empty store", empty_store),
         ("create and append", create_and_append),
         ("level one tiles", level_one_tiles),
@@ -41,7 +43,10 @@ pub fn run(open: &dyn Fn() -> Opened) {
         ("conflict writes nothing", conflict_writes_nothing),
         ("logs share a commit", logs_share_a_commit),
         ("contract", contract),
+        ("attachments", attachments),
+        ("erasing", erasing),
         ("lookup rows", lookup_rows),
+        ("digests", digests),
         ("archive", archive),
         ("leaf index", leaf_index),
         ("records change", records_change),
@@ -69,7 +74,10 @@ pub fn assert_holds(engine: &dyn Engine, planner: &Planner, expected: &[StoredEn
     assert_eq!(engine.head(log).unwrap(), planner.head);
     assert_eq!(u64::try_from(expected.len()).unwrap(), planner.size());
     let found = engine.entries(log, index(0), usize::MAX, usize::MAX).unwrap();
-    assert!(found == expected, "entries differ");
+    for (at, (found, expected)) in (0..).zip(found.iter().zip(expected)) {
+        assert!(found.data == expected.data && found.dedup == expected.dedup, "entry {at} differs");
+    }
+    assert_eq!(found.len(), expected.len());
     for number in 0..planner.size() / 256 {
         let tile = engine.tile(log, TileCoord { level: 0, index: number }).unwrap();
         let first = usize::try_from(number * 256).unwrap();
@@ -78,7 +86,7 @@ pub fn assert_holds(engine: &dyn Engine, planner: &Planner, expected: &[StoredEn
     }
 }
 
-fn empty_store(engine: &dyn Engine) {
+fn empty_store(engine: &dyn Store) {
     let log = Planner::new(1).log();
     commit(engine, &[]);
     assert_eq!(engine.head(log).unwrap(), None);
@@ -87,6 +95,8 @@ fn empty_store(engine: &dyn Engine) {
     assert!(engine.tile(log, TileCoord { level: 0, index: 0 }).unwrap().is_none());
     assert_eq!(engine.dedup(log, &[key(1).id()]).unwrap(), [None]);
     assert_eq!(engine.producer(log, &ProducerId([1; 16])).unwrap(), None);
+    assert!(engine.attachments(log, index(0)).unwrap().is_empty());
+    engine.erase(log, index(0), &[1]).unwrap();
     assert!(engine.checkpoints(log, size(0), None, 10).unwrap().is_empty());
     assert_eq!(engine.leaf_indexed_to(log).unwrap(), size(0));
     assert!(engine.leaf_index_get(log, &Hash::EMPTY_ROOT, 10).unwrap().is_empty());
@@ -94,7 +104,7 @@ fn empty_store(engine: &dyn Engine) {
     engine.flush().unwrap();
 }
 
-fn create_and_append(engine: &dyn Engine) {
+fn create_and_append(engine: &dyn Store) {
     let mut planner = Planner::new(1);
     commit(engine, &[planner.create()]);
     assert_eq!(engine.logs().unwrap(), [planner.record.clone()]);
@@ -110,7 +120,7 @@ fn create_and_append(engine: &dyn Engine) {
     assert_holds(engine, &planner, &all);
 }
 
-fn level_one_tiles(engine: &dyn Engine) {
+fn level_one_tiles(engine: &dyn Store) {
     let mut planner = Planner::new(1);
     commit(engine, &[planner.create()]);
     commit(engine, &[planner.append(entries(0, 65_535))]);
@@ -129,10 +139,10 @@ fn level_one_tiles(engine: &dyn Engine) {
     assert!(at_hand(coord).is_none_or(|found| found == tile));
 }
 
-fn entry_limits(engine: &dyn Engine) {
+fn entry_limits(engine: &dyn Store) {
     let mut planner = Planner::new(1);
     commit(engine, &[planner.create()]);
-    let data = |len: usize| StoredEntry { dedup: None, data: Bytes::from(vec![7; len]) };
+    let data = |len: usize| unkeyed(vec![7; len]);
     commit(engine, &[planner.append(vec![data(100), data(1_000), data(100)])]);
     let count = |start, limit, bytes_max| {
         engine.entries(planner.log(), index(start), limit, bytes_max).unwrap().len()
@@ -148,20 +158,20 @@ fn entry_limits(engine: &dyn Engine) {
     assert_eq!(count((1 << 63) - 2, usize::MAX, usize::MAX), 0);
 }
 
-fn longest_and_shortest(engine: &dyn Engine) {
+fn longest_and_shortest(engine: &dyn Store) {
     let mut planner = Planner::new(1);
     commit(engine, &[planner.create()]);
     let long_key = super::DedupKey { scope: Scope([0xab; 16]), key: Bytes::from(vec![0xff; 64]) };
     let all = vec![
-        StoredEntry { dedup: None, data: Bytes::from_static(b"\0") },
-        StoredEntry { dedup: Some(long_key), data: Bytes::from(vec![1; 65_535]) },
-        StoredEntry { dedup: None, data: Bytes::from(vec![2; 65_535]) },
+        unkeyed(vec![0]),
+        StoredEntry { dedup: Some(long_key), ..unkeyed(vec![1; 65_535]) },
+        unkeyed(vec![2; 65_535]),
     ];
     commit(engine, &[planner.append(all.clone())]);
     assert_holds(engine, &planner, &all);
 }
 
-fn conflict_writes_nothing(engine: &dyn Engine) {
+fn conflict_writes_nothing(engine: &dyn Store) {
     let (mut one, mut two) = (Planner::new(1), Planner::new(2));
     commit(engine, &[one.create(), two.create()]);
     let mut stale = two.clone();
@@ -191,7 +201,7 @@ fn conflict_writes_nothing(engine: &dyn Engine) {
     assert_holds(engine, &one, &entries(0, 2));
 }
 
-fn logs_share_a_commit(engine: &dyn Engine) {
+fn logs_share_a_commit(engine: &dyn Store) {
     let mut planners: Vec<Planner> = (0..20).map(Planner::new).collect();
     let creations: Vec<LogCommit> = planners.iter_mut().map(Planner::create).collect();
     commit(engine, &creations);
@@ -208,12 +218,12 @@ fn logs_share_a_commit(engine: &dyn Engine) {
 }
 
 /// Each breach is refused, by a panic or by an error, and nothing is written.
-fn contract(engine: &dyn Engine) {
+fn contract(engine: &dyn Store) {
     let mut planner = Planner::new(1);
     commit(engine, &[planner.create()]);
     commit(engine, &[planner.append(entries(0, 200))]);
     let next = planner.clone().append(entries(200, 100));
-    let breaches: [Breach; 10] = [
+    let breaches: [Breach; 12] = [
         ("an entry too few", |commit| drop(commit.entries.pop())),
         ("a tile missing", |commit| commit.tiles.clear()),
         ("a tile that is not full", |commit| commit.tiles[0].0.index = 1),
@@ -227,6 +237,13 @@ fn contract(engine: &dyn Engine) {
         }),
         ("a reserved scope", |commit| {
             commit.entries[0].dedup = Some(super::DedupKey { scope: Scope::LEAF, ..key(1) });
+        }),
+        ("an empty attachment", |commit| {
+            let empty = Attachment { bytes: Bytes::new(), ..attachment(0, 1) };
+            commit.entries[0].attachments = vec![empty];
+        }),
+        ("a kind twice", |commit| {
+            commit.entries[0].attachments = vec![attachment(0, 1), attachment(0, 1)];
         }),
         ("a record of another log", |commit| {
             commit.rows.push(Row::Log(Planner::new(9).record));
@@ -248,7 +265,7 @@ fn contract(engine: &dyn Engine) {
     assert_holds(engine, &planner, &entries(0, 200));
 }
 
-fn refuses(engine: &dyn Engine, batch: &[LogCommit]) -> bool {
+fn refuses(engine: &dyn Store, batch: &[LogCommit]) -> bool {
     match catch_unwind(AssertUnwindSafe(|| engine.commit(batch))) {
         Err(_) => true,
         Ok(outcome) => {
@@ -257,7 +274,69 @@ fn refuses(engine: &dyn Engine, batch: &[LogCommit]) -> bool {
     }
 }
 
-fn lookup_rows(engine: &dyn Engine) {
+fn attachments(engine: &dyn Store) {
+    let mut planner = Planner::new(1);
+    let mut other = Planner::new(2);
+    let log = planner.log();
+    commit(engine, &[planner.create(), other.create()]);
+    let longest = Attachment { bytes: vec![7; Attachment::LEN_MAX].into(), ..attachment(0, 255) };
+    let mut all = vec![attached(0, &[1]), entry(1), attached(2, &[0, 3, 7]), entry(3)];
+    all[3].attachments = vec![longest.clone()];
+    let elsewhere = vec![attached(7, &[1]), attached(8, &[2])];
+    commit(engine, &[planner.append(all.clone()), other.append(elsewhere)]);
+    commit(engine, &[planner.append(vec![attached(4, &[9])])]);
+    all.push(entry(4));
+    let found = |at| engine.attachments(log, index(at)).unwrap();
+    for _ in 0..2 {
+        assert_holds(engine, &planner, &all);
+        assert_eq!(found(0), [attachment(0, 1)]);
+        assert_eq!(found(1), []);
+        assert_eq!(found(2), [0, 3, 7].map(|kind| attachment(2, kind)));
+        assert!(found(3) == [longest.clone()]);
+        assert_eq!(found(4), [attachment(4, 9)]);
+        assert_eq!(found(5), []);
+        assert_eq!(engine.attachments(other.log(), index(1)).unwrap(), [attachment(8, 2)]);
+        engine.flush().unwrap();
+    }
+}
+
+fn erasing(engine: &dyn Store) {
+    let mut planner = Planner::new(1);
+    let mut other = Planner::new(2);
+    let log = planner.log();
+    commit(engine, &[planner.create(), other.create()]);
+    let all: Vec<_> = (0..4).map(|number| attached(number, &[1, 2, 3])).collect();
+    commit(engine, &[planner.append(all.clone()), other.append(all.clone())]);
+    let found = |at| engine.attachments(log, index(at)).unwrap();
+    for _ in 0..2 {
+        engine.erase(log, index(1), &[3, 1, 200]).unwrap();
+        assert_eq!(found(1), [attachment(1, 2)]);
+        assert_eq!(found(0), all[0].attachments);
+        assert_eq!(found(2), all[2].attachments);
+        assert_eq!(engine.attachments(other.log(), index(1)).unwrap(), all[1].attachments);
+    }
+    engine.erase(log, index(1), &[2]).unwrap();
+    engine.erase(log, index(1), &[]).unwrap();
+    assert_eq!(found(1), []);
+    assert_holds(engine, &planner, &all);
+    commit(engine, &[planner.append(vec![attached(4, &[1])])]);
+    assert_eq!(found(4), [attachment(4, 1)]);
+}
+
+fn digests(engine: &dyn Store) {
+    let mut planner = Planner::new(1);
+    commit(engine, &[planner.create()]);
+    let mut append = planner.append(vec![keyed(0), keyed(1)]);
+    let Some(Row::Dedup(id, row)) = append.rows.first_mut() else { panic!("a row for each key") };
+    row.digest = Some(ContentDigest([4; 32]));
+    let (id, row) = (*id, *row);
+    commit(engine, &[append]);
+    let found = engine.dedup(planner.log(), &[id, key(1).id()]).unwrap();
+    let leaf = leaf_hash(&entry(1).data);
+    assert_eq!(found, [Some(row), Some(DedupRow { index: index(1), leaf, digest: None })]);
+}
+
+fn lookup_rows(engine: &dyn Store) {
     let mut planner = Planner::new(1);
     planner.record.deduplicate_entries = true;
     commit(engine, &[planner.create()]);
@@ -281,7 +360,7 @@ fn lookup_rows(engine: &dyn Engine) {
     assert_eq!(engine.producer(log, &ProducerId([6; 16])).unwrap(), None);
 }
 
-fn archive(engine: &dyn Engine) {
+fn archive(engine: &dyn Store) {
     let mut planner = Planner::new(1);
     commit(engine, &[planner.create()]);
     commit(engine, &[planner.append(entries(0, 9))]);
@@ -306,7 +385,7 @@ fn archive(engine: &dyn Engine) {
     assert_eq!(list(0, Some(all[3].position()), 9), []);
 }
 
-fn leaf_index(engine: &dyn Engine) {
+fn leaf_index(engine: &dyn Store) {
     let mut planner = Planner::new(1);
     let log = planner.log();
     commit(engine, &[planner.create()]);
@@ -324,7 +403,7 @@ fn leaf_index(engine: &dyn Engine) {
     assert!(engine.leaf_index_get(log, &Hash::EMPTY_ROOT, 9).unwrap().is_empty());
 }
 
-fn records_change(engine: &dyn Engine) {
+fn records_change(engine: &dyn Store) {
     let mut planner = Planner::new(1);
     commit(engine, &[planner.create()]);
     for state in [LogState::Draining, LogState::Frozen, LogState::Retired] {
@@ -336,7 +415,7 @@ fn records_change(engine: &dyn Engine) {
 }
 
 /// Neighbouring log numbers, and a log whose first rows are its archive.
-fn logs_do_not_touch(engine: &dyn Engine) {
+fn logs_do_not_touch(engine: &dyn Store) {
     let mut planners = [0, 1, 255, 256, u32::MAX - 1].map(Planner::new);
     for planner in &mut planners {
         let checkpoint = Row::Checkpoint(ArchivedCheckpoint {
@@ -361,7 +440,7 @@ fn logs_do_not_touch(engine: &dyn Engine) {
     assert_eq!(engine.logs().unwrap(), records);
 }
 
-fn readers_see_whole_commits(engine: &dyn Engine) {
+fn readers_see_whole_commits(engine: &dyn Store) {
     let mut planner = Planner::new(1);
     let log = planner.log();
     commit(engine, &[planner.create()]);

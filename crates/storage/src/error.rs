@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::LogId;
+use super::{BadAttachments, LogId};
 
 /// An error of a storage engine.
 ///
@@ -84,6 +84,16 @@ pub enum StorageError {
         /// The rule that was broken.
         violation: Violation,
     },
+    /// Attachments are deleted, and a file that may hold their bytes is held by a reader or a
+    /// backup.
+    #[error(
+        "{path}: may still hold erased bytes, as a reader or a backup holds it: erase once more when it is done",
+        path = path.display()
+    )]
+    StillInFiles {
+        /// The first such file.
+        path: PathBuf,
+    },
     /// A fault that a test asked for.
     #[error("injected fault at {point}")]
     Injected {
@@ -159,11 +169,14 @@ pub enum Family {
     Index,
     /// Layout version, log records, heads, archived checkpoints.
     Meta,
+    /// Attachments of entries, by log, leaf index and kind.
+    Attachments,
 }
 
 impl Family {
     /// All families, in the order they are opened and checked.
-    pub const ALL: [Self; 4] = [Self::Entries, Self::Tiles, Self::Index, Self::Meta];
+    pub const ALL: [Self; 5] =
+        [Self::Entries, Self::Tiles, Self::Index, Self::Meta, Self::Attachments];
 
     /// The family's name in the store.
     pub const fn name(self) -> &'static str {
@@ -172,6 +185,7 @@ impl Family {
             Self::Tiles => "tiles",
             Self::Index => "index",
             Self::Meta => "meta",
+            Self::Attachments => "attachments",
         }
     }
 }
@@ -257,5 +271,13 @@ pub enum Violation {
     Entry {
         /// Position in the commit.
         position: usize,
+    },
+    /// An entry has attachments that it cannot have.
+    #[error("entry {position}: {fault}")]
+    Attachments {
+        /// Position in the commit.
+        position: usize,
+        /// What is wrong with them.
+        fault: BadAttachments,
     },
 }

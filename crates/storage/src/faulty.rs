@@ -13,8 +13,9 @@ use merkle::{Hash, LeafIndex, TreeSize};
 use super::conformance::{assert_holds, commit};
 use super::testing::{Planner, entries};
 use super::{
-    ArchivePosition, ArchivedCheckpoint, CommitOutcome, DedupId, DedupRow, Engine, FullTile,
-    LogCommit, LogId, LogRecord, ProducerId, ProducerRow, StorageError, StoredEntry, StoredHead,
+    ArchivePosition, ArchivedCheckpoint, Attachment, CommitOutcome, DedupId, DedupRow, Engine,
+    Erase, FullTile, LogCommit, LogId, LogRecord, ProducerId, ProducerRow, StorageError, Store,
+    StoredEntry, StoredHead,
 };
 
 /// How a commit fails.
@@ -39,11 +40,18 @@ impl Fault {
             Self::Persisted => "commit, persisted",
         }
     }
+
+    const fn point_of_erase(self) -> &'static str {
+        match self {
+            Self::NotIssued | Self::Lost => "erase, not persisted",
+            Self::Persisted => "erase, persisted",
+        }
+    }
 }
 
 /// An engine around another, with faults that a test sets.
 pub struct FaultyEngine {
-    inner: Arc<dyn Engine>,
+    inner: Arc<dyn Store>,
     /// Set by the test, read by calls.
     plan: Mutex<Plan>,
     changed: Condvar,
@@ -53,6 +61,8 @@ pub struct FaultyEngine {
 struct Plan {
     /// The fault and how many commits succeed before it.
     commit: Option<(Fault, u64)>,
+    /// How the next erasing fails.
+    erase: Option<Fault>,
     /// A sync that blocks: commits wait in it.
     blocked: bool,
     /// Commits that wait in a blocked sync now.
@@ -74,7 +84,7 @@ impl fmt::Debug for FaultyEngine {
 
 impl FaultyEngine {
     /// Wraps an engine; no fault is set.
-    pub fn new(inner: Arc<dyn Engine>) -> Self {
+    pub fn new(inner: Arc<dyn Store>) -> Self {
         Self { inner, plan: Mutex::default(), changed: Condvar::new() }
     }
 
@@ -87,6 +97,11 @@ impl FaultyEngine {
     /// Lets `after` commits succeed and fails the next one.
     pub fn fail_commit(&self, fault: Fault, after: u64) {
         self.plan().commit = Some((fault, after));
+    }
+
+    /// Fails the next erasing: before it, or after it.
+    pub fn fail_erase(&self, fault: Fault) {
+        self.plan().erase = Some(fault);
     }
 
     /// From now on a commit waits in its sync, before anything of it is visible or durable.
@@ -126,7 +141,7 @@ impl FaultyEngine {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reading(&self) -> Result<&dyn Engine, StorageError> {
+    fn reading(&self) -> Result<&dyn Store, StorageError> {
         if self.plan().reads_fail {
             Err(StorageError::Injected { point: "read" })
         } else {
@@ -199,6 +214,10 @@ impl Engine for FaultyEngine {
         self.reading()?.entries(log, start, limit, bytes_max)
     }
 
+    fn attachments(&self, log: LogId, index: LeafIndex) -> Result<Vec<Attachment>, StorageError> {
+        self.reading()?.attachments(log, index)
+    }
+
     fn tile(&self, log: LogId, coord: TileCoord) -> Result<Option<FullTile>, StorageError> {
         self.reading()?.tile(log, coord)
     }
@@ -257,12 +276,29 @@ impl Engine for FaultyEngine {
     }
 }
 
+impl Erase for FaultyEngine {
+    fn erase(&self, log: LogId, index: LeafIndex, kinds: &[u8]) -> Result<(), StorageError> {
+        let fault = {
+            let mut plan = self.plan();
+            if plan.poisoned {
+                return Err(StorageError::Poisoned);
+            }
+            plan.erase.take()
+        };
+        let Some(fault) = fault else { return self.inner.erase(log, index, kinds) };
+        if fault == Fault::Persisted {
+            self.inner.erase(log, index, kinds)?;
+        }
+        Err(StorageError::Injected { point: fault.point_of_erase() })
+    }
+}
+
 /// Asserts what a fault in a commit leaves: the answer, the data after a restart, and whether the
 /// same process may go on.
 ///
 /// # Panics
 /// Where one of them is another.
-pub fn assert_fault_leaves_what_it_says(fault: Fault, inner: Arc<dyn Engine>) {
+pub fn assert_fault_leaves_what_it_says(fault: Fault, inner: Arc<dyn Store>) {
     let engine = FaultyEngine::new(inner);
     let mut planner = Planner::new(1);
     commit(&engine, &[planner.create()]);
@@ -297,6 +333,7 @@ mod tests {
 
     use super::*;
     use crate::memory::MemoryEngine;
+    use crate::testing::{attached, attachment, index};
 
     #[test]
     fn each_fault_leaves_what_it_says() {
@@ -319,6 +356,24 @@ mod tests {
         engine.release_sync();
         committing.join().unwrap();
         assert_holds(&*engine, &planner, &entries(0, 3));
+    }
+
+    #[test]
+    fn an_erasing_that_failed_is_done_again() {
+        for fault in Fault::ALL {
+            let engine = FaultyEngine::new(Arc::new(MemoryEngine::new()));
+            let mut planner = Planner::new(1);
+            let (log, at) = (planner.log(), index(0));
+            commit(&engine, &[planner.create()]);
+            commit(&engine, &[planner.append(vec![attached(0, &[1, 2])])]);
+            engine.fail_erase(fault);
+            let error = engine.erase(log, at, &[1]).unwrap_err();
+            assert!(matches!(error, StorageError::Injected { .. }), "{error}");
+            let left = engine.attachments(log, at).unwrap().len();
+            assert_eq!(left, if fault == Fault::Persisted { 1 } else { 2 });
+            engine.erase(log, at, &[1]).unwrap();
+            assert_eq!(engine.attachments(log, at).unwrap(), [attachment(0, 2)]);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! entries  log ‖ index 8                     01 ‖ key length 1 [‖ scope 16 ‖ key] ‖ entry
 //! tiles    log ‖ level 1 ‖ index 8           256 hashes of 32 bytes
 //! index    log ‖ 'd' ‖ scope 16 ‖ SHA-256    01 ‖ index 8 ‖ leaf hash 32
+//!                                        or  02 ‖ index 8 ‖ leaf hash 32 ‖ digest 32 ‖ CRC 4
 //! index    log ‖ 'p' ‖ producer 16           01 ‖ last sequence 8 ‖ last index 8 ‖ CRC 4
 //! index    log ‖ 'l' ‖ leaf hash 16 ‖ index 8  (empty)
 //! index    log ‖ 'i'                         01 ‖ indexed size 8 ‖ CRC 4
@@ -13,6 +14,7 @@
 //!                                               ‖ length 1 ‖ name ‖ length 1 ‖ origin ‖ CRC 4
 //! meta     log ‖ 'c' ‖ size 8 ‖ time 8       01 ‖ note ‖ CRC 4
 //! meta     ff ff ff ff ‖ 'v'                 layout version 1
+//! attachments  log ‖ index 8 ‖ kind 1        01 ‖ key id 4 ‖ bytes ‖ CRC 4
 //! ```
 //!
 //! CRC is CRC-32 (IEEE) of the key and the value before it. It stands where no hash of the tree and no
@@ -27,9 +29,9 @@ use merkle::tile::TileCoord;
 use merkle::{Hash, LeafIndex, TreeSize};
 
 use super::{
-    ArchivePosition, ArchivedCheckpoint, Corrupt, DedupId, DedupKey, DedupRow, Family, FullTile,
-    LogId, LogName, LogRecord, LogState, ProducerId, ProducerRow, RowFault, RowKey, Scope,
-    StoredEntry, StoredHead,
+    ArchivePosition, ArchivedCheckpoint, Attachment, ContentDigest, Corrupt, DedupId, DedupKey,
+    DedupRow, Family, FullTile, LogId, LogName, LogRecord, LogState, ProducerId, ProducerRow,
+    RowFault, RowKey, Scope, StoredEntry, StoredHead,
 };
 
 use fields::{Fields, seal};
@@ -45,6 +47,8 @@ pub const TILE_BYTES: usize = 256 * Hash::LEN;
 
 /// The version byte of every row that has one.
 const ROW_VERSION: u8 = 1;
+/// The version byte of a deduplication row with a digest.
+const DIGEST_ROW_VERSION: u8 = 2;
 /// Bit 0 of a record's flags.
 const FLAG_DEDUPLICATE_ENTRIES: u8 = 1;
 /// Bytes of a leaf hash in a leaf-hash row's key.
@@ -73,6 +77,8 @@ pub enum Key {
     Checkpoint(LogId, ArchivePosition),
     /// The layout version.
     Layout,
+    /// An attachment and its kind.
+    Attachment(LogId, LeafIndex, u8),
 }
 
 /// The key of an entry.
@@ -149,6 +155,13 @@ pub fn checkpoint_key(log: LogId, position: ArchivePosition) -> [u8; 21] {
     key
 }
 
+/// The key of an attachment; it begins with that of its entry.
+pub fn attachment_key(log: LogId, index: LeafIndex, kind: u8) -> [u8; 13] {
+    let mut key = [kind; 13];
+    key[..12].copy_from_slice(&entry_key(log, index));
+    key
+}
+
 /// A log's number and a tag: the beginning of a key in `index` and `meta`.
 pub fn tagged(log: LogId, tag: u8) -> [u8; 5] {
     let [a, b, c, d] = log.get().to_be_bytes();
@@ -165,6 +178,7 @@ pub fn decode_key(family: Family, key: &[u8]) -> Result<Key, Corrupt> {
         Family::Tiles => tile_of(key),
         Family::Index => lookup_of(key),
         Family::Meta => meta_of(key),
+        Family::Attachments => attachment_of(key),
     };
     known.ok_or_else(|| corrupt(family, key, RowFault::UnknownKey))
 }
@@ -172,6 +186,12 @@ pub fn decode_key(family: Family, key: &[u8]) -> Result<Key, Corrupt> {
 fn entry_of(key: &[u8]) -> Option<Key> {
     let (log, index) = log_of(key)?;
     Some(Key::Entry(log, index_of(index)?))
+}
+
+fn attachment_of(key: &[u8]) -> Option<Key> {
+    let (kind, entry) = key.split_last()?;
+    let (log, index) = log_of(entry)?;
+    Some(Key::Attachment(log, index_of(index)?, *kind))
 }
 
 fn tile_of(key: &[u8]) -> Option<Key> {
@@ -259,7 +279,31 @@ pub fn decode_entry(key: &[u8], value: &Bytes) -> Result<StoredEntry, Corrupt> {
     if data.is_empty() || data.len() > StoredEntry::LEN_MAX {
         return Err(rest.length());
     }
-    Ok(StoredEntry { dedup, data })
+    Ok(StoredEntry { dedup, data, attachments: Vec::new() })
+}
+
+/// Writes an attachment's value over `out`.
+pub fn encode_attachment(key: &[u8], attachment: &Attachment, out: &mut Vec<u8>) {
+    out.clear();
+    out.push(ROW_VERSION);
+    out.extend_from_slice(&attachment.key_id.to_be_bytes());
+    out.extend_from_slice(&attachment.bytes);
+    seal(key, out);
+}
+
+/// Reads an attachment. Its bytes share memory with `value`.
+pub fn decode_attachment(key: &[u8], value: &Bytes) -> Result<Attachment, Corrupt> {
+    let mut rest = Fields::sealed(Family::Attachments, key, value)?;
+    rest.version()?;
+    let key_id = u32::from_be_bytes(rest.array()?);
+    let bytes = value.slice_ref(rest.rest);
+    if bytes.is_empty() || bytes.len() > Attachment::LEN_MAX {
+        return Err(rest.length());
+    }
+    let Key::Attachment(_, _, kind) = decode_key(Family::Attachments, key)? else {
+        return Err(corrupt(Family::Attachments, key, RowFault::UnknownKey));
+    };
+    Ok(Attachment { kind, key_id, bytes })
 }
 
 /// Writes a tile's value over `out`.
@@ -280,23 +324,38 @@ pub fn decode_tile(key: &[u8], value: &[u8]) -> Result<FullTile, Corrupt> {
     }
 }
 
-/// A deduplication row's value.
-pub fn encode_dedup(row: &DedupRow) -> [u8; 41] {
-    let mut value = [0; 41];
-    value[0] = ROW_VERSION;
-    value[1..9].copy_from_slice(&row.index.get().to_be_bytes());
-    value[9..].copy_from_slice(row.leaf.as_bytes());
+/// A deduplication row's value. One without a digest needs no checksum: its entry says the same.
+pub fn encode_dedup(key: &[u8], row: &DedupRow) -> Vec<u8> {
+    let version = if row.digest.is_some() { DIGEST_ROW_VERSION } else { ROW_VERSION };
+    let mut value = Vec::with_capacity(77);
+    value.push(version);
+    value.extend_from_slice(&row.index.get().to_be_bytes());
+    value.extend_from_slice(row.leaf.as_bytes());
+    if let Some(ContentDigest(digest)) = &row.digest {
+        value.extend_from_slice(digest);
+        seal(key, &mut value);
+    }
     value
 }
 
 /// Reads a deduplication row.
 pub fn decode_dedup(key: &[u8], value: &[u8]) -> Result<DedupRow, Corrupt> {
-    let mut rest = Fields::new(Family::Index, key, value);
-    rest.version()?;
+    let has_digest = value.first() == Some(&DIGEST_ROW_VERSION);
+    let mut rest = if has_digest {
+        Fields::sealed(Family::Index, key, value)?
+    } else {
+        Fields::new(Family::Index, key, value)
+    };
+    if has_digest {
+        rest.byte()?;
+    } else {
+        rest.version()?;
+    }
     let index = rest.leaf_index("index")?;
     let leaf = rest.hash()?;
+    let digest = if has_digest { Some(ContentDigest(rest.array()?)) } else { None };
     rest.end()?;
-    Ok(DedupRow { index, leaf })
+    Ok(DedupRow { index, leaf, digest })
 }
 
 /// A producer row's value.
@@ -304,7 +363,8 @@ pub fn encode_producer(key: &[u8], row: &ProducerRow) -> Vec<u8> {
     let mut value = vec![ROW_VERSION];
     value.extend_from_slice(&row.last_sequence.to_be_bytes());
     value.extend_from_slice(&row.last_index.get().to_be_bytes());
-    seal(key, value)
+    seal(key, &mut value);
+    value
 }
 
 /// Reads a producer's row.
@@ -321,7 +381,8 @@ pub fn decode_producer(key: &[u8], value: &[u8]) -> Result<ProducerRow, Corrupt>
 pub fn encode_indexed_to(key: &[u8], size: TreeSize) -> Vec<u8> {
     let mut value = vec![ROW_VERSION];
     value.extend_from_slice(&size.get().to_be_bytes());
-    seal(key, value)
+    seal(key, &mut value);
+    value
 }
 
 /// Reads up to which size leaf hashes are indexed.
@@ -340,7 +401,8 @@ pub fn encode_head(key: &[u8], head: &StoredHead) -> Vec<u8> {
     value.extend_from_slice(head.root.as_bytes());
     value.extend_from_slice(&head.time_ms.to_be_bytes());
     value.extend_from_slice(&head.epoch.to_be_bytes());
-    seal(key, value)
+    seal(key, &mut value);
+    value
 }
 
 /// Reads a head.
@@ -364,7 +426,8 @@ pub fn encode_record(key: &[u8], record: &LogRecord) -> Vec<u8> {
         value.push(u8::try_from(text.len()).expect("names and origins have at most 255 bytes"));
         value.extend_from_slice(text.as_bytes());
     }
-    seal(key, value)
+    seal(key, &mut value);
+    value
 }
 
 /// Reads a log's record.
@@ -393,7 +456,8 @@ pub fn encode_checkpoint(key: &[u8], checkpoint: &ArchivedCheckpoint) -> Vec<u8>
     let mut value = Vec::with_capacity(checkpoint.note.len() + 5);
     value.push(ROW_VERSION);
     value.extend_from_slice(&checkpoint.note);
-    seal(key, value)
+    seal(key, &mut value);
+    value
 }
 
 /// Reads an archived checkpoint.
@@ -447,6 +511,10 @@ mod tests {
         StoredHead { size: TreeSize::new(5).unwrap(), root: Hash::EMPTY_ROOT, time_ms: 6, epoch: 7 }
     }
 
+    fn attachment() -> Attachment {
+        Attachment { kind: 7, key_id: 10, bytes: Bytes::from_static(b"a") }
+    }
+
     fn record() -> LogRecord {
         LogRecord {
             id: log(),
@@ -478,8 +546,21 @@ mod tests {
         let mut entry = vec![];
         let scope = Scope([0xaa; 16]);
         let dedup = Some(DedupKey { scope, key: Bytes::from_static(b"k") });
-        encode_entry(&StoredEntry { dedup, data: Bytes::from_static(b"d") }, &mut entry);
+        let data = Bytes::from_static(b"d");
+        encode_entry(&StoredEntry { dedup, data, attachments: vec![] }, &mut entry);
         assert_eq!(hex(&entry), "0101aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa6b64");
+        let key = attachment_key(log(), index, 7);
+        assert_eq!(hex(&key), "01020304000000000000000907");
+        encode_attachment(&key, &attachment(), &mut entry);
+        assert_eq!(hex(&entry[..6]), "010000000a61");
+        assert_eq!(entry.len(), 10);
+        let mut row = DedupRow { index, leaf, digest: None };
+        let wanted = format!("010000000000000009{leaf}");
+        assert_eq!(hex(&encode_dedup(b"key", &row)), wanted);
+        row.digest = Some(ContentDigest([0xdd; 32]));
+        let value = encode_dedup(b"key", &row);
+        assert_eq!(hex(&value[..73]), format!("020000000000000009{leaf}{}", "dd".repeat(32)));
+        assert_eq!(value.len(), 77);
     }
 
     #[test]
@@ -497,6 +578,49 @@ mod tests {
         // The same bytes under another key are another log's row.
         let other = record_key(LogId::new(1).unwrap());
         assert!(decode_record(&other, &value).is_err());
+    }
+
+    #[test]
+    fn attachments_and_digests_come_back_and_any_flipped_bit_is_refused() {
+        let index = LeafIndex::new(9).unwrap();
+        let key = attachment_key(log(), index, 7);
+        let mut value = vec![];
+        encode_attachment(&key, &attachment(), &mut value);
+        let decode = |value: &[u8]| decode_attachment(&key, &Bytes::copy_from_slice(value));
+        assert_eq!(decode(&value).unwrap(), attachment());
+        let id = DedupId { scope: Scope::ANONYMOUS, key_hash: [1; 32] };
+        let dedup = dedup_key(log(), &id);
+        let digest = Some(ContentDigest([3; 32]));
+        let row = DedupRow { index, leaf: Hash::EMPTY_ROOT, digest };
+        let encoded = encode_dedup(&dedup, &row);
+        assert_eq!(decode_dedup(&dedup, &encoded).unwrap(), row);
+        let flip = |value: &[u8], bit: usize| {
+            let mut flipped = value.to_vec();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            flipped
+        };
+        for bit in 0..value.len() * 8 {
+            assert!(decode(&flip(&value, bit)).is_err(), "bit {bit}");
+        }
+        for bit in 0..encoded.len() * 8 {
+            assert!(decode_dedup(&dedup, &flip(&encoded, bit)).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn attachments_have_one_byte_at_least_and_a_limit() {
+        let key = attachment_key(log(), LeafIndex::new(9).unwrap(), 7);
+        let decode = |bytes: usize| {
+            let mut value = vec![];
+            let bytes = Bytes::from(vec![1; bytes]);
+            encode_attachment(&key, &Attachment { bytes, ..attachment() }, &mut value);
+            decode_attachment(&key, &value.into())
+        };
+        for (bytes, legal) in
+            [(0, false), (1, true), (Attachment::LEN_MAX, true), (Attachment::LEN_MAX + 1, false)]
+        {
+            assert_eq!(decode(bytes).is_ok(), legal, "{bytes}");
+        }
     }
 
     #[test]
@@ -572,6 +696,7 @@ mod tests {
         let Ok(decoded) = decode_key(family, key) else { return };
         let encoded = match decoded {
             Key::Entry(log, index) => entry_key(log, index).to_vec(),
+            Key::Attachment(log, index, kind) => attachment_key(log, index, kind).to_vec(),
             Key::Tile(log, coord) => tile_key(log, coord).to_vec(),
             Key::Dedup(log, id) => dedup_key(log, &id).to_vec(),
             Key::Producer(log, id) => producer_key(log, &id).to_vec(),
@@ -591,7 +716,8 @@ mod tests {
 
     /// Whatever decodes is written back as the same bytes: no row has two forms.
     fn reencode_value(key: &[u8], value: Vec<u8>) {
-        let sealed = seal(key, value.clone());
+        let mut sealed = value.clone();
+        seal(key, &mut sealed);
         for value in [value, sealed] {
             reencode_plain(key, &value);
             if let Ok(row) = decode_producer(key, &value) {
@@ -609,6 +735,11 @@ mod tests {
             if let Ok(checkpoint) = decode_checkpoint(key, &value) {
                 assert_eq!(encode_checkpoint(key, &checkpoint), value);
             }
+            if let Ok(attachment) = decode_attachment(key, &Bytes::copy_from_slice(&value)) {
+                let mut out = Vec::new();
+                encode_attachment(key, &attachment, &mut out);
+                assert_eq!(out, value);
+            }
         }
     }
 
@@ -623,7 +754,7 @@ mod tests {
             assert_eq!(out, value);
         }
         if let Ok(row) = decode_dedup(key, value) {
-            assert_eq!(encode_dedup(&row), value);
+            assert_eq!(encode_dedup(key, &row), value);
         }
     }
 
@@ -648,7 +779,7 @@ mod tests {
             key in proptest::option::of((any::<[u8; 16]>(), vec(any::<u8>(), 1..=64))),
         ) {
             let dedup = key.map(|(scope, key)| DedupKey { scope: Scope(scope), key: key.into() });
-            let entry = StoredEntry { dedup, data: data.into() };
+            let entry = StoredEntry { dedup, data: data.into(), attachments: vec![] };
             let mut value = vec![];
             encode_entry(&entry, &mut value);
             prop_assert_eq!(decode_entry(b"", &value.into()).unwrap(), entry);
@@ -656,7 +787,7 @@ mod tests {
 
         #[test]
         fn what_decodes_is_what_would_be_written(
-            family in 0..4_usize,
+            family in 0..Family::ALL.len(),
             key in any_key(),
             value in any_value(),
         ) {
@@ -710,6 +841,8 @@ mod tests {
             prop_assert_eq!(read(Family::Index, &producer_key(log(), &ProducerId(scope))), Key::Producer(log(), ProducerId(scope)));
             prop_assert_eq!(read(Family::Index, &indexed_to_key(log())), Key::IndexedTo(log()));
             prop_assert_eq!(read(Family::Entries, &entry_key(log(), index)), Key::Entry(log(), index));
+            let attachment = attachment_key(log(), index, scope[0]);
+            prop_assert_eq!(read(Family::Attachments, &attachment), Key::Attachment(log(), index, scope[0]));
             prop_assert_eq!(read(Family::Tiles, &tile_key(log(), tile)), Key::Tile(log(), tile));
             prop_assert_eq!(read(Family::Meta, &checkpoint_key(log(), position)), Key::Checkpoint(log(), position));
             let mut prefix = [0; 16];

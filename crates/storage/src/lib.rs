@@ -22,9 +22,10 @@ pub mod testing;
 
 pub use error::{Corrupt, EngineError, Family, RowFault, RowKey, StorageError, Violation};
 pub use types::{
-    ArchivePosition, ArchivedCheckpoint, BadLogName, DedupId, DedupKey, DedupRow, FullTile,
-    LogCommit, LogId, LogName, LogRecord, LogState, ProducerId, ProducerRow, Row, Scope,
-    StoredEntry, StoredHead,
+    ArchivePosition, ArchivedCheckpoint, Attachment, BadAttachments, BadLogName, ContentDigest,
+    DedupId, DedupKey, DedupRow, FullTile, LogCommit, LogId, LogName, LogRecord, LogState,
+    ProducerId, ProducerRow, Row, Scope, StoredEntry, StoredHead, attachment_bytes,
+    check_attachments,
 };
 
 use std::collections::BTreeSet;
@@ -67,8 +68,9 @@ pub enum CommitOutcome {
 /// store exclusively, and may keep heads in memory. Everything else may be called from any thread at any
 /// time and never waits for a commit.
 ///
-/// **Immutability.** Entries, full tiles, deduplication rows and archived checkpoints are written once. A
-/// commit that would write them again is a defect of the caller. Nothing is ever deleted.
+/// **Immutability.** Entries, full tiles, deduplication rows, archived checkpoints and attachments
+/// are written once. A commit that would write them again is a defect of the caller. Nothing that a
+/// proof needs is ever deleted; attachments are, by [`Erase`] alone.
 ///
 /// **Cost.** A commit is one synced write whatever the number of logs in it. Reads of heads, tiles and
 /// look-up rows are point reads; entries are one scan.
@@ -93,6 +95,9 @@ pub trait Engine: Send + Sync + 'static {
         limit: usize,
         bytes_max: usize,
     ) -> Result<Vec<StoredEntry>, StorageError>;
+
+    /// What is stored beside an entry, by kind. Empty if there is nothing, or nothing any more.
+    fn attachments(&self, log: LogId, index: LeafIndex) -> Result<Vec<Attachment>, StorageError>;
 
     /// A full tile, `None` if it is not stored.
     fn tile(&self, log: LogId, coord: TileCoord) -> Result<Option<FullTile>, StorageError>;
@@ -146,6 +151,27 @@ pub trait Engine: Send + Sync + 'static {
     /// has nothing to replay.
     fn flush(&self) -> Result<(), StorageError>;
 }
+
+/// Takes bytes out of a store that no proof needs.
+///
+/// Apart from [`Engine`], so that whoever holds only that can delete nothing. What it cannot reach
+/// are copies that left the store: backups, and what the file system keeps of deleted files. Bytes
+/// that are encrypted (see [`Attachment::key_id`]) go from every copy with their key.
+pub trait Erase: Send + Sync + 'static {
+    /// Deletes the attachments of these kinds of an entry, durably, and then their bytes from table
+    /// files and write-ahead logs. Where they are not there it does the latter alone, so that doing
+    /// it again finishes what a crash cut short.
+    ///
+    /// Blocking. **Cost.** A flush of the store, and rewriting the table files that hold the
+    /// entry's neighbours. May run beside commits. Files that a reader or a backup holds go when it
+    /// lets go.
+    fn erase(&self, log: LogId, index: LeafIndex, kinds: &[u8]) -> Result<(), StorageError>;
+}
+
+/// All that an engine of ours does.
+pub trait Store: Engine + Erase {}
+
+impl<T: Engine + Erase> Store for T {}
 
 /// Checks what can be checked of a batch without reading anything. Engines call it before they write.
 pub fn check_batch(batch: &[LogCommit]) -> Result<(), StorageError> {
@@ -214,10 +240,14 @@ fn check_entries(entries: &[StoredEntry]) -> Result<(), Violation> {
         });
         key_fits && (1..=StoredEntry::LEN_MAX).contains(&entry.data.len())
     };
-    match entries.iter().position(|entry| !legal(entry)) {
-        Some(position) => Err(Violation::Entry { position }),
-        None => Ok(()),
+    for (position, entry) in entries.iter().enumerate() {
+        if !legal(entry) {
+            return Err(Violation::Entry { position });
+        }
+        check_attachments(&entry.attachments)
+            .map_err(|fault| Violation::Attachments { position, fault })?;
     }
+    Ok(())
 }
 
 fn check_tiles(commit: &LogCommit, old_size: TreeSize) -> Result<(), Violation> {
@@ -249,6 +279,30 @@ fn full_tiles(size: TreeSize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn attachments_are_checked_at_the_limit_and_beyond() {
+        let attachment = |kind: u8, len: usize| Attachment {
+            kind,
+            key_id: 0,
+            bytes: bytes::Bytes::from(vec![1; len]),
+        };
+        let kinds = |count: u8| (0..count).map(|kind| attachment(kind, 1)).collect::<Vec<_>>();
+        let most = u8::try_from(Attachment::COUNT_MAX).unwrap();
+        assert_eq!(check_attachments(&[]), Ok(()));
+        assert_eq!(check_attachments(&kinds(most)), Ok(()));
+        let count = Attachment::COUNT_MAX + 1;
+        assert_eq!(check_attachments(&kinds(most + 1)), Err(BadAttachments::TooMany { count }));
+        assert_eq!(check_attachments(&[attachment(3, Attachment::LEN_MAX)]), Ok(()));
+        for bytes in [0, Attachment::LEN_MAX + 1] {
+            let found = check_attachments(&[attachment(3, bytes)]);
+            assert_eq!(found, Err(BadAttachments::Length { kind: 3, bytes }));
+        }
+        for kind in [0, 3] {
+            let found = check_attachments(&[attachment(3, 1), attachment(kind, 1)]);
+            assert_eq!(found, Err(BadAttachments::Order { kind }));
+        }
+    }
 
     #[test]
     fn names_are_checked() {

@@ -8,15 +8,15 @@ use merkle::tile::TileCoord;
 use merkle::{Hash, LeafIndex, TreeSize};
 
 use super::{
-    ArchivePosition, ArchivedCheckpoint, CommitOutcome, DedupId, DedupRow, Engine, FullTile,
-    LogCommit, LogId, LogRecord, ProducerId, ProducerRow, Row, StorageError, StoredEntry,
-    StoredHead, check_batch,
+    ArchivePosition, ArchivedCheckpoint, Attachment, CommitOutcome, DedupId, DedupRow, Engine,
+    Erase, FullTile, LogCommit, LogId, LogRecord, ProducerId, ProducerRow, Row, StorageError,
+    StoredEntry, StoredHead, check_batch,
 };
 
 /// A store in memory. Nothing outlives it.
 #[derive(Debug, Default)]
 pub struct MemoryEngine {
-    /// Written by `commit` and `leaf_index_put` only.
+    /// Written by `commit`, `erase` and `leaf_index_put` only.
     logs: RwLock<BTreeMap<LogId, MemoryLog>>,
 }
 
@@ -95,11 +95,18 @@ impl Engine for MemoryEngine {
                 if bytes > bytes_max && !found.is_empty() {
                     break;
                 }
-                found.push(entry.clone());
+                found.push(StoredEntry { attachments: vec![], ..entry.clone() });
             }
             found
         });
         Ok(found.unwrap_or_default())
+    }
+
+    fn attachments(&self, log: LogId, index: LeafIndex) -> Result<Vec<Attachment>, StorageError> {
+        let at = usize::try_from(index.get()).unwrap_or(usize::MAX);
+        let found =
+            self.with(log, |log| log.entries.get(at).map(|entry| entry.attachments.clone()));
+        Ok(found.flatten().unwrap_or_default())
     }
 
     fn tile(&self, log: LogId, coord: TileCoord) -> Result<Option<FullTile>, StorageError> {
@@ -177,6 +184,17 @@ impl Engine for MemoryEngine {
     }
 
     fn flush(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+}
+
+impl Erase for MemoryEngine {
+    fn erase(&self, log: LogId, index: LeafIndex, kinds: &[u8]) -> Result<(), StorageError> {
+        let mut logs = self.write();
+        let at = usize::try_from(index.get()).unwrap_or(usize::MAX);
+        if let Some(entry) = logs.get_mut(&log).and_then(|log| log.entries.get_mut(at)) {
+            entry.attachments.retain(|attachment| !kinds.contains(&attachment.kind));
+        }
         Ok(())
     }
 }

@@ -7,8 +7,8 @@ use formats::Origin;
 use merkle::{Frontier, Hash, LeafIndex, TreeSize, leaf_hash};
 
 use super::{
-    DedupId, DedupKey, DedupRow, LogCommit, LogId, LogName, LogRecord, LogState, Row, Scope,
-    StoredEntry, StoredHead,
+    Attachment, DedupId, DedupKey, DedupRow, LogCommit, LogId, LogName, LogRecord, LogState, Row,
+    Scope, StoredEntry, StoredHead,
 };
 
 /// Plans the commits of one log.
@@ -54,10 +54,11 @@ impl Planner {
             let index = LeafIndex::new(index).unwrap();
             let leaf = leaf_hash(&entry.data);
             if let Some(key) = &entry.dedup {
-                rows.push(Row::Dedup(key.id(), DedupRow { index, leaf }));
+                rows.push(Row::Dedup(key.id(), DedupRow { index, leaf, digest: None }));
             }
             if self.record.deduplicate_entries {
-                rows.push(Row::Dedup(DedupId::of_leaf(&leaf), DedupRow { index, leaf }));
+                let row = DedupRow { index, leaf, digest: None };
+                rows.push(Row::Dedup(DedupId::of_leaf(&leaf), row));
             }
         }
         self.plan(entries, rows)
@@ -84,7 +85,24 @@ pub fn entries(first: u64, count: u64) -> Vec<StoredEntry> {
 }
 
 pub fn entry(number: u64) -> StoredEntry {
-    StoredEntry { dedup: None, data: Bytes::from(format!("entry {number}")) }
+    unkeyed(format!("entry {number}").into_bytes())
+}
+
+/// An entry without a key and attachments.
+pub fn unkeyed(data: impl Into<Bytes>) -> StoredEntry {
+    StoredEntry { dedup: None, data: data.into(), attachments: vec![] }
+}
+
+/// An entry with an attachment of each of these kinds.
+pub fn attached(number: u64, kinds: &[u8]) -> StoredEntry {
+    let attachments = kinds.iter().map(|kind| attachment(number, *kind)).collect();
+    StoredEntry { attachments, ..entry(number) }
+}
+
+/// What [`attached`] attaches; kinds from 5 on count as encrypted.
+pub fn attachment(number: u64, kind: u8) -> Attachment {
+    let bytes = Bytes::from(format!("attachment {kind} of entry {number}"));
+    Attachment { kind, key_id: if kind < 5 { 0 } else { 77 }, bytes }
 }
 
 pub fn keyed(number: u64) -> StoredEntry {

@@ -144,7 +144,25 @@ pub struct DedupRow {
     pub index: LeafIndex,
     /// Its leaf hash: another leaf hash under the same key is a conflict.
     pub leaf: Hash,
+    /// What its caller said that it holds, compared instead of the leaf hash where both callers say
+    /// so.
+    pub digest: Option<ContentDigest>,
 }
+
+impl DedupRow {
+    /// Whether an entry with this row's key is the row's entry again. A salted entry has another
+    /// leaf hash each time it is made, so that its caller names what it holds.
+    pub fn is_same(&self, leaf: &Hash, digest: Option<&ContentDigest>) -> bool {
+        match (&self.digest, digest) {
+            (Some(first), Some(digest)) => first == digest,
+            _ => self.leaf == *leaf,
+        }
+    }
+}
+
+/// What an entry holds, named by its caller: 32 bytes of which the log knows nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ContentDigest(pub [u8; 32]);
 
 /// A stream producer's id, chosen by it at random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -166,11 +184,89 @@ pub struct StoredEntry {
     pub dedup: Option<DedupKey>,
     /// The bytes the leaf commits to: 1 to [`StoredEntry::LEN_MAX`].
     pub data: Bytes,
+    /// What is written beside it, by kind. [`super::Engine::entries`] leaves it out.
+    pub attachments: Vec<Attachment>,
 }
 
 impl StoredEntry {
     /// Longest entry, in bytes: the limit of a c2sp.org/tlog-tiles entry bundle.
     pub const LEN_MAX: usize = 65_535;
+
+    /// Bytes of the entry and of its attachments, as queues and batches count them.
+    pub fn bytes(&self) -> usize {
+        self.data.len() + attachment_bytes(&self.attachments)
+    }
+}
+
+/// Bytes beside an entry. No hash of the tree covers them, so that [`super::Erase`] can take them
+/// away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// Which of the entry's attachments; its writer says what the number means.
+    pub kind: u8,
+    /// The key that the bytes are encrypted with; 0: they are not.
+    pub key_id: u32,
+    /// 1 to [`Attachment::LEN_MAX`] bytes.
+    pub bytes: Bytes,
+}
+
+impl Attachment {
+    /// Longest attachment, in bytes: 4 MiB of an original, and room for a salt, a nonce and a tag.
+    pub const LEN_MAX: usize = 4 * 1024 * 1024 + 64;
+    /// The most attachments of an entry: about twice what an audit event has.
+    pub const COUNT_MAX: usize = 16;
+}
+
+/// The bytes of an entry's attachments together.
+pub fn attachment_bytes(attachments: &[Attachment]) -> usize {
+    attachments.iter().map(|attachment| attachment.bytes.len()).sum()
+}
+
+/// Why an entry cannot have these attachments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadAttachments {
+    /// More than [`Attachment::COUNT_MAX`].
+    #[error("entry has {count} attachments, the limit is {}", Attachment::COUNT_MAX)]
+    TooMany {
+        /// How many.
+        count: usize,
+    },
+    /// One that is empty or too long.
+    #[error(
+        "attachment of kind {kind} has {bytes} bytes, it must have 1 to {}",
+        Attachment::LEN_MAX
+    )]
+    Length {
+        /// Which.
+        kind: u8,
+        /// Its bytes.
+        bytes: usize,
+    },
+    /// A kind stands twice, or before a lower one.
+    #[error("attachment of kind {kind} does not follow a lower kind")]
+    Order {
+        /// Which.
+        kind: u8,
+    },
+}
+
+/// Checks the attachments of one entry: not too many, none too long, their kinds ascending.
+pub fn check_attachments(attachments: &[Attachment]) -> Result<(), BadAttachments> {
+    if attachments.len() > Attachment::COUNT_MAX {
+        return Err(BadAttachments::TooMany { count: attachments.len() });
+    }
+    let mut before = None;
+    for Attachment { kind, bytes, .. } in attachments {
+        let (kind, bytes) = (*kind, bytes.len());
+        if !(1..=Attachment::LEN_MAX).contains(&bytes) {
+            return Err(BadAttachments::Length { kind, bytes });
+        }
+        if before.is_some_and(|before| before >= kind) {
+            return Err(BadAttachments::Order { kind });
+        }
+        before = Some(kind);
+    }
+    Ok(())
 }
 
 /// Whether a log takes entries.

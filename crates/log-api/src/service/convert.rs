@@ -57,7 +57,7 @@ pub(super) fn receipt_wait(
 pub(super) fn entry(entry: pb::Entry, scope: Scope) -> NewEntry {
     let pb::Entry { data, dedup_key } = entry;
     let dedup = (!dedup_key.is_empty()).then_some(DedupKey { scope, key: dedup_key });
-    NewEntry { data, dedup }
+    NewEntry::new(data, dedup)
 }
 
 pub(super) fn refused(refusal: &EntryRefusal) -> pb::AppendResult {

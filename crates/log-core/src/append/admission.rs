@@ -12,7 +12,7 @@ use crate::types::{
     CALL_BYTES_MAX, CALL_ENTRIES_MAX, Committed, DEDUP_KEY_BYTES_MAX, ENTRY_BYTES_MAX, NewEntry,
     Submission,
 };
-use storage::{DedupId, StoredEntry};
+use storage::{DedupId, StoredEntry, check_attachments};
 
 /// Queues a call and waits until it is durable.
 pub(crate) async fn append(
@@ -37,8 +37,10 @@ fn check_call(entries: &[NewEntry]) -> Result<usize, AppendError> {
     if entries.len() > CALL_ENTRIES_MAX {
         return Err(AppendError::TooManyEntries { entries: entries.len() });
     }
-    let bytes = entries.iter().map(|entry| entry.data.len()).sum();
-    if entries.len() > 1 && bytes > CALL_BYTES_MAX {
+    let bytes = entries.iter().map(NewEntry::bytes).sum();
+    // A lone entry is refused by itself where it is too long.
+    let is_lone = entries.len() == 1 && entries[0].attachments.is_empty();
+    if !is_lone && bytes > CALL_BYTES_MAX {
         return Err(AppendError::TooManyBytes { bytes });
     }
     Ok(bytes)
@@ -56,8 +58,9 @@ fn prepare(
             Some(key) => Some(key.id()),
             None => deduplicate_entries.then(|| DedupId::of_leaf(&leaf)),
         };
-        let NewEntry { data, dedup: key } = new;
-        Ok(PreparedEntry { entry: StoredEntry { dedup: key, data }, leaf, dedup })
+        let NewEntry { data, dedup: key, digest, attachments } = new;
+        let entry = StoredEntry { dedup: key, data, attachments };
+        Ok(PreparedEntry { entry, leaf, dedup, digest })
     };
     entries.into_iter().zip(leaves).map(prepare).collect()
 }
@@ -75,7 +78,10 @@ fn check_entry(entry: &NewEntry, deduplicate_entries: bool) -> Result<(), EntryR
     if bytes > ENTRY_BYTES_MAX {
         return Err(EntryRefusal::TooLarge { bytes });
     }
-    let Some(key) = &entry.dedup else { return Ok(()) };
+    check_attachments(&entry.attachments)?;
+    let Some(key) = &entry.dedup else {
+        return if entry.digest.is_some() { Err(EntryRefusal::DigestWithoutKey) } else { Ok(()) };
+    };
     if deduplicate_entries {
         return Err(EntryRefusal::DedupKeyNotTaken);
     }
@@ -91,11 +97,17 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use storage::{DedupKey, Scope};
+    use storage::{Attachment, BadAttachments, ContentDigest, DedupKey, Scope};
 
     fn entry(bytes: usize, key: Option<usize>) -> NewEntry {
         let key = key.map(|len| DedupKey { scope: Scope::ANONYMOUS, key: vec![7; len].into() });
-        NewEntry { data: Bytes::from(vec![1; bytes]), dedup: key }
+        NewEntry::new(Bytes::from(vec![1; bytes]), key)
+    }
+
+    fn attached(lens: &[usize]) -> NewEntry {
+        let attachment =
+            |(kind, len): (u8, &usize)| Attachment { kind, key_id: 0, bytes: vec![2; *len].into() };
+        NewEntry { attachments: (0..).zip(lens).map(attachment).collect(), ..entry(1, None) }
     }
 
     #[test]
@@ -109,6 +121,40 @@ mod tests {
         assert_eq!(check_call(&entries).unwrap(), CALL_BYTES_MAX);
         entries.push(entry(1, None));
         assert!(matches!(check_call(&entries), Err(AppendError::TooManyBytes { .. })));
+    }
+
+    #[test]
+    fn attachments_count_as_bytes_of_a_call() {
+        assert_eq!(check_call(&[attached(&[10, 20]), entry(5, None)]).unwrap(), 36);
+        let half = CALL_BYTES_MAX / 2;
+        assert_eq!(check_call(&[attached(&[half, half - 1])]).unwrap(), CALL_BYTES_MAX);
+        let over = check_call(&[attached(&[half, half])]);
+        assert!(matches!(over, Err(AppendError::TooManyBytes { .. })), "{over:?}");
+    }
+
+    #[test]
+    fn attachments_are_bounded_and_refused_with_their_entry_alone() {
+        let longest = Attachment::LEN_MAX;
+        let digest = Some(ContentDigest([1; 32]));
+        let entries = vec![
+            attached(&[longest]),
+            attached(&[longest + 1]),
+            attached(&[1; Attachment::COUNT_MAX]),
+            attached(&[1; Attachment::COUNT_MAX + 1]),
+            NewEntry { digest, ..entry(1, Some(1)) },
+            NewEntry { digest, ..entry(1, None) },
+        ];
+        let refusals: Vec<_> = prepare(entries, false).into_iter().map(Result::err).collect();
+        let count = Attachment::COUNT_MAX + 1;
+        let expected = [
+            None,
+            Some(BadAttachments::Length { kind: 0, bytes: longest + 1 }.into()),
+            None,
+            Some(BadAttachments::TooMany { count }.into()),
+            None,
+            Some(EntryRefusal::DigestWithoutKey),
+        ];
+        assert_eq!(refusals, expected);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(crate) struct Plan {
     /// The tree once it is written.
     pub(crate) next: Arc<TreeView>,
     pub(crate) answers: Vec<Planned>,
-    /// Bytes of the entries in the commit.
+    /// Bytes of the entries in the commit, and of their attachments.
     pub(crate) bytes: usize,
     /// Calls that are answered.
     pub(crate) calls: u64,
@@ -52,7 +52,7 @@ pub(crate) fn plan(base: &Base<'_>, tickets: Vec<Ticket>, lookups: Lookups) -> P
     let mut batch = Batch::new(base.view.head.size, lookups);
     let answers: Vec<Planned> = tickets.into_iter().map(|ticket| batch.take(ticket)).collect();
     let calls = u64::try_from(answers.len()).unwrap_or(u64::MAX);
-    let bytes = batch.entries.iter().map(|entry| entry.data.len()).sum();
+    let bytes = batch.entries.iter().map(StoredEntry::bytes).sum();
     let mut frontier = base.view.frontier.clone();
     let tiles = frontier.append(&batch.leaves);
     let writes = !batch.entries.is_empty() || !batch.rows.is_empty() || !batch.moved.is_empty();
@@ -140,14 +140,14 @@ impl Batch {
     }
 
     fn take_entry(&mut self, entry: Result<PreparedEntry, EntryRefusal>) -> EntryOutcome {
-        let PreparedEntry { entry, leaf: leaf_hash, dedup } = match entry {
+        let PreparedEntry { entry, leaf: leaf_hash, dedup, digest } = match entry {
             Ok(entry) => entry,
             Err(refusal) => return EntryOutcome::Refused(refusal),
         };
         let first = dedup.and_then(|id| self.lookups.dedup.get(&id));
-        if let Some(&DedupRow { index, leaf: first_leaf }) = first {
-            return if first_leaf == leaf_hash {
-                EntryOutcome::Appended { index, leaf_hash, duplicate: true }
+        if let Some(first @ &DedupRow { index, leaf: first_leaf, .. }) = first {
+            return if first.is_same(&leaf_hash, digest.as_ref()) {
+                EntryOutcome::Appended { index, leaf_hash: first_leaf, duplicate: true }
             } else {
                 EntryOutcome::Refused(EntryRefusal::DedupKeyConflict { index })
             };
@@ -156,7 +156,7 @@ impl Batch {
         self.entries.push(entry);
         self.leaves.push(leaf_hash);
         if let Some(id) = dedup {
-            self.add_key(id, DedupRow { index, leaf: leaf_hash });
+            self.add_key(id, DedupRow { index, leaf: leaf_hash, digest });
         }
         EntryOutcome::Appended { index, leaf_hash, duplicate: false }
     }

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::error::{AppendError, EntryRefusal};
 use crate::types::{Committed, Limits, ProducerSpan, TreeView};
-use storage::{DedupId, ProducerId, ProducerRow, Row, StoredEntry};
+use storage::{ContentDigest, DedupId, ProducerId, ProducerRow, Row, StoredEntry};
 
 /// What a caller is told to wait when the queue is full: about what a full queue takes to drain.
 const FULL_RETRY_AFTER: Duration = Duration::from_millis(50);
@@ -23,6 +23,8 @@ pub(crate) struct PreparedEntry {
     pub(crate) leaf: Hash,
     /// Its row in the deduplication index, if it has a key.
     pub(crate) dedup: Option<DedupId>,
+    /// Goes into that row.
+    pub(crate) digest: Option<ContentDigest>,
 }
 
 /// A call that passed admission.

@@ -27,7 +27,7 @@ async fn entries_get_contiguous_indexes_and_the_tree_is_theirs() {
 async fn a_refused_entry_does_not_stop_the_others() {
     let rig = Rig::new();
     let (registry, log) = rig.start().await;
-    let too_large = NewEntry { data: vec![0; ENTRY_BYTES_MAX + 1].into(), dedup: None };
+    let too_large = NewEntry::new(vec![0; ENTRY_BYTES_MAX + 1].into(), None);
     let entries = vec![entry("a"), entry(""), too_large, entry("b")];
     let committed = log.append(batch(entries)).await.unwrap();
     assert_eq!(indexes(&committed), [Some((0, false)), None, None, Some((1, false))]);
@@ -62,6 +62,103 @@ async fn a_key_gives_its_first_index_and_refuses_other_data() {
     other_scope.dedup.as_mut().unwrap().scope = Scope([1; 16]);
     let apart = log.append(batch(vec![other_scope])).await.unwrap();
     assert_eq!(indexes(&apart), [Some((2, false))]);
+    registry.shutdown().await;
+}
+
+/// An entry that its caller salts: other bytes each time, and a digest of what it holds.
+fn salted(data: &'static str, key: &'static str, digest: u8) -> NewEntry {
+    NewEntry { digest: Some(ContentDigest([digest; 32])), ..keyed(data, key) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_digest_is_compared_instead_of_the_leaf_hash() {
+    let mut rig = Rig::new();
+    let (registry, log) = rig.start().await;
+    let first = vec![salted("a, salt 1", "k", 1), salted("a, salt 2", "k", 1)];
+    let committed = log.append(batch(first)).await.unwrap();
+    assert_eq!(indexes(&committed), [Some((0, false)), Some((0, true))]);
+    let EntryOutcome::Appended { leaf_hash, .. } = &committed.outcomes[1] else {
+        panic!("appended")
+    };
+    assert_eq!(*leaf_hash, merkle::leaf_hash(b"a, salt 1"), "of the entry that is there");
+    rig.kill(registry).await;
+
+    let registry = rig.open().unwrap();
+    let log = registry.log("default").unwrap();
+    let again = vec![
+        salted("a, salt 3", "k", 1),
+        salted("a, salt 1", "k", 2),
+        // Without a digest the leaf hash decides.
+        keyed("a, salt 1", "k"),
+        keyed("a, salt 3", "k"),
+        keyed("b", "l"),
+        salted("b", "l", 9),
+        salted("c", "l", 9),
+    ];
+    let committed = log.append(batch(again)).await.unwrap();
+    let (same, conflict) = (Some((0, true)), None);
+    let expected = [same, conflict, same, conflict, Some((1, false)), Some((1, true)), conflict];
+    assert_eq!(indexes(&committed), expected);
+    assert_eq!(log.tree().head.size, size(2));
+    registry.shutdown().await;
+}
+
+fn attached(data: &'static str, kinds: &[u8]) -> NewEntry {
+    let attachments = kinds.iter().map(|kind| attachment(data, *kind)).collect();
+    NewEntry { attachments, ..entry(data) }
+}
+
+fn attachment(data: &str, kind: u8) -> Attachment {
+    Attachment { kind, key_id: 0, bytes: Bytes::from(format!("{data}, {kind}")) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attachments_are_committed_with_their_entries() {
+    let mut rig = Rig::new();
+    let (registry, log) = rig.start().await;
+    let mut refused = attached("refused", &[1]);
+    refused.attachments[0].bytes = Bytes::new();
+    let entries = vec![attached("a", &[1, 2]), refused, entry("b"), attached("c", &[3])];
+    let committed = log.append(batch(entries)).await.unwrap();
+    assert_eq!(indexes(&committed), [Some((0, false)), None, Some((1, false)), Some((2, false))]);
+    rig.kill(registry).await;
+    let registry = rig.open().unwrap();
+    let found = |at| rig.engine.attachments(log.id(), LeafIndex::new(at).unwrap()).unwrap();
+    assert_eq!(found(0), [1, 2].map(|kind| attachment("a", kind)));
+    assert_eq!(found(1), []);
+    assert_eq!(found(2), [attachment("c", 3)]);
+    assert_eq!(found(3), []);
+    registry.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attachments_fill_the_queue() {
+    let mut rig = Rig::new();
+    rig.limits.queue_bytes_max = rig.limits.batch_bytes_max;
+    let (registry, log) = rig.start().await;
+    rig.engine.block_sync();
+    let first = tokio::spawn({
+        let log = log.clone();
+        async move { log.append(numbered(0, 1)).await }
+    });
+    rig.engine.wait_until_blocked();
+    let large = |number: u8| {
+        let bytes = Bytes::from(vec![number; Attachment::LEN_MAX]);
+        let attachments = vec![Attachment { kind: 1, key_id: 0, bytes }];
+        batch(vec![NewEntry { attachments, ..entry("large") }])
+    };
+    let second = tokio::spawn({
+        let (log, call) = (log.clone(), large(1));
+        async move { log.append(call).await }
+    });
+    while log.queued().1 < Attachment::LEN_MAX {
+        tokio::task::yield_now().await;
+    }
+    let full = log.append(large(2)).await;
+    assert!(matches!(full, Err(AppendError::QueueFull { .. })), "{full:?}");
+    rig.engine.release_sync();
+    first.await.unwrap().unwrap();
+    second.await.unwrap().unwrap();
     registry.shutdown().await;
 }
 
@@ -175,7 +272,7 @@ async fn a_small_log_is_not_kept_waiting_by_a_large_one() {
     rig.engine.block_sync();
     let call = |()| {
         let log = large.clone();
-        let entries = (0..4).map(|_| NewEntry { data: vec![7; 50_000].into(), dedup: None });
+        let entries = (0..4).map(|_| NewEntry::new(vec![7; 50_000].into(), None));
         let submission = batch(entries.collect());
         tokio::spawn(async move { log.append(submission).await })
     };

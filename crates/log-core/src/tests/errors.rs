@@ -3,7 +3,7 @@
 use merkle::{Hash, LeafIndex};
 
 use super::*;
-use storage::StorageError;
+use storage::{BadAttachments, StorageError};
 
 fn lines(errors: &[&dyn std::fmt::Display]) -> String {
     let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -22,6 +22,10 @@ fn append_errors() {
         &EntryRefusal::TooLarge { bytes: 65_536 },
         &EntryRefusal::BadDedupKey { bytes: 65 },
         &EntryRefusal::DedupKeyNotTaken,
+        &EntryRefusal::DigestWithoutKey,
+        &EntryRefusal::BadAttachments(BadAttachments::TooMany { count: 17 }),
+        &EntryRefusal::BadAttachments(BadAttachments::Length { kind: 7, bytes: 0 }),
+        &EntryRefusal::BadAttachments(BadAttachments::Order { kind: 7 }),
         &EntryRefusal::DedupKeyConflict { index },
         &AppendError::EmptyBatch,
         &AppendError::TooManyEntries { entries: 10_001 },
@@ -44,6 +48,10 @@ fn append_errors() {
     entry has 65536 bytes, the limit is 65535
     deduplication key has 65 bytes, it must have 1 to 64
     entries of this log take no deduplication key: the entry itself is the key
+    content digest without a deduplication key
+    entry has 17 attachments, the limit is 16
+    attachment of kind 7 has 0 bytes, it must have 1 to 4194368
+    attachment of kind 7 does not follow a lower kind
     deduplication key belongs to another entry, at index 7
     call has no entries
     call has 10001 entries, the limit is 10000

@@ -20,7 +20,7 @@ use super::observe::{Observer, Unobserved};
 use super::*;
 use storage::faulty::FaultyEngine;
 use storage::memory::MemoryEngine;
-use storage::{DedupKey, Scope};
+use storage::{Attachment, ContentDigest, DedupKey, Scope};
 
 /// When the manual clock starts.
 const START_MS: u64 = 1_700_000_000_000;
@@ -96,12 +96,12 @@ fn new_log(name: &str) -> CreateLog {
 }
 
 fn entry(data: impl Into<String>) -> NewEntry {
-    NewEntry { data: Bytes::from(data.into()), dedup: None }
+    NewEntry::new(Bytes::from(data.into()), None)
 }
 
 fn keyed(data: &'static str, key: &'static str) -> NewEntry {
     let dedup = DedupKey { scope: Scope::ANONYMOUS, key: Bytes::from(key) };
-    NewEntry { data: Bytes::from(data), dedup: Some(dedup) }
+    NewEntry::new(Bytes::from(data), Some(dedup))
 }
 
 fn batch(entries: Vec<NewEntry>) -> Submission {

@@ -7,6 +7,7 @@
 mod harness;
 
 mod appending;
+mod attachments;
 mod batches;
 mod deadline;
 mod deduplication;

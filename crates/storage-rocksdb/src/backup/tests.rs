@@ -10,8 +10,8 @@ use tempfile::TempDir;
 use super::*;
 use storage::conformance::{assert_holds, commit};
 use storage::journal::{self, Journal, JournalHead};
-use storage::testing::{Planner, entries};
-use storage::{LogState, StoredHead};
+use storage::testing::{Planner, attached, attachment, entries, index};
+use storage::{Erase as _, LogState, StoredHead};
 
 /// A data folder with one log of 300 entries, its public key, and a place for backups.
 struct Data {
@@ -106,6 +106,23 @@ fn a_running_server_writes_the_backup_and_it_restores() {
 }
 
 #[test]
+fn attachments_are_in_a_backup_and_in_what_is_restored() {
+    let (mut data, engine) = Data::new();
+    let log = data.planner.log();
+    let attached: Vec<_> = (300..310).map(|number| attached(number, &[1, 200])).collect();
+    commit(&engine, &[data.planner.append(attached.clone())]);
+    engine.erase(log, index(305), &[1]).unwrap();
+    drop(engine);
+    backup(&data.data(), &data.path("backup"), &RocksOptions::default()).unwrap();
+    data.restore(None).unwrap();
+    let engine = open(&data.path("restored").join(DB));
+    for (at, entry) in (300..).zip(&attached).filter(|(at, _)| *at != 305) {
+        assert_eq!(engine.attachments(log, index(at)).unwrap(), entry.attachments);
+    }
+    assert_eq!(engine.attachments(log, index(305)).unwrap(), [attachment(305, 200)]);
+}
+
+#[test]
 fn a_stopped_server_is_backed_up_too_and_a_stale_socket_is_no_obstacle() {
     let (data, engine) = Data::new();
     drop(engine);
@@ -143,7 +160,7 @@ fn a_damaged_backup_is_refused_and_leaves_nothing() {
     let (data, engine) = Data::new();
     write(&engine, &data.data(), &data.path("backup")).unwrap();
     let saved = open(&data.path("backup").join(DB));
-    let key = storage::keys::entry_key(data.planner.log(), storage::testing::index(7));
+    let key = storage::keys::entry_key(data.planner.log(), index(7));
     saved.put_raw(storage::Family::Entries, &key, b"\x01\x00forged");
     drop(saved);
     let error = data.restore(None).unwrap_err();

@@ -17,12 +17,18 @@ impl RocksEngine {
         let mut rows = WriteBatch::with_capacity_bytes(batch.iter().map(encoded_len).sum());
         let entries = self.family(Family::Entries);
         let tiles = self.family(Family::Tiles);
+        let attachments = self.family(Family::Attachments);
         for commit in batch {
             let first = commit.expected.map_or(0, |head| head.size.get());
             for (index, entry) in (first..).zip(&commit.entries) {
                 let index = LeafIndex::new(index).expect("below a tree size");
                 keys::encode_entry(entry, value);
                 rows.put_cf(entries, keys::entry_key(commit.log, index), &*value);
+                for attachment in &entry.attachments {
+                    let key = keys::attachment_key(commit.log, index, attachment.kind);
+                    keys::encode_attachment(&key, attachment, value);
+                    rows.put_cf(attachments, key, &*value);
+                }
             }
             for (coord, tile) in &commit.tiles {
                 keys::encode_tile(tile, value);
@@ -43,7 +49,8 @@ impl RocksEngine {
         let meta = self.family(Family::Meta);
         match row {
             Row::Dedup(id, row) => {
-                rows.put_cf(index, keys::dedup_key(log, id), keys::encode_dedup(row));
+                let key = keys::dedup_key(log, id);
+                rows.put_cf(index, key, keys::encode_dedup(&key, row));
             }
             Row::Producer(id, row) => {
                 let key = keys::producer_key(log, id);
@@ -65,7 +72,7 @@ impl RocksEngine {
 fn encoded_len(commit: &LogCommit) -> usize {
     let entry = |entry: &StoredEntry| {
         let key = entry.dedup.as_ref().map_or(0, |dedup| dedup.key.len() + 16);
-        entry.data.len() + key + ROW_OVERHEAD_BYTES
+        entry.bytes() + key + ROW_OVERHEAD_BYTES * (1 + entry.attachments.len())
     };
     let row = |row: &Row| match row {
         Row::Checkpoint(checkpoint) => checkpoint.note.len() + ROW_OVERHEAD_BYTES,

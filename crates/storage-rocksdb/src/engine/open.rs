@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use base::durable;
-use rocksdb::{DB, DBRecoveryMode, ReadOptions, ReadTier};
+use rocksdb::{DB, DBRecoveryMode, Options, ReadOptions, ReadTier};
 
 use super::{RocksEngine, RocksOptions, StoreLock, Writer, engine, synced, wal};
 use storage::keys::{self, LAYOUT_KEY, LAYOUT_VERSION};
@@ -40,7 +40,7 @@ impl RocksEngine {
         database.create_if_missing(true);
         database.create_missing_column_families(true);
         database.set_wal_recovery_mode(mode);
-        let opened = DB::open_cf_descriptors(&database, path, options.families());
+        let opened = DB::open_cf_descriptors(&database, path, options.families(&Family::ALL));
         let db = opened.map_err(|source| not_opened(path, source))?;
         let engine = Self::new(db, path, false);
         engine.check_layout()?;
@@ -66,7 +66,7 @@ impl RocksEngine {
         }
         let mut database = options.database();
         database.set_wal_recovery_mode(mode);
-        let families = options.families();
+        let families = options.families(&families_there(&database, path));
         let db = DB::open_cf_descriptors_read_only(&database, path, families, false)
             .map_err(|source| wal::not_opened(path, "open the database read-only", source))?;
         let engine = Self::new(db, path, true);
@@ -85,6 +85,7 @@ impl RocksEngine {
             read_only,
             writer: Mutex::new(writer),
             index_writer: Mutex::new(()),
+            eraser: Mutex::new(()),
         }
     }
 
@@ -130,6 +131,17 @@ impl RocksEngine {
         self.lock_writer().heads = heads;
         Ok(())
     }
+}
+
+/// The families that a read-only open can ask for: it creates none, and a store that an older
+/// program made has no attachments. Where the list cannot be read, the open says why.
+fn families_there(database: &Options, path: &Path) -> Vec<Family> {
+    let there = DB::list_cf(database, path).unwrap_or_default();
+    let is_there = |family: &Family| {
+        let may_lack = *family == Family::Attachments && !there.is_empty();
+        !may_lack || there.iter().any(|name| name == family.name())
+    };
+    Family::ALL.into_iter().filter(is_there).collect()
 }
 
 /// Why the database did not open. RocksDB does not tell a lock held by another process from any other

@@ -23,7 +23,8 @@ pub struct RocksOptions {
     /// Bytes of the write-ahead log that are replayed after a crash, at most about. Replay runs at
     /// some 100 MB/s.
     pub wal_bytes_max: u64,
-    /// Bytes of a memtable of entries or of look-up rows. Each family may hold up to four.
+    /// Bytes of a memtable of entries, of attachments or of look-up rows. Each family may hold up
+    /// to four.
     pub memtable_bytes: usize,
     /// Table files kept open, and what the database opens beside them.
     pub open_files_max: usize,
@@ -59,12 +60,12 @@ impl RocksOptions {
         options
     }
 
-    pub(super) fn families(&self) -> Vec<ColumnFamilyDescriptor> {
+    pub(super) fn families(&self, families: &[Family]) -> Vec<ColumnFamilyDescriptor> {
         let cache = Cache::new_lru_cache(self.block_cache_bytes);
-        let describe = |family: Family| {
-            ColumnFamilyDescriptor::new(family.name(), self.family(family, &cache))
+        let describe = |family: &Family| {
+            ColumnFamilyDescriptor::new(family.name(), self.family(*family, &cache))
         };
-        Family::ALL.map(describe).into()
+        families.iter().map(describe).collect()
     }
 
     fn family(&self, family: Family, cache: &Cache) -> Options {
@@ -79,7 +80,7 @@ impl RocksOptions {
         options.set_compression_type(DBCompressionType::None);
         options.set_max_write_buffer_number(MEMTABLES_MAX);
         options.set_write_buffer_size(match family {
-            Family::Entries | Family::Index => self.memtable_bytes,
+            Family::Entries | Family::Index | Family::Attachments => self.memtable_bytes,
             Family::Tiles | Family::Meta => self.memtable_bytes / 4,
         });
         if family == Family::Index {

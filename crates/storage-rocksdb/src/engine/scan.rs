@@ -14,8 +14,8 @@ pub type RawRow = (Box<[u8]>, Box<[u8]>);
 /// The rows whose keys start with a prefix, in key order. Every block that is read has its checksum
 /// verified; a mismatch ends the scan with an error. Blocks do not enter the cache.
 pub struct Scan<'db> {
-    rows: DBRawIteratorWithThreadMode<'db, DB>,
-    ended: bool,
+    /// `None` once it ended, and for a family that is not there.
+    rows: Option<DBRawIteratorWithThreadMode<'db, DB>>,
 }
 
 /// Table files of the store.
@@ -29,7 +29,7 @@ pub struct TableFiles {
 
 impl std::fmt::Debug for Scan<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Scan").field("ended", &self.ended).finish_non_exhaustive()
+        f.debug_struct("Scan").field("ended", &self.rows.is_none()).finish()
     }
 }
 
@@ -41,6 +41,7 @@ impl RocksEngine {
 
     /// The rows of a family whose keys start with `prefix`, from the key `from` on.
     pub fn scan_from(&self, family: Family, prefix: &[u8], from: &[u8]) -> Scan<'_> {
+        let Some(handle) = self.family_if_there(family) else { return Scan { rows: None } };
         let mut options = ReadOptions::default();
         options.set_verify_checksums(true);
         options.fill_cache(false);
@@ -49,9 +50,9 @@ impl RocksEngine {
         if let Some(end) = prefix_end(prefix) {
             options.set_iterate_upper_bound(end);
         }
-        let mut rows = self.db.raw_iterator_cf_opt(self.family(family), options);
+        let mut rows = self.db.raw_iterator_cf_opt(handle, options);
         rows.seek(from);
-        Scan { rows, ended: false }
+        Scan { rows: Some(rows) }
     }
 
     /// Whether there is a row with this key.
@@ -85,16 +86,14 @@ impl Iterator for Scan<'_> {
     type Item = Result<RawRow, StorageError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
-        }
-        if let Some((key, value)) = self.rows.item() {
+        let rows = self.rows.as_mut()?;
+        if let Some((key, value)) = rows.item() {
             let row = (key.into(), value.into());
-            self.rows.next();
+            rows.next();
             return Some(Ok(row));
         }
-        self.ended = true;
-        let status = self.rows.status().map_err(engine("scan rows"));
+        let status = rows.status().map_err(engine("scan rows"));
+        self.rows = None;
         status.err().map(Err)
     }
 }

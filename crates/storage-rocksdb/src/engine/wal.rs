@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! record   CRC-32C of kind and bytes, masked 4 ‖ length 2 ‖ kind 1 ‖ bytes
-//! batch    sequence 8 ‖ count 4 ‖ (05 ‖ family ‖ length ‖ key ‖ length ‖ value)…
+//! batch    sequence 8 ‖ count 4 ‖ (05 ‖ family ‖ length ‖ key ‖ length ‖ value, or 04 ‖ family ‖ length ‖ key)…
 //! ```
 //!
 //! The integers of both are little-endian, those of a row are varints of at most 32 bits
@@ -29,6 +29,8 @@ const HEADER_BYTES: usize = 7;
 const BATCH_HEADER_BYTES: usize = 12;
 /// A row of a column family, the only kind that commits write.
 const PUT: u8 = 5;
+/// A row that goes, the only kind that erasing writes.
+const DELETE: u8 = 4;
 
 /// What was found in the write-ahead log.
 #[derive(Debug, Default)]
@@ -83,7 +85,7 @@ impl Wal {
             return self.unread(batch.len());
         };
         while !rows.is_empty() {
-            let Some((key, value, rest)) = put(rows) else {
+            let Some((key, value, rest)) = next_row(rows) else {
                 return self.unread(rows.len());
             };
             self.row(key, value);
@@ -127,7 +129,7 @@ pub(super) fn not_opened(
 }
 
 /// The files of the write-ahead log, `NUMBER.log`, by their numbers.
-fn files(db: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn files(db: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for file in db.read_dir()? {
         let path = file?.path();
@@ -213,12 +215,16 @@ impl Reader<'_> {
     }
 }
 
-/// Key and value of the row at the front, and what follows.
-fn put(rows: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let rows = rows.strip_prefix(&[PUT])?;
+/// Key and value of the row at the front, and what follows. A row that goes has an empty value.
+fn next_row(rows: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (kind, rows) = rows.split_first()?;
     let (_family, rows) = varint(rows)?;
     let (key, rows) = sized(rows)?;
-    let (value, rows) = sized(rows)?;
+    let (value, rows) = match *kind {
+        PUT => sized(rows)?,
+        DELETE => (&[][..], rows),
+        _ => return None,
+    };
     Some((key, value, rows))
 }
 

@@ -48,6 +48,14 @@ pub enum Damage {
         /// The level-0 tile that holds its leaf hash.
         tile: TileCoord,
     },
+    /// There is an attachment of an entry at or beyond the head's size.
+    #[error("attachment {kind} of entry {index} lies beyond the head")]
+    AttachmentBeyond {
+        /// The entry it names.
+        index: LeafIndex,
+        /// Its kind.
+        kind: u8,
+    },
     /// A full tile is missing.
     #[error("{} is missing", path(*tile))]
     TileMissing {
@@ -172,6 +180,7 @@ impl Damage {
             Self::EntryMissing { .. } => "entry_missing",
             Self::EntryBeyond { .. } => "entry_beyond",
             Self::EntryHash { .. } => "entry_hash",
+            Self::AttachmentBeyond { .. } => "attachment_beyond",
             Self::TileMissing { .. } => "tile_missing",
             Self::TileBeyond { .. } => "tile_beyond",
             Self::TileHash { .. } => "tile_hash",

@@ -77,9 +77,9 @@ impl<'a> IndexCheck<'a> {
     /// Notes the rows an entry calls for.
     pub(super) fn entry(&mut self, index: LeafIndex, entry: &StoredEntry, leaf: &Hash) {
         let log = self.record.id;
-        let value = keys::encode_dedup(&DedupRow { index, leaf: *leaf });
         for id in ids(self.record, entry, leaf) {
-            self.dedup_wanted.add(&keys::dedup_key(log, &id), &value);
+            let key = keys::dedup_key(log, &id);
+            self.dedup_wanted.add(&key, &undigested(&key, index, *leaf));
         }
         if self.indexed_to.contains(index) {
             self.leaf_wanted.add(&keys::leaf_key(log, leaf, index), &[]);
@@ -112,8 +112,8 @@ impl<'a> IndexCheck<'a> {
     ) -> Result<(), Damage> {
         match keys::decode_key(Family::Index, key)? {
             Key::Dedup(..) => {
-                keys::decode_dedup(key, value)?;
-                self.dedup_found.add(key, value);
+                let DedupRow { index, leaf, digest: _ } = keys::decode_dedup(key, value)?;
+                self.dedup_found.add(key, &undigested(key, index, leaf));
             }
             Key::Leaf(..) => self.leaf_found.add(key, value),
             Key::IndexedTo(_) => drop(keys::decode_indexed_to(key, value)?),
@@ -142,8 +142,8 @@ impl<'a> IndexCheck<'a> {
             let leaf = leaf_hash(&entry.data);
             let ids: Vec<_> = ids(self.record, &entry, &leaf).collect();
             let rows = self.engine.dedup(log, &ids).unwrap_or_default();
-            let own = Some(DedupRow { index, leaf });
-            if rows.len() != ids.len() || rows.iter().any(|row| *row != own) {
+            let own = |row: &DedupRow| (row.index, row.leaf) == (index, leaf);
+            if rows.len() != ids.len() || !rows.iter().all(|row| row.as_ref().is_some_and(own)) {
                 found(Damage::DedupMissing { index: index.get() });
             }
             let key = keys::leaf_key(log, &leaf, index);
@@ -187,6 +187,12 @@ impl<'a> IndexCheck<'a> {
         let leaf = leaf_hash(&entry.data);
         Some((entry, leaf))
     }
+}
+
+/// What a deduplication row and its entry must agree on. A digest is its caller's word, and its row
+/// has a checksum.
+fn undigested(key: &[u8], index: LeafIndex, leaf: Hash) -> Vec<u8> {
+    keys::encode_dedup(key, &DedupRow { index, leaf, digest: None })
 }
 
 /// The ids under which an entry is deduplicated.

@@ -2,8 +2,9 @@
 //!
 //! Every entry is hashed and compared with its leaf hash, every tile with the level below, the head with
 //! the entries and, by a second implementation of the tree, with the tiles; the journal, archived
-//! checkpoints and look-up rows with all of these. Memory does not grow with the log. A check writes
-//! nothing, and refuses to run beside a server, which would change what it reads.
+//! checkpoints and look-up rows with all of these. Attachments, of which no hash speaks, have
+//! checksums. Memory does not grow with the log. A check writes nothing, and refuses to run beside
+//! a server, which would change what it reads.
 
 mod damage;
 mod index;
@@ -232,12 +233,14 @@ impl LogCheck<'_> {
         let entries = self.entries(&mut tree, &mut index, milestones, progress, found);
         self.check_head(&tree, entries, found);
         self.check_tiles(found);
+        let attachments = self.check_attachments(found);
         index.finish(found);
         LogReport {
             name: self.record.name.clone(),
             size: self.head.size,
             root: self.head.root,
             entries,
+            attachments,
             tiles: tree.tiles,
             dedup_rows: index.dedup_rows(),
             leaf_rows: index.leaf_rows(),
@@ -408,6 +411,34 @@ impl LogCheck<'_> {
                 Ok(Err(corrupt)) => found(corrupt.into()),
                 Err(source) => found(Damage::Unreadable { family: Family::Tiles, source }),
             }
+        }
+    }
+}
+
+impl LogCheck<'_> {
+    /// Reads every attachment, and yields how many there are. One that is missing cannot be missed:
+    /// it may have been erased.
+    fn check_attachments(&self, found: &mut dyn FnMut(Damage)) -> u64 {
+        let mut attachments = 0;
+        for row in self.engine.scan(Family::Attachments, &self.record.id.get().to_be_bytes()) {
+            match row.map(|(key, value)| self.attachment(&key, value)) {
+                Ok(Ok(())) => attachments += 1,
+                Ok(Err(damage)) => found(damage),
+                Err(source) => found(Damage::Unreadable { family: Family::Attachments, source }),
+            }
+        }
+        attachments
+    }
+
+    fn attachment(&self, key: &[u8], value: Box<[u8]>) -> Result<(), Damage> {
+        let Key::Attachment(_, index, kind) = keys::decode_key(Family::Attachments, key)? else {
+            unreachable!("the attachments family decodes to attachment keys only")
+        };
+        keys::decode_attachment(key, &value.into_vec().into())?;
+        if self.head.size.contains(index) {
+            Ok(())
+        } else {
+            Err(Damage::AttachmentBeyond { index, kind })
         }
     }
 }

@@ -32,6 +32,8 @@ pub struct LogReport {
     pub root: Hash,
     /// Entries re-hashed: equal to `size` in a clean log.
     pub entries: u64,
+    /// Attachments whose checksums were verified.
+    pub attachments: u64,
     /// Full tiles re-hashed.
     pub tiles: u64,
     /// Deduplication rows compared with their entries.
@@ -76,6 +78,7 @@ impl Report {
         for log in &self.logs {
             writeln!(out, "log {}: size {}, root {}", log.name, log.size.get(), log.root)?;
             writeln!(out, "  entries re-hashed      {}", log.entries)?;
+            writeln!(out, "  attachments            {}", log.attachments)?;
             writeln!(out, "  tiles re-hashed        {}", log.tiles)?;
             writeln!(out, "  leaf-hash rows         {}", log.leaf_rows)?;
             writeln!(out, "  leaf-hash index up to  {}", log.indexed_to.get())?;
@@ -104,6 +107,7 @@ impl Report {
                 "size": log.size.get(),
                 "root": log.root.to_string(),
                 "entries": log.entries,
+                "attachments": log.attachments,
                 "tiles": log.tiles,
                 "leaf_rows": log.leaf_rows,
                 "indexed_to": log.indexed_to.get(),

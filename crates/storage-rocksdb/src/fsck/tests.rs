@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::RawRow;
 use storage::conformance::commit;
-use storage::testing::{Planner, entry, index, keyed};
+use storage::testing::{Planner, attachment, entry, index, keyed};
 use storage::{ArchivedCheckpoint, ProducerId, ProducerRow, Row};
 
 /// Entries of the first log: one full tile and a ragged end.
@@ -33,7 +33,10 @@ impl Store {
         commit(&engine, &[planner.create(), other.create()]);
         commit(&engine, &[planner.append((0..150).map(keyed).collect())]);
         let early = planner.head.unwrap();
-        let rest = (150..ENTRIES).map(keyed).collect();
+        let mut rest: Vec<_> = (150..ENTRIES).map(keyed).collect();
+        for (number, entry) in (150..).zip(&mut rest).step_by(50) {
+            entry.attachments = [1, 9].map(|kind| attachment(number, kind)).into();
+        }
         commit(&engine, &[planner.append(rest), other.append(vec![entry(1), entry(1)])]);
         let producer = ProducerRow { last_sequence: 1, last_index: index(7) };
         let rows =
@@ -90,6 +93,7 @@ fn a_sound_store_is_clean_and_its_counts_equal_the_size() {
     assert_eq!((log.size.get(), log.entries, log.tiles), (ENTRIES, ENTRIES, 1));
     assert_eq!((log.leaf_rows, log.indexed_to.get()), (ENTRIES, ENTRIES));
     assert_eq!((log.dedup_rows, log.producers, log.checkpoints), (2 * ENTRIES, 1, 1));
+    assert_eq!((log.attachments, other.attachments), (6, 0));
     assert_eq!(log.journaled.map(TreeSize::get), Some(150));
     assert_eq!((other.entries, other.indexed_to.get(), other.journaled), (2, 0, None));
     let mut text = vec![];
@@ -127,6 +131,16 @@ fn one_flipped_bit_in_any_hash_of_a_tile_is_found() {
 }
 
 #[test]
+fn one_flipped_bit_in_any_attachment_is_found() {
+    let store = Store::new();
+    for (number, (key, value)) in store.rows(Family::Attachments).iter().enumerate() {
+        for bit in (number..value.len() * 8).step_by(13) {
+            assert!(store.finds_flip(Family::Attachments, key, value, bit), "{key:?}, bit {bit}");
+        }
+    }
+}
+
+#[test]
 fn one_flipped_bit_in_heads_records_and_checkpoints_is_found() {
     let store = Store::new();
     for (key, value) in store.rows(Family::Meta) {
@@ -159,7 +173,7 @@ fn a_missing_row_of_any_family_is_found() {
             // Derived state that never was, and what nothing else mentions, cannot be missed.
             let unmentioned = matches!(
                 keys::decode_key(family, key),
-                Ok(Key::Checkpoint(..) | Key::Producer(..))
+                Ok(Key::Checkpoint(..) | Key::Producer(..) | Key::Attachment(..))
             );
             assert!(!clean || unmentioned, "{family}: {key:?}");
         }
@@ -200,6 +214,14 @@ fn rows_that_should_not_be_are_found() {
     };
     let beyond = keys::entry_key(log, LeafIndex::new(ENTRIES).unwrap());
     stray(Family::Entries, &beyond, b"\x01\x00x", "entry_beyond");
+    let beyond = LeafIndex::new(ENTRIES).unwrap();
+    let key = keys::attachment_key(log, beyond, 1);
+    let mut value = vec![];
+    keys::encode_attachment(&key, &attachment(ENTRIES, 1), &mut value);
+    stray(Family::Attachments, &key, &value, "attachment_beyond");
+    stray(Family::Attachments, &keys::attachment_key(log, index(3), 1), &[1; 12], "row");
+    stray(Family::Attachments, &keys::entry_key(log, index(3)), &value, "row");
+    stray(Family::Attachments, &[0, 0, 0, 9, 0], b"x", "unknown_log");
     let tile = merkle::tile::TileCoord { level: 0, index: 1 };
     stray(Family::Tiles, &keys::tile_key(log, tile), &[0; 8_192], "tile_beyond");
     let leaf = leaf_hash(b"nowhere");

@@ -6,10 +6,9 @@ use super::super::{Corrupt, Family, RowFault};
 use super::{ROW_VERSION, corrupt};
 
 /// Appends the checksum of key and value.
-pub(super) fn seal(key: &[u8], mut value: Vec<u8>) -> Vec<u8> {
-    let crc = checksum(key, &value);
+pub(super) fn seal(key: &[u8], value: &mut Vec<u8>) {
+    let crc = checksum(key, value);
     value.extend_from_slice(&crc);
-    value
 }
 
 fn checksum(key: &[u8], value: &[u8]) -> [u8; 4] {

@@ -68,7 +68,7 @@ pub(super) enum Offered {
     ContradictsNewest(Kept),
     /// It contradicts a head of its own size that waits.
     ContradictsPending(Head),
-    /// There is evidence against its log already.
+    /// Its log is distrusted. The book knows nothing of that: its caller does not even ask.
     Convicted,
 }
 
@@ -93,9 +93,6 @@ struct Log {
     pending: Vec<Pending>,
     /// Heads that the newest one continues, the oldest first.
     settled: VecDeque<(TreeSize, Hash)>,
-    /// There is evidence against the log, even if the operator trusts it again.
-    has_evidence: bool,
-    distrusted: bool,
 }
 
 #[derive(Debug)]
@@ -132,8 +129,6 @@ pub(super) struct Told<'b> {
     /// A head waits that this witness could not compare. Somebody else may be able to, and needs all
     /// heads of the log for it, the newest one included.
     pub(super) stuck: bool,
-    pub(super) has_evidence: bool,
-    pub(super) distrusted: bool,
 }
 
 impl Book {
@@ -156,13 +151,10 @@ impl Book {
         }
     }
 
-    /// There is evidence against a log; `distrusted`: its keys are out of use.
-    pub(super) fn convict(&mut self, origin: &Origin, distrusted: bool) {
+    /// Forgets the heads of a log that wait: it was convicted.
+    pub(super) fn stop_waiting(&mut self, origin: &Origin) {
         if let Some(log) = self.logs.get_mut(&origin_hash(origin)) {
-            (log.has_evidence, log.distrusted) = (true, distrusted);
-            if distrusted {
-                log.pending.clear();
-            }
+            log.pending.clear();
         }
     }
 
@@ -171,9 +163,6 @@ impl Book {
         let Some(log) = self.logs.get_mut(&origin_hash(origin)) else {
             return Offered::UnknownLog;
         };
-        if log.distrusted {
-            return Offered::Convicted;
-        }
         if head.size() == TreeSize::ZERO {
             let empty = *head.root() == Hash::EMPTY_ROOT;
             return if empty { Offered::Known } else { Offered::WrongEmptyRoot };
@@ -259,15 +248,7 @@ pub(super) fn range(
 
 impl Log {
     fn new(origin: Origin) -> Self {
-        Self {
-            origin,
-            held: None,
-            newest: None,
-            pending: Vec::new(),
-            settled: VecDeque::new(),
-            has_evidence: false,
-            distrusted: false,
-        }
+        Self { origin, held: None, newest: None, pending: Vec::new(), settled: VecDeque::new() }
     }
 
     /// What was cosigned continues what was cosigned before it, and is the newest head. A head from
@@ -408,8 +389,6 @@ impl Log {
             newest: self.newest.as_ref(),
             pending: self.pending.iter().map(|pending| &pending.head).collect(),
             stuck: self.pending.iter().any(stuck),
-            has_evidence: self.has_evidence,
-            distrusted: self.distrusted,
         }
     }
 }
@@ -673,10 +652,8 @@ mod tests {
     fn a_convicted_log_waits_for_nothing_and_a_forgotten_one_is_gone() {
         let mut book = book();
         book.offer(&origin(), head(12, root("x")), NOW);
-        book.convict(&origin(), true);
+        book.stop_waiting(&origin());
         assert_eq!(book.counts(), (0, 0));
-        assert_eq!(book.offer(&origin(), head(13, root("x")), NOW), Offered::Convicted);
-        book.convict(&origin(), false);
         let trusted_again = book.offer(&origin(), head(13, root("x")), NOW);
         assert_eq!(trusted_again, Offered::Pending { suspect: false });
         book.keep(Vec::new());

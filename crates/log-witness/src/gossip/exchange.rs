@@ -100,9 +100,13 @@ pub(super) struct Answer {
     pub(super) wanted: Vec<OriginHash>,
 }
 
+/// The logs with evidence against them, and whether they are distrusted.
+pub(super) type Accused = HashMap<Origin, bool>;
+
 /// What a witness knows, cut into calls of `Pull` that cover all logs.
-pub(super) fn pulls(book: &Book, now: Duration) -> Vec<pb::PullRequest> {
-    let heads: Vec<pb::KnownHead> = book.told(.., now).map(|told| as_known(&told)).collect();
+pub(super) fn pulls(book: &Book, accused: &Accused, now: Duration) -> Vec<pb::PullRequest> {
+    let known = book.told(.., now).map(|told| as_known(&told, accused.contains_key(told.origin)));
+    let heads: Vec<pb::KnownHead> = known.collect();
     if heads.is_empty() {
         return Vec::new();
     }
@@ -118,18 +122,25 @@ pub(super) fn pulls(book: &Book, now: Duration) -> Vec<pb::PullRequest> {
 
 /// The answer to a `Pull`. It begins with the log at `turn`, so that every log has its turn where a
 /// message has no room for all.
-pub(super) fn answer(book: &Book, known: &Known, now: Duration, turn: usize) -> Answer {
+pub(super) fn answer(
+    book: &Book,
+    accused: &Accused,
+    known: &Known,
+    now: Duration,
+    turn: usize,
+) -> Answer {
     let mut answer = Answer::default();
     let mut logs: Vec<Told<'_>> = book.told(range(known.start, known.end), now).collect();
     let turn = turn.checked_rem(logs.len()).unwrap_or_default();
     logs.rotate_left(turn);
     for told in logs {
         let Some(theirs) = known.heads.get(told.hash) else { continue };
-        if told.has_evidence && !theirs.evidence {
+        let distrusted = accused.get(told.origin);
+        if distrusted.is_some() && !theirs.evidence {
             answer.convicted.push(told.origin.clone());
         }
-        // Evidence is all there is to tell about a log that is not trusted.
-        if !told.distrusted {
+        // About a distrusted log we tell the evidence alone.
+        if distrusted != Some(&true) {
             answer.compare(&told, theirs);
         }
     }
@@ -164,7 +175,7 @@ pub(super) fn asked_for(book: &Book, wanted: &[OriginHash], now: Duration) -> Ve
 /// All heads of the logs with a head that cannot be compared here. Every peer is told of them, as it may
 /// reach tiles that this witness does not.
 pub(super) fn stuck(book: &Book, now: Duration) -> Vec<Given> {
-    let stuck = book.told(.., now).filter(|told| told.stuck && !told.distrusted);
+    let stuck = book.told(.., now).filter(|told| told.stuck);
     stuck.flat_map(|told| all_heads(&told)).collect()
 }
 
@@ -178,13 +189,13 @@ fn head_of(newest: &Kept) -> (TreeSize, Hash) {
     (newest.size(), *newest.root())
 }
 
-fn as_known(told: &Told<'_>) -> pb::KnownHead {
+fn as_known(told: &Told<'_>, evidence: bool) -> pb::KnownHead {
     let (size, root) = told.newest.map_or((TreeSize::ZERO, Hash::EMPTY_ROOT), head_of);
     pb::KnownHead {
         origin_hash: Bytes::copy_from_slice(told.hash),
         size: size.get(),
         root: Bytes::copy_from_slice(root.as_bytes()),
-        evidence: told.has_evidence,
+        evidence,
     }
 }
 

@@ -29,7 +29,6 @@ mod tests;
 pub use address::{PeerAddress, PeerUrlError, parse_peers};
 pub use webhook::{Webhook, WebhookError};
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -68,8 +67,6 @@ pub struct GossipOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum GossipError {
     #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
     Authorities(#[from] AuthoritiesError),
 }
 
@@ -87,8 +84,6 @@ struct Inner {
     metrics: Arc<Metrics>,
     /// Locked for look-ups and changes in memory, never across a wait.
     book: Mutex<Book>,
-    /// Logs with evidence against them, and whether they are distrusted.
-    convicted: Mutex<HashMap<Origin, bool>>,
     /// Counts convictions, so that peers are told at once.
     convictions: watch::Sender<u64>,
     calls: tokio::sync::Semaphore,
@@ -113,10 +108,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Gossip {
-    /// Reads which logs have evidence against them, and starts the task that compares and exchanges.
+    /// Starts the task that compares and exchanges.
     ///
     /// # Errors
-    /// The store cannot be read, or the machine's certificate authorities, which vouch for a peer.
+    /// The machine's certificate authorities, which vouch for a peer, cannot be read.
     pub fn start(
         witness: Witness,
         options: GossipOptions,
@@ -124,14 +119,12 @@ impl Gossip {
         metrics: Arc<Metrics>,
         background: &mut Background,
     ) -> Result<Self, GossipError> {
-        let convicted = convicted(&witness)?;
         let inner = Inner {
             witness,
             options,
             clock,
             metrics,
             book: Mutex::default(),
-            convicted: Mutex::new(convicted),
             convictions: watch::channel(0).0,
             calls: tokio::sync::Semaphore::new(service::CALLS_MAX),
         };
@@ -146,7 +139,7 @@ impl Gossip {
         GossipServiceServer::new(self.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
-    /// Takes over which logs are configured, what was cosigned, and which logs have evidence against them.
+    /// Takes over which logs are configured, what was cosigned, and which logs are distrusted.
     fn follow_witness(&self) {
         let (inner, now) = (&self.inner, self.inner.clock.monotonic());
         let mut book = lock(&inner.book);
@@ -154,8 +147,10 @@ impl Gossip {
         for (origin, held) in inner.witness.public().heads() {
             book.held(&origin, held.size, held.root, now);
         }
-        for (origin, distrusted) in lock(&inner.convicted).iter() {
-            book.convict(origin, *distrusted);
+        for (origin, distrusted) in inner.witness.public().accused() {
+            if distrusted {
+                book.stop_waiting(&origin);
+            }
         }
     }
 
@@ -172,6 +167,9 @@ impl Gossip {
     }
 
     async fn judge(&self, origin: &Origin, head: Head) -> Offered {
+        if self.inner.witness.public().is_distrusted(origin) {
+            return Offered::Convicted;
+        }
         let now = self.inner.clock.monotonic();
         let offered = lock(&self.inner.book).offer(origin, head.clone(), now);
         let evidence = match &offered {
@@ -237,8 +235,7 @@ impl Gossip {
             return Ok(());
         }
         inner.witness.distrust(origin, evidence.format()).await?;
-        lock(&inner.convicted).insert(origin.clone(), true);
-        lock(&inner.book).convict(origin, true);
+        lock(&inner.book).stop_waiting(origin);
         tracing::error!(%origin, "evidence: {shown}; the log's keys are not trusted any more");
         inner.convictions.send_modify(|convictions| *convictions += 1);
         if let Some(webhook) = inner.options.webhook.clone() {
@@ -260,13 +257,4 @@ impl Gossip {
 fn is_settled(row: &TrustRow, found: &Evidence) -> bool {
     let forgiven = || Evidence::parse(&row.evidence);
     !row.trusted || forgiven().is_ok_and(|forgiven| !book::says_more(found, &forgiven))
-}
-
-fn convicted(witness: &Witness) -> Result<HashMap<Origin, bool>, StoreError> {
-    let (mut convicted, mut damage) = (HashMap::new(), None);
-    witness.store().each_trust(|origin, row| match row {
-        Ok(row) => drop(convicted.insert(origin, !row.trusted)),
-        Err(found) => damage = Some(found),
-    })?;
-    damage.map_or(Ok(convicted), Err)
 }

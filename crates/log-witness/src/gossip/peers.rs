@@ -77,7 +77,8 @@ impl Peer {
     async fn round(&mut self) -> Result<(), tonic::Status> {
         self.tell_evidence().await?;
         let now = self.gossip.inner.clock.monotonic();
-        let pulls = exchange::pulls(&lock(&self.gossip.inner.book), now);
+        let accused = self.gossip.inner.witness.public().accused();
+        let pulls = exchange::pulls(&lock(&self.gossip.inner.book), &accused, now);
         for request in pulls {
             let answer = self.client.pull(request).await?.into_inner();
             self.take(answer).await?;
@@ -86,7 +87,8 @@ impl Peer {
     }
 
     async fn tell_evidence(&mut self) -> Result<(), tonic::Status> {
-        let convicted: Vec<Origin> = lock(&self.gossip.inner.convicted).keys().cloned().collect();
+        let accused = self.gossip.inner.witness.public().accused();
+        let convicted: Vec<Origin> = accused.into_keys().collect();
         self.told.retain(|origin| convicted.contains(origin));
         let untold: Vec<Origin> =
             convicted.into_iter().filter(|origin| !self.told.contains(origin)).collect();

@@ -94,7 +94,8 @@ impl Gossip {
     fn answer(&self, known: &Known) -> pb::PullResponse {
         let now = self.inner.clock.monotonic();
         let turn = getrandom::u32().map_or(0, |random| random as usize);
-        let answer = exchange::answer(&lock(&self.inner.book), known, now, turn);
+        let accused = self.inner.witness.public().accused();
+        let answer = exchange::answer(&lock(&self.inner.book), &accused, known, now, turn);
         let wanted = answer.wanted.iter().take(CHECKPOINTS_MAX);
         let wanted = wanted.map(|hash| Bytes::copy_from_slice(hash)).collect();
         let evidence = answer.convicted.iter().filter_map(|origin| self.evidence(origin));

@@ -1,7 +1,7 @@
 //! What is durable, for everybody who reads: the newest heads, and which logs have evidence against them.
 //! Written by the committer alone, after each sync.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -39,7 +39,8 @@ pub struct Public {
 struct State {
     heads: HashMap<Origin, Held>,
     by_hash: HashMap<OriginHash, Origin>,
-    distrusted: HashSet<Origin>,
+    /// Logs with evidence against them, and whether they are distrusted.
+    accused: HashMap<Origin, bool>,
 }
 
 impl Public {
@@ -68,12 +69,18 @@ impl Public {
 
     /// How many logs are not trusted because of evidence.
     pub fn distrusted(&self) -> usize {
-        self.read().distrusted.len()
+        self.read().accused.values().filter(|distrusted| **distrusted).count()
     }
 
     /// Whether there is evidence against a log, and nobody has said that it is trusted nevertheless.
     pub fn is_distrusted(&self, origin: &Origin) -> bool {
-        self.read().distrusted.contains(origin)
+        self.read().accused.get(origin) == Some(&true)
+    }
+
+    /// The logs with evidence against them, and whether they are distrusted. Without the operator's word
+    /// they are.
+    pub fn accused(&self) -> HashMap<Origin, bool> {
+        self.read().accused.clone()
     }
 
     /// Whether a log was cosigned further in the future of `now_s` than is signed again.
@@ -116,10 +123,6 @@ impl State {
 
     fn set_trust(&mut self, origin: &Origin, trusted: bool) {
         self.by_hash.insert(origin_hash(origin), origin.clone());
-        if trusted {
-            self.distrusted.remove(origin);
-        } else {
-            self.distrusted.insert(origin.clone());
-        }
+        self.accused.insert(origin.clone(), !trusted);
     }
 }

@@ -104,10 +104,13 @@ impl Node {
 
     fn convict(&mut self) {
         self.convicted = true;
-        self.book.convict(&origin(), true);
+        self.book.stop_waiting(&origin());
     }
 
     fn offer(&mut self, head: Head, now: Duration) {
+        if self.convicted {
+            return;
+        }
         match self.book.offer(&origin(), head, now) {
             Offered::WrongEmptyRoot
             | Offered::ContradictsNewest(_)
@@ -222,9 +225,11 @@ impl<'w> Ring<'w> {
 
     fn round(&mut self, from: usize, now: Duration) {
         let peer = (from + 1) % self.nodes.len();
-        for request in exchange::pulls(&self.nodes[from].book, now) {
+        let accused = |node: &Node| node.convicted.then(|| (origin(), true)).into_iter().collect();
+        for request in exchange::pulls(&self.nodes[from].book, &accused(&self.nodes[from]), now) {
             let known = exchange::known(&request).unwrap();
-            let answer = exchange::answer(&self.nodes[peer].book, &known, now, 0);
+            let node = &self.nodes[peer];
+            let answer = exchange::answer(&node.book, &accused(node), &known, now, 0);
             if !answer.convicted.is_empty() {
                 self.nodes[from].convict();
             }

@@ -762,7 +762,8 @@ mod tests {
     fn every_row_is_read_by_its_own_decoder_after_a_seal() {
         // What the properties below rely on: bytes of these lengths do decode.
         for len in [9, 17, 53] {
-            let value = seal(b"k", [&[ROW_VERSION][..], &vec![0; len - 1]].concat());
+            let mut value = [&[ROW_VERSION][..], &vec![0; len - 1]].concat();
+            seal(b"k", &mut value);
             let decoded = [
                 decode_indexed_to(b"k", &value).is_ok(),
                 decode_producer(b"k", &value).is_ok(),

@@ -33,6 +33,7 @@ impl Opened {
             limits: Limits { min_free_bytes: 0, ..Limits::default() },
             keys_dir: data.join("keys"),
             heads_dir: data.join("heads"),
+            key_readers: base::keys::Readers::Nobody,
             hostname: "host.example".to_owned(),
             read_only: false,
             adopt_journal: false,

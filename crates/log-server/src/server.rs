@@ -24,9 +24,9 @@ use tonic::server::NamedService;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
-use witness_client::WitnessClient;
 
 use crate::config::{Config, WitnessConfig};
+use crate::witnesses::HttpWitnesses;
 use log_api::http::Http;
 use log_api::http::encoding::Encoder;
 use log_api::http::ops::{Ops, RegistryGauges, readiness};
@@ -37,7 +37,7 @@ use log_api::refusal::API;
 use log_api::routes::{self, To};
 use log_api::service::{MESSAGE_BYTES_MAX, Service};
 use log_core::read::Reads;
-use log_core::witness::{LogPolicy, WitnessOptions};
+use log_core::witness::WitnessOptions;
 use log_core::{
     CreateError, CreateLog, Fatal, Registry, RegistryOptions, StartError as RegistryError,
     follow::leaf_index,
@@ -317,10 +317,9 @@ fn witness_options(
     if policies.is_empty() {
         return Ok(None);
     }
-    let https = policies.values().flat_map(LogPolicy::peers).any(|peer| peer.url.is_https());
     Ok(Some(WitnessOptions {
         policies: policies.clone(),
-        client: WitnessClient::new(*timeout, https)?,
+        calls: Arc::new(HttpWitnesses::new(*timeout, policies.values())?),
         reads: Arc::clone(reads),
         settings: *settings,
         evidence_dir: config.evidence_dir(),

@@ -17,8 +17,8 @@ use formats::{SignedCheckpoint, VerifierKey};
 use futures_util::future::join_all;
 use merkle::{Hash, TreeSize};
 use tokio::sync::{Semaphore, oneshot};
-use witness_client::Answer;
 
+use super::calls::Answer;
 use super::pause::pause;
 use super::submit::body;
 use super::trouble::Trouble;
@@ -49,9 +49,9 @@ pub(super) enum Elsewhere {
 /// The size a witness holds of a log.
 pub(super) async fn held(log: &LogShared, peer: usize) -> Result<TreeSize, Trouble> {
     let witnessing = log.witnessing.as_ref().expect("only logs with a policy have witnesses");
-    let peer_url = &witnessing.policy.peers()[peer].url;
+    let address = &witnessing.policy.peers()[peer].address;
     let question = question(log).ok_or(Trouble::SizelessConflict)?;
-    match witnessing.options.client.add_checkpoint(peer_url, question).await? {
+    match witnessing.options.calls.add_checkpoint(address, question).await? {
         Answer::Conflict { size: Some(size) } => Ok(size),
         // It held nothing, and took the question for a first contact.
         Answer::Cosigned(_) => Ok(TreeSize::ZERO),
@@ -79,9 +79,9 @@ fn question(log: &LogShared) -> Option<Bytes> {
 /// Compares the checkpoint a witness serves with the log's tree.
 pub(super) async fn elsewhere(log: &LogShared, peer: usize) -> Result<Elsewhere, Trouble> {
     let witnessing = log.witnessing.as_ref().expect("only logs with a policy have witnesses");
-    let peer_url = &witnessing.policy.peers()[peer].url;
+    let address = &witnessing.policy.peers()[peer].address;
     let origin = &log.record.origin;
-    let served = witnessing.options.client.monitored_checkpoint(peer_url, origin).await?;
+    let served = witnessing.options.calls.monitored_checkpoint(address, origin).await?;
     let Some(note) = served.filter(|note| is_ours(log, note)) else {
         return Ok(Elsewhere::Known(None));
     };

@@ -14,6 +14,7 @@
 //! Nothing a witness says is believed: cosignatures count once they verify under the policy's keys, sizes
 //! only choose the proof to send, and a size beyond what the log ever had is reported.
 
+mod calls;
 mod policy;
 
 mod rounds;
@@ -29,6 +30,7 @@ mod evidence;
 mod gate;
 mod status;
 
+pub use calls::{Answer, CallError, WitnessAddress, WitnessCalls};
 pub use policy::{LogPolicy, OnQuorumLoss, PolicyRefusal};
 pub use status::{TROUBLES, WitnessStatus, WitnessingStatus};
 
@@ -46,7 +48,6 @@ use std::time::Duration;
 use merkle::TreeSize;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use witness_client::WitnessClient;
 
 use super::error::{AppendError, WitnessError};
 use super::read::Reads;
@@ -73,7 +74,7 @@ pub struct WitnessSettings {
 #[derive(Clone)]
 pub struct WitnessOptions {
     pub policies: BTreeMap<LogName, LogPolicy>,
-    pub client: WitnessClient,
+    pub calls: Arc<dyn WitnessCalls>,
     /// Where consistency proofs come from.
     pub reads: Arc<Reads>,
     pub settings: WitnessSettings,

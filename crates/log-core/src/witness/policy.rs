@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use formats::note::{NOTE_BYTES_MAX, SIGNATURES_MAX};
 use formats::{KeyKind, Policy, VerifierKey};
-use witness_client::{UrlError, WitnessUrl};
+
+use super::calls::{CallError, WitnessAddress, WitnessCalls};
 
 /// Lines and bytes of a checkpoint that are kept for its text and for the log's own signatures.
 const OWN_LINES: usize = 4;
@@ -21,10 +22,10 @@ pub enum OnQuorumLoss {
 }
 
 /// Why a policy cannot be used by a log.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum PolicyRefusal {
     #[error("witness {name}: {source}")]
-    Url { name: String, source: UrlError },
+    Address { name: String, source: CallError },
     #[error("the witnesses that have an address do not form the quorum: give more of them one")]
     NoReachableQuorum,
     #[error(
@@ -40,7 +41,7 @@ pub enum PolicyRefusal {
 pub struct Peer {
     /// The first of its witnesses' names, for metrics and messages.
     pub name: String,
-    pub url: WitnessUrl,
+    pub address: WitnessAddress,
     /// Positions in the policy's list.
     pub witnesses: Vec<usize>,
 }
@@ -54,10 +55,13 @@ pub struct LogPolicy {
 }
 
 impl LogPolicy {
-    /// Checks that the witnesses with an address can satisfy the policy, and that what all of them answer
-    /// fits into one checkpoint.
-    pub fn new(policy: Policy, on_quorum_loss: OnQuorumLoss) -> Result<Self, PolicyRefusal> {
-        let peers = peers(&policy)?;
+    /// Checks the addresses as `C` wants them, that the witnesses with an address can satisfy the policy, and
+    /// that the cosignatures of all of them fit into one checkpoint.
+    pub fn new<C: WitnessCalls>(
+        policy: Policy,
+        on_quorum_loss: OnQuorumLoss,
+    ) -> Result<Self, PolicyRefusal> {
+        let peers = peers::<C>(&policy)?;
         if !policy.is_quorum_of(|witness| witness.url().is_some()) {
             return Err(PolicyRefusal::NoReachableQuorum);
         }
@@ -105,19 +109,19 @@ fn line_bytes(key: &VerifierKey) -> usize {
     "\u{2014}  \n".len() + key.name().as_str().len() + tagged.div_ceil(3) * 4
 }
 
-fn peers(policy: &Policy) -> Result<Vec<Peer>, PolicyRefusal> {
+fn peers<C: WitnessCalls>(policy: &Policy) -> Result<Vec<Peer>, PolicyRefusal> {
     let mut peers: Vec<Peer> = Vec::new();
-    let mut known: BTreeMap<WitnessUrl, usize> = BTreeMap::new();
+    let mut known: BTreeMap<WitnessAddress, usize> = BTreeMap::new();
     for (position, witness) in policy.witnesses().iter().enumerate() {
-        let Some(url) = witness.url() else { continue };
+        let Some(given) = witness.url() else { continue };
         let name = witness.name().escape_ascii().to_string();
-        let url = WitnessUrl::parse(url)
-            .map_err(|source| PolicyRefusal::Url { name: name.clone(), source })?;
-        if let Some(&peer) = known.get(&url) {
+        let address = C::address(given)
+            .map_err(|source| PolicyRefusal::Address { name: name.clone(), source })?;
+        if let Some(&peer) = known.get(&address) {
             peers[peer].witnesses.push(position);
         } else {
-            known.insert(url.clone(), peers.len());
-            peers.push(Peer { name, url, witnesses: vec![position] });
+            known.insert(address.clone(), peers.len());
+            peers.push(Peer { name, address, witnesses: vec![position] });
         }
     }
     Ok(peers)
@@ -125,10 +129,39 @@ fn peers(policy: &Policy) -> Result<Vec<Peer>, PolicyRefusal> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use formats::{Checkpoint, KeyName, Origin, PrivateKey, Signer as _, Timestamp};
+    use futures_util::future::BoxFuture;
     use merkle::{Hash, TreeSize};
 
     use super::*;
+    use crate::witness::Answer;
+
+    /// Takes every address that is text, and makes no call.
+    struct NoCalls;
+
+    impl WitnessCalls for NoCalls {
+        fn address(given: &[u8]) -> Result<WitnessAddress, CallError> {
+            let text = std::str::from_utf8(given).map_err(CallError::new)?;
+            Ok(WitnessAddress::of_checked(text.trim_end_matches('/').to_owned()))
+        }
+
+        fn add_checkpoint<'a>(
+            &'a self,
+            _: &'a WitnessAddress,
+            _: Bytes,
+        ) -> BoxFuture<'a, Result<Answer, CallError>> {
+            unreachable!("a policy makes no call")
+        }
+
+        fn monitored_checkpoint<'a>(
+            &'a self,
+            _: &'a WitnessAddress,
+            _: &'a Origin,
+        ) -> BoxFuture<'a, Result<Option<Bytes>, CallError>> {
+            unreachable!("a policy makes no call")
+        }
+    }
 
     fn key(number: u8, kind: KeyKind) -> PrivateKey {
         let name = KeyName::new(&format!("w{number}.example")).unwrap();
@@ -145,7 +178,7 @@ mod tests {
         };
         let lines: String = (0..count).map(line).collect();
         let policy = format!("{lines}quorum w0\n");
-        LogPolicy::new(Policy::parse(policy.as_bytes()).unwrap(), OnQuorumLoss::Wait)
+        LogPolicy::new::<NoCalls>(Policy::parse(policy.as_bytes()).unwrap(), OnQuorumLoss::Wait)
     }
 
     #[test]
@@ -160,6 +193,26 @@ mod tests {
             let line = key.sign_checkpoint(&head, Timestamp::MAX).unwrap();
             assert_eq!(line_bytes(key.verifier_key()), format!("{line}\n").len());
         }
+    }
+
+    #[test]
+    fn witnesses_at_one_address_are_one_peer_and_a_bad_address_is_refused() {
+        let line = |number, address: &str| {
+            let key = key(number, KeyKind::CosignatureEd25519);
+            format!("witness w{number} {} {address}\n", key.verifier_key())
+        };
+        let of = |second: &[u8]| {
+            let text = [line(0, "http://a/").as_bytes(), second, b"quorum w0\n"].concat();
+            LogPolicy::new::<NoCalls>(Policy::parse(&text).unwrap(), OnQuorumLoss::Wait)
+        };
+        let one = of(line(1, "http://a").as_bytes()).unwrap();
+        assert_eq!(one.peers().len(), 1);
+        assert_eq!(one.peers()[0].witnesses, [0, 1]);
+        let two = of(line(1, "http://b").as_bytes()).unwrap();
+        assert_eq!(two.peers().len(), 2);
+        let bad = line(1, "http://@").replace('@', "\u{e9}");
+        let bad: Vec<u8> = bad.into_bytes().into_iter().filter(|byte| *byte != 0xa9).collect();
+        assert!(matches!(of(&bad), Err(PolicyRefusal::Address { name, .. }) if name == "w1"));
     }
 
     #[test]

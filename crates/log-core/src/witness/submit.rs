@@ -11,9 +11,9 @@ use bytes::Bytes;
 use formats::{AddCheckpoint, SignedCheckpoint};
 use merkle::{Hash, TreeSize};
 use tokio::sync::{mpsc, watch};
-use witness_client::Answer;
 
 use super::ask::{self, Elsewhere};
+use super::calls::Answer;
 use super::cosign::cosignatures;
 use super::held::{Claim, Held, judge};
 use super::pause::pause;
@@ -155,7 +155,7 @@ impl Submitter {
     async fn call(&self, old: TreeSize, target: &Target) -> std::result::Result<Answer, Trouble> {
         let proof = self.proof(old, target).await?;
         let body = body(old, &proof, &target.signed);
-        Ok(self.options().client.add_checkpoint(&self.policy_peer().url, body).await?)
+        Ok(self.options().calls.add_checkpoint(&self.policy_peer().address, body).await?)
     }
 
     async fn proof(

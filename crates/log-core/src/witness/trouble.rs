@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use formats::NoteError;
 use merkle::TreeSize;
-use witness_client::{Answer, CallError};
 
+use super::calls::{Answer, CallError};
 use crate::read::ReadError;
 
 /// Why a submission gave no cosignature.
@@ -127,7 +127,7 @@ mod tests {
         let size = TreeSize::ZERO;
         let said = String::new;
         let all = [
-            CallError::Status { status: 1, said: said() }.into(),
+            CallError::new("nobody there").into(),
             Trouble::Busy { status: 503, retry_after: None, said: said() },
             Trouble::Unknown { status: 404, said: said() },
             Trouble::Refused { status: 500, said: said() },

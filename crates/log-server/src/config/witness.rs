@@ -9,6 +9,7 @@ use formats::Policy;
 use formats::policy::POLICY_BYTES_MAX;
 use serve::config::{ConfigError, Origin, Values};
 
+use crate::witnesses::HttpWitnesses;
 use log_core::witness::{LogPolicy, OnQuorumLoss, WitnessSettings};
 use storage::LogName;
 
@@ -125,7 +126,7 @@ fn policy(file: &Path, on_quorum_loss: OnQuorumLoss) -> Result<LogPolicy, Config
     }
     let text = std::fs::read(file).map_err(read)?;
     let policy = Policy::parse(&text).map_err(|error| contents(whole(&error).into()))?;
-    LogPolicy::new(policy, on_quorum_loss).map_err(|error| contents(error.into()))
+    LogPolicy::new::<HttpWitnesses>(policy, on_quorum_loss).map_err(|error| contents(error.into()))
 }
 
 /// An error with its sources, on one line.

@@ -20,9 +20,6 @@ use log_core::invariants::Invariant;
 use log_core::observe::Observer;
 use storage::LogName;
 
-/// The documented invariants, all present from the start so that alerts can be written on them.
-pub const INVARIANTS: [&str; 8] = ["L-1", "L-2", "L-3", "L-4", "L-5", "L-6", "L-7", "L-8"];
-
 type OneLabel = [(&'static str, &'static str); 1];
 
 /// The counters of one process. Shared, and cheap to call from any thread.
@@ -54,8 +51,9 @@ impl Metrics {
         requests.register(&mut registry);
         let refusals = Family::default();
         let invariant_violations = Family::<OneLabel, Counter>::default();
-        for id in INVARIANTS {
-            drop(invariant_violations.get_or_create(&[("id", id)]));
+        // All present from the start, so that alerts can be written on them.
+        for invariant in Invariant::ALL {
+            drop(invariant_violations.get_or_create(&[("id", invariant.id())]));
         }
         let appends = Counter::default();
         let entries = Counter::default();
@@ -121,12 +119,6 @@ impl Metrics {
     /// One sync of the head journal.
     pub fn journal_synced(&self, took: Duration) {
         self.journal_sync_seconds.observe(took.as_secs_f64());
-    }
-
-    /// A documented invariant did not hold. Someone must act.
-    pub fn invariant_violated(&self, id: &'static str) {
-        self.invariant_violations.get_or_create(&[("id", id)]).inc();
-        tracing::error!(invariant = id, "an invariant does not hold");
     }
 
     /// Adds what is read at each scrape.
@@ -243,7 +235,9 @@ impl Observer for Metrics {
     }
 
     fn invariant_violated(&self, invariant: Invariant) {
-        Self::invariant_violated(self, invariant.id());
+        let id = invariant.id();
+        self.invariant_violations.get_or_create(&[("id", id)]).inc();
+        tracing::error!(invariant = id, "an invariant does not hold");
     }
 }
 
@@ -282,14 +276,14 @@ mod tests {
         metrics.requests().ended(None, Outcome::http(http::StatusCode::OK));
         metrics.refused("QUEUE_FULL");
         metrics.committed(Duration::from_millis(1), 3);
-        metrics.invariant_violated("L-3");
+        metrics.invariant_violated(Invariant::OnlyGrows);
         let text = metrics.encode();
         for line in [
             r#"cairn_requests_total{route="other",code="200"} 1"#,
             r#"cairn_refusals_total{reason="QUEUE_FULL"} 1"#,
             "cairn_entries_total 3",
             "cairn_commit_seconds_count 1",
-            r#"cairn_invariant_violations_total{id="L-3"} 1"#,
+            r#"cairn_invariant_violations_total{id="L-5"} 1"#,
             r#"cairn_invariant_violations_total{id="L-1"} 0"#,
             r#"cairn_log_tree_size{log="b"} 7"#,
             "cairn_queue_entries 2",
@@ -297,5 +291,18 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found.starts_with(line)), "{line}\n{text}");
         }
+    }
+
+    #[test]
+    fn every_invariant_is_there_from_the_start_and_is_counted() {
+        let metrics = Metrics::new();
+        let line = |id, count| format!(r#"cairn_invariant_violations_total{{id="{id}"}} {count}"#);
+        for invariant in Invariant::ALL {
+            assert!(metrics.encode().contains(&line(invariant.id(), 0)), "{invariant:?}");
+            Observer::invariant_violated(&metrics, *invariant);
+            assert!(metrics.encode().contains(&line(invariant.id(), 1)), "{invariant:?}");
+        }
+        let counted = metrics.encode().matches("cairn_invariant_violations_total{").count();
+        assert_eq!(counted, Invariant::ALL.len());
     }
 }

@@ -196,6 +196,9 @@ impl IntoRefusal for SignError {
             }
             Self::Retired => refuse(Kind::Precondition, ErrorReason::LogRetired),
             Self::ReadOnly => refuse(Kind::Precondition, ErrorReason::ReadOnly),
+            Self::TooManyWaiting { retry_after } => {
+                refuse(Kind::QueueFull, ErrorReason::QueueFull).retry(retry_after)
+            }
             Self::ShuttingDown => return shutting_down(),
         };
         refusal.says(message)

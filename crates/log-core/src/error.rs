@@ -7,7 +7,7 @@ use std::time::Duration;
 use merkle::{Hash, LeafIndex, TreeSize};
 use thiserror::Error;
 
-use crate::sign::keyring::KeyringError;
+use crate::sign::KeyringError;
 use crate::types::{CALL_BYTES_MAX, CALL_ENTRIES_MAX, DEDUP_KEY_BYTES_MAX, ENTRY_BYTES_MAX};
 use storage::journal::JournalError;
 use storage::{BadAttachments, StorageError};
@@ -84,6 +84,8 @@ pub enum SignError {
     KeyFailed,
     #[error("log is retired and signs nothing")]
     Retired,
+    #[error("too many callers wait for a signed head, try again in {} ms", retry_after.as_millis())]
+    TooManyWaiting { retry_after: Duration },
     #[error("server is read-only and signs nothing")]
     ReadOnly,
     #[error("server is shutting down")]
@@ -210,6 +212,11 @@ pub enum StartError {
     Damaged { log: String, what: Damage },
     #[error("log {log} has no archived checkpoint, so nothing of it can be served read-only")]
     NothingSigned { log: String },
+    #[error(
+        "logs_max is {found}, it must be at most {max}: the heads of all logs must fit into one group of \
+         the head journal; lower it, or run more servers"
+    )]
+    LogsMaxTooHigh { found: usize, max: usize },
     #[error("{name} is {found}, it must be at least {min}, as a call is never split")]
     LimitTooLow { name: &'static str, found: usize, min: usize },
 }

@@ -16,11 +16,29 @@
 //! What could overlap with a sync, the hashing of leaves and the decoding of requests, is already done
 //! in the callers' tasks.
 //!
-//! **The commit point** is the synced write in `committer::commit`. Before it nothing exists;
+//! **The commit point** is the synced write in `append::committer`. Before it nothing exists;
 //! after it the entries do, whatever fails next.
 //!
 //! **Signing** happens on demand, on the journal thread: it signs the newest committed head of every
 //! log somebody waits for, writes all records, syncs once and then releases the heads.
+//!
+//! # Rooms
+//!
+//! Each folder is a room: it owns its state and gives others a handle. A room uses only the rooms named
+//! in its row; a test compares this table with the code.
+//!
+//! | room | what it decides | handle | uses |
+//! |---|---|---|---|
+//! | `append` | what is committed, and in which order | `Append` | – |
+//! | `sign` | what is signed and journaled | `Sign` | – |
+//! | `read` | what is served, and whether it is what was signed | [`read::Reads`] | – |
+//! | `witness` | which heads are witnessed, and whether a log may take entries | `Witnesses` | `append` `read` `sign` |
+//! | `publish` | which checkpoint everybody sees | `Publish` | `append` `sign` `witness` |
+//! | `follow` | what is derived from the logs, behind their appends | – | `read` |
+//! | `life` | how logs start, are created and end; connects the others | [`Registry`] | all |
+//!
+//! All of them use what stands beside them: types, errors, the generic inbox and watch, and the health of
+//! the process, which is the only state they share.
 
 mod error;
 mod types;
@@ -28,28 +46,31 @@ mod types;
 mod append;
 mod sign;
 
-mod publish;
+pub mod read;
+
 pub mod witness;
 
-mod life;
-
-pub mod read;
+mod publish;
 
 pub mod follow;
 
-mod doorbell;
+mod life;
+
+mod health;
+mod inbox;
+mod watch;
+
 pub mod invariants;
 pub mod observe;
-mod progress;
 
-pub use append::producers::ProducerLease;
+pub use append::ProducerLease;
 pub use error::{
     AppendError, CreateError, Damage, EntryRefusal, Fatal, FreezeError, SignError, StartError,
     WitnessError,
 };
-pub use life::registry::{Registry, RegistryOptions, WeakRegistry};
-pub use life::state::OnFatal;
-pub use sign::keyring::{KeyringError, LogKeys};
+pub use health::OnFatal;
+pub use life::{Registry, RegistryOptions, WeakRegistry};
+pub use sign::{KeyringError, LogKeys};
 pub use types::{
     CALL_BYTES_MAX, CALL_ENTRIES_MAX, Committed, CreateLog, DEDUP_KEY_BYTES_MAX, ENTRY_BYTES_MAX,
     EntryOutcome, Limits, NewEntry, ProducerSpan, Published, SignedHead, Submission, TreeView,
@@ -59,62 +80,59 @@ use std::sync::Arc;
 
 use formats::{Origin, VerifierKey};
 use merkle::TreeSize;
-use tokio::sync::watch;
-
-use append::{admission, producers};
-use life::state::LogShared;
-use publish::publisher;
-use sign::signing;
 use storage::{Engine, LogId, LogName, LogRecord, LogState, ProducerId};
+use tokio::sync::watch::Receiver;
+
+use life::Rooms;
 use witness::WitnessingStatus;
 
 /// A handle to one log. Cloning it is cheap.
 #[derive(Clone, Debug)]
 pub struct Log {
-    shared: Arc<LogShared>,
+    rooms: Arc<Rooms>,
 }
 
 impl Log {
     pub fn id(&self) -> LogId {
-        self.shared.record.id
+        self.rooms.append.record().id
     }
 
     pub fn name(&self) -> &LogName {
-        &self.shared.record.name
+        &self.rooms.append.record().name
     }
 
     pub fn origin(&self) -> &Origin {
-        &self.shared.record.origin
+        &self.rooms.append.record().origin
     }
 
     /// The log's row, with the state of this moment.
     pub fn record(&self) -> LogRecord {
-        LogRecord { state: self.state(), ..self.shared.record.clone() }
+        LogRecord { state: self.state(), ..LogRecord::clone(self.rooms.append.record()) }
     }
 
     pub fn state(&self) -> LogState {
-        self.shared.state()
+        self.rooms.append.state()
     }
 
     /// Nothing is written or signed in this process.
     pub fn is_read_only(&self) -> bool {
-        self.shared.process.read_only
+        self.rooms.append.is_read_only()
     }
 
     /// The keys that verify this log's checkpoints, Ed25519 first. Empty if the server is read-only and
     /// has no keys.
     pub fn vkeys(&self) -> Vec<VerifierKey> {
-        self.shared.keys.as_ref().map(LogKeys::verifier_keys).unwrap_or_default()
+        self.rooms.sign.verifier_keys()
     }
 
     /// Entries and entry bytes that wait for a commit.
     pub fn queued(&self) -> (usize, usize) {
-        self.shared.queue.depth()
+        self.rooms.append.queued()
     }
 
     /// The store, for reading.
     pub fn engine(&self) -> &Arc<dyn Engine> {
-        &self.shared.process.engine
+        &self.rooms.engine
     }
 
     /// Appends a call's entries, all in one commit, and waits until it is durable.
@@ -122,33 +140,33 @@ impl Log {
     /// Dropping the future before the call is drained from the queue drops the call; after that it is
     /// committed. Cost: one leaf hash an entry in the caller's task, and a share of one sync.
     pub async fn append(&self, submission: Submission) -> Result<Committed, AppendError> {
-        admission::append(&self.shared, submission).await
+        self.rooms.append.append(submission).await
     }
 
     /// The committed tree.
     pub fn tree(&self) -> Arc<TreeView> {
-        self.shared.tree.load_full()
+        self.rooms.append.tree().load_full()
     }
 
     /// The newest head that is signed and journaled.
     pub fn signed(&self) -> Arc<SignedHead> {
-        self.shared.signed.load_full()
+        self.rooms.sign.signed()
     }
 
     /// Waits for a signed and journaled head of at least `size`. Cost: a share of one signature and
     /// one sync of the journal.
     pub async fn sign_covering(&self, size: TreeSize) -> Result<Arc<SignedHead>, SignError> {
-        signing::sign_covering(&self.shared, size).await
+        self.rooms.sign.covering(size).await
     }
 
     /// The newest published checkpoint.
     pub fn published(&self) -> Arc<Published> {
-        Arc::clone(&self.shared.published.borrow())
+        self.rooms.publish.published()
     }
 
     /// Follows the published checkpoints; slow readers skip some.
-    pub fn watch_published(&self) -> watch::Receiver<Arc<Published>> {
-        self.shared.published.subscribe()
+    pub fn watch_published(&self) -> Receiver<Arc<Published>> {
+        self.rooms.publish.follow()
     }
 
     /// Waits for a checkpoint of at least `size` that satisfies the log's witness policy: the log's own
@@ -158,37 +176,37 @@ impl Log {
         &self,
         size: TreeSize,
     ) -> Result<Arc<SignedHead>, WitnessError> {
-        let witnessing = self.shared.witnessing.as_ref().ok_or(WitnessError::NoWitnessPolicy)?;
-        witnessing.covering(size).await
+        let witnesses = self.rooms.witnesses.as_ref().ok_or(WitnessError::NoWitnessPolicy)?;
+        witnesses.covering(size).await
     }
 
     /// Waits until the witnesses form a quorum again, where they do not; returns at once without a policy.
     pub async fn quorum_found(&self) {
-        if let Some(witnessing) = &self.shared.witnessing {
-            witnessing.quorum_found().await;
+        if let Some(witnesses) = &self.rooms.witnesses {
+            witnesses.quorum_found().await;
         }
     }
 
     /// Whether witnessed heads can be waited for.
     pub fn has_witness_policy(&self) -> bool {
-        self.shared.witnessing.is_some()
+        self.rooms.witnesses.is_some()
     }
 
     /// How witnessing stands; `None` without a policy.
     pub fn witnessing(&self) -> Option<WitnessingStatus> {
-        self.shared.witnessing.as_ref().map(witness::Witnessing::status)
+        self.rooms.witnesses.as_ref().map(|witnesses| witnesses.status())
     }
 
     /// Refuses further appends, commits what is queued, publishes and archives the final checkpoint,
     /// and freezes the log for good. Doing it again gives the same checkpoint.
     pub async fn freeze(&self) -> Result<Arc<Published>, FreezeError> {
-        publisher::freeze(&self.shared).await
+        self.rooms.publish.freeze(&self.rooms.append).await
     }
 
     /// Opens a producer's stream, which fences any stream opened before with the same id. The lease
     /// knows the last committed sequence; nothing of an earlier stream is committed after this.
     pub async fn open_producer(&self, id: ProducerId) -> Result<ProducerLease, AppendError> {
-        producers::open(&self.shared, id).await
+        self.rooms.append.open_producer(id).await
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Limits {
     pub batch_entries_max: usize,
     /// Entry bytes of one log in one commit. At least [`CALL_BYTES_MAX`].
     pub batch_bytes_max: usize,
-    /// Logs of the process.
+    /// Logs of the process, at most as many as one group of the head journal has heads.
     pub logs_max: usize,
     /// How long a commit may wait for more calls while many are in flight. At most 1 ms pays.
     pub linger_max: Duration,
@@ -43,6 +43,8 @@ pub struct Limits {
     pub history_interval: Duration,
 }
 
+/// For tests: a server's defaults stand in its settings.
+#[cfg(test)]
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -138,6 +140,14 @@ pub struct TreeView {
     pub head: StoredHead,
     /// The partial tiles of this size: together with the stored full tiles, the whole tree.
     pub frontier: Frontier,
+}
+
+impl TreeView {
+    /// A tree without leaves.
+    pub(crate) fn empty(time_ms: u64) -> Self {
+        let head = StoredHead { size: TreeSize::ZERO, root: Hash::EMPTY_ROOT, time_ms, epoch: 0 };
+        Self { head, frontier: Frontier::new() }
+    }
 }
 
 /// A head whose Ed25519 signature is journaled: the only kind that leaves the process.

@@ -1,32 +1,29 @@
 //! What a call must pass before it may wait: limits, then leaf hashes, in the caller's own task.
 
-use std::sync::Arc;
-
 use merkle::leaf_hashes;
 use tokio::sync::oneshot;
 
+use super::Append;
 use super::queue::{Call, PreparedEntry, Ticket};
 use crate::error::{AppendError, EntryRefusal};
-use crate::life::state::LogShared;
 use crate::types::{
     CALL_BYTES_MAX, CALL_ENTRIES_MAX, Committed, DEDUP_KEY_BYTES_MAX, ENTRY_BYTES_MAX, NewEntry,
     Submission,
 };
 use storage::{DedupId, StoredEntry, check_attachments};
 
-/// Queues a call and waits until it is durable.
-pub(crate) async fn append(
-    log: &Arc<LogShared>,
-    submission: Submission,
-) -> Result<Committed, AppendError> {
-    log.may_append()?;
-    let bytes = check_call(&submission.entries)?;
-    let entries = prepare(submission.entries, log.record.deduplicate_entries);
-    let (answer, answered) = oneshot::channel();
-    let producer = submission.producer;
-    log.submit(Ticket::Append(Call { entries, bytes, producer, answer }))?;
-    // The committer answers every ticket or drops it with the process.
-    answered.await.unwrap_or(Err(AppendError::OutcomeUnknown))
+impl Append {
+    /// Queues a call and waits until it is durable.
+    pub(crate) async fn append(&self, submission: Submission) -> Result<Committed, AppendError> {
+        self.may_append()?;
+        let bytes = check_call(&submission.entries)?;
+        let entries = prepare(submission.entries, self.line.record.deduplicate_entries);
+        let (answer, answered) = oneshot::channel();
+        let producer = submission.producer;
+        self.submit(Ticket::Append(Call { entries, bytes, producer, answer }))?;
+        // The committer answers every ticket or drops it with the process.
+        answered.await.unwrap_or(Err(AppendError::OutcomeUnknown))
+    }
 }
 
 /// The bytes of a call within its limits.

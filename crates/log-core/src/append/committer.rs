@@ -1,101 +1,202 @@
 //! The committer: one thread that writes for all logs.
 //!
-//! Each turn it takes every log that has calls waiting, plans a share of each, joins the plans into one
-//! synced write and answers. See the module above for why planning does not overlap with writing.
+//! Each step it takes every log that has calls waiting, plans a share of each, joins the plans into one
+//! synced write and answers. See the crate's documentation for why planning does not overlap with
+//! writing. [`Committer::step`] is the whole of it but the waiting, so a test can drive it.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use base::tasks;
+use storage::{CommitOutcome, Engine, LogCommit, LogId, Row};
 
 use super::linger::Linger;
-use super::plan::Planned;
 use super::sequencer::{self, LogPlan, Share};
-use crate::doorbell::Doorbell;
+use super::{CommitterInbox, Line};
 use crate::error::{AppendError, Fatal};
-use crate::invariants::{Invariant, check};
-use crate::life::registry::on_panic;
-use crate::life::state::{LogShared, Process};
-use storage::{CommitOutcome, LogCommit, LogId, LogRecord, LogState, Row};
+use crate::health::Surroundings;
+use crate::inbox::{DELIVER_IN_TASK_FROM, Stop};
+use crate::invariants::Invariant;
+use crate::types::Limits;
 
-/// The most bytes of one log in a commit while other logs write too: what keeps a log with little to
-/// write from waiting for another's large commits.
+/// The most bytes of one log in a commit while other logs write too, so that a log with little to write
+/// does not wait for another's large commits.
 const SHARED_BYTES_MAX: usize = 256 * 1024;
 /// Turns for which another log counts as writing after it last did.
 const SHARED_FOR_TURNS: u32 = 64;
-/// From this many answers on, a task delivers them instead of the thread that has them: waking callers from
-/// outside the runtime costs more than from within.
-pub(crate) const DELIVER_IN_TASK_FROM: usize = 8;
 
-const RUN: u8 = 0;
-const FINISH: u8 = 1;
-const ABORT: u8 = 2;
-
-/// How the committer hears of work.
-#[derive(Debug)]
-pub(crate) struct CommitterInbox {
-    /// Logs whose queues are not empty. Callers push, the committer takes.
-    ready: Mutex<VecDeque<Arc<LogShared>>>,
-    pub(crate) bell: Doorbell,
-    stop: AtomicU8,
+/// The only writer of the store.
+pub(crate) struct Committer {
+    engine: Arc<dyn Engine>,
+    inbox: Arc<CommitterInbox>,
+    limits: Arc<Limits>,
+    around: Arc<Surroundings>,
+    turns: Turns,
 }
 
-impl CommitterInbox {
-    pub(crate) fn new() -> Self {
-        Self { ready: Mutex::new(VecDeque::new()), bell: Doorbell::new(), stop: AtomicU8::new(RUN) }
+impl Committer {
+    pub(crate) fn new(
+        engine: Arc<dyn Engine>,
+        inbox: Arc<CommitterInbox>,
+        limits: Arc<Limits>,
+        around: Arc<Surroundings>,
+    ) -> Self {
+        Self { engine, inbox, limits, around, turns: Turns::default() }
     }
 
-    /// Puts a log with a non-empty queue in line.
-    pub(crate) fn list(&self, log: Arc<LogShared>) {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner).push_back(log);
+    /// The thread's body.
+    pub(crate) fn run(mut self) {
+        while self.wait() && self.step(self.around.clock.unix_ms()) {}
+        self.inbox.take().iter().for_each(|line| line.queue.close(&AppendError::ShuttingDown));
     }
 
-    fn take(&self) -> Vec<Arc<LogShared>> {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
+    /// Waits for work, and for more of it where that pays; false if there is no more.
+    fn wait(&mut self) -> bool {
+        let bell = self.inbox.bell();
+        self.turns.observe_queued(bell.rung());
+        let Some(seen) = self.inbox.wait(self.turns.seen) else { return false };
+        self.turns.seen = seen;
+        let linger_max = self.limits.linger_max;
+        if self.inbox.stopping() == Stop::Never
+            && let Some(calls) = self.turns.linger.calls_wanted()
+            && !linger_max.is_zero()
+        {
+            bell.wait(seen, calls, Some(linger_max));
+        }
+        true
     }
 
-    fn is_empty(&self) -> bool {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    /// Commits and answers what waits, with heads of the time `now_ms` or later. Never waits but for the
+    /// store. False if the process must end.
+    pub(crate) fn step(&mut self, now_ms: u64) -> bool {
+        let seen = self.inbox.bell().rung();
+        let lines = self.inbox.take();
+        let share = self.turns.share(&lines, &self.limits);
+        let plans = self.plan_all(lines, share, now_ms);
+        self.turns.observe(seen, &plans);
+        plans.is_empty() || self.commit(plans)
     }
 
-    /// Ends the committer once nothing waits any more.
-    pub(crate) fn finish(&self) {
-        self.stop.fetch_max(FINISH, Ordering::SeqCst);
-        self.bell.ring();
+    /// Plans a share of each log; those with more waiting go to the end of the line.
+    fn plan_all(&self, lines: Vec<Arc<Line>>, share: Share, now_ms: u64) -> Vec<LogPlan> {
+        let mut plans = Vec::with_capacity(lines.len());
+        for line in lines {
+            let (planned, more) = sequencer::next(&*self.engine, &line, share, now_ms);
+            plans.extend(planned);
+            if more {
+                let added = self.inbox.add(line);
+                added.expect("the log's place in the inbox was free");
+            }
+        }
+        plans
     }
 
-    /// Ends the committer after the write in flight.
-    pub(crate) fn abort(&self) {
-        self.stop.fetch_max(ABORT, Ordering::SeqCst);
-        self.bell.ring();
-    }
-
-    /// Whether the committer still takes logs.
-    pub(crate) fn is_running(&self) -> bool {
-        self.stop() == RUN
-    }
-
-    fn stop(&self) -> u8 {
-        self.stop.load(Ordering::SeqCst)
-    }
-}
-
-/// The thread's body.
-pub(crate) fn run(process: &Arc<Process>) {
-    let mut turns = Turns::default();
-    while turns.wait(process) {
-        let seen = process.committer.bell.rung();
-        let logs = process.committer.take();
-        let share = turns.share(&logs, process);
-        let plans = plan_all(process, logs, share);
-        turns.observe(seen, &plans);
-        if !plans.is_empty() && !commit(process, plans) {
-            break;
+    /// Writes the plans and answers. False if the process must end.
+    fn commit(&self, mut plans: Vec<LogPlan>) -> bool {
+        let commits: Vec<LogCommit> =
+            plans.iter_mut().filter_map(|planned| planned.plan.commit.take()).collect();
+        if commits.is_empty() {
+            self.answer(plans);
+            return true;
+        }
+        let Surroundings { clock, observer, health, .. } = &*self.around;
+        let started = clock.monotonic();
+        health.commits.begin(started);
+        // THE COMMIT POINT. A crash before this line leaves nothing of these calls; a crash after it leaves
+        // all of them, and their callers find them by their deduplication keys or producer rows.
+        let outcome = self.engine.commit(&commits);
+        match outcome {
+            CommitOutcome::Committed => {
+                health.commits.succeed();
+                let took = clock.monotonic().saturating_sub(started);
+                let entries = commits.iter().map(|commit| commit.entries.len()).sum();
+                let bytes = plans.iter().map(|planned| planned.plan.bytes).sum();
+                observer.committed(commits.len(), entries, bytes, took);
+                self.advance(&plans, &commits);
+                self.answer(plans);
+                true
+            }
+            CommitOutcome::NotCommitted(error) => {
+                health.commits.fail(clock.monotonic());
+                tracing::error!(%error, "a commit was not written, its calls are refused");
+                observer.commit_failed(false);
+                refuse(plans, &AppendError::NotCommitted { source: Arc::new(error) });
+                true
+            }
+            CommitOutcome::Ambiguous(error) => {
+                tracing::error!(%error, "a commit failed with an unknown outcome");
+                self.end(plans, Fatal::OutcomeUnknown)
+            }
+            CommitOutcome::Conflict { log, found } => {
+                tracing::error!(%log, ?found, "another writer moved the head of this log");
+                self.end(plans, Fatal::Conflict)
+            }
         }
     }
-    for log in process.committer.take() {
-        log.queue.close(&AppendError::ShuttingDown);
+
+    /// Makes what was committed the state that readers see and the next plan starts from.
+    fn advance(&self, plans: &[LogPlan], commits: &[LogCommit]) {
+        let mut commits = commits.iter().peekable();
+        for LogPlan { line, plan } in plans {
+            // Commits are in the order of the plans they come from; some plans had none.
+            let Some(commit) = commits.next_if(|commit| commit.log == line.record.id) else {
+                continue;
+            };
+            let before = line.tree.load().head;
+            let after = &plan.next.head;
+            let grows = before.size <= after.size && before.time_ms <= after.time_ms;
+            self.around.check(grows, Invariant::OnlyGrows);
+            for row in &commit.rows {
+                if let Row::Log(record) = row {
+                    line.set_state(record.state);
+                }
+            }
+            line.tree.store(Arc::clone(&plan.next));
+            line.set_exists();
+            if before.size != after.size {
+                line.tree.tell();
+            }
+        }
+    }
+
+    fn answer(&self, plans: Vec<LogPlan>) {
+        let replies: usize = plans.iter().map(|planned| planned.plan.replies.len()).sum();
+        if replies < DELIVER_IN_TASK_FROM {
+            deliver(&self.around, plans);
+        } else {
+            let around = Arc::clone(&self.around);
+            let delivery = async move { deliver(&around, plans) };
+            let (runtime, on_panic) = (&self.around.runtime, self.around.on_panic());
+            drop(tasks::spawn_vital_on(runtime, "deliver", delivery, on_panic));
+        }
+    }
+
+    /// Nothing more is written or signed; callers whose entries were in the write learn that nobody knows.
+    fn end(&self, plans: Vec<LogPlan>, fatal: Fatal) -> bool {
+        self.around.health.halt();
+        self.around.observer.commit_failed(fatal == Fatal::OutcomeUnknown);
+        for LogPlan { line, .. } in &plans {
+            line.queue.close(&AppendError::ShuttingDown);
+        }
+        refuse(plans, &AppendError::OutcomeUnknown);
+        self.around.fatal(fatal);
+        false
+    }
+}
+
+/// Gives the replies of plans that are durable.
+fn deliver(around: &Surroundings, plans: Vec<LogPlan>) {
+    for LogPlan { line, plan } in plans {
+        let durable = plan.next.head.size <= line.tree.load().head.size;
+        around.check(durable, Invariant::DurableBeforeAnswered);
+        for reply in plan.replies {
+            reply.durable(&plan.next);
+        }
+    }
+}
+
+fn refuse(plans: Vec<LogPlan>, error: &AppendError) {
+    for reply in plans.into_iter().flat_map(|planned| planned.plan.replies) {
+        reply.refuse(error.clone());
     }
 }
 
@@ -114,178 +215,27 @@ struct Turns {
 }
 
 impl Turns {
-    /// Waits for work; false if there is no more.
-    fn wait(&mut self, process: &Process) -> bool {
-        let inbox = &process.committer;
-        let queued = inbox.bell.rung() - self.seen;
-        self.linger.observe(std::mem::take(&mut self.calls), queued);
-        while inbox.is_empty() {
-            if inbox.stop() != RUN {
-                return false;
-            }
-            self.seen = inbox.bell.rung();
-            if inbox.is_empty() && inbox.stop() == RUN {
-                inbox.bell.wait(self.seen, 1, None);
-            }
-        }
-        if inbox.stop() == ABORT {
-            return false;
-        }
-        if inbox.stop() == RUN
-            && let Some(calls) = self.linger.calls_wanted()
-            && !process.limits.linger_max.is_zero()
-        {
-            inbox.bell.wait(self.seen, calls, Some(process.limits.linger_max));
-        }
-        true
+    /// Learns how many calls queued behind the last commit, of which `rung` rings tell.
+    fn observe_queued(&mut self, rung: u64) {
+        self.linger.observe(std::mem::take(&mut self.calls), rung - self.seen);
     }
 
     /// A log alone takes what it likes, logs together take turns.
-    fn share(&mut self, logs: &[Arc<LogShared>], process: &Process) -> Share {
-        let alone = match logs {
-            [log] => Some(log.record.id),
+    fn share(&mut self, lines: &[Arc<Line>], limits: &Limits) -> Share {
+        let alone = match lines {
+            [line] => Some(line.record.id),
             _ => None,
         };
         let same = alone.is_some() && (self.alone.is_none() || self.alone == alone);
         self.shared_for = if same { self.shared_for.saturating_sub(1) } else { SHARED_FOR_TURNS };
         self.alone = alone;
-        let bytes_max = process.limits.batch_bytes_max;
+        let bytes_max = limits.batch_bytes_max;
         let bounded = if self.shared_for > 0 { SHARED_BYTES_MAX } else { bytes_max };
-        Share { entries_max: process.limits.batch_entries_max, bytes_max: bounded.min(bytes_max) }
+        Share { entries_max: limits.batch_entries_max, bytes_max: bounded.min(bytes_max) }
     }
 
     fn observe(&mut self, seen: u64, plans: &[LogPlan]) {
         self.seen = seen;
         self.calls = plans.iter().map(|planned| planned.plan.calls).sum();
     }
-}
-
-/// Plans a share of each log; those with more waiting go to the end of the line.
-fn plan_all(process: &Process, logs: Vec<Arc<LogShared>>, share: Share) -> Vec<LogPlan> {
-    let mut plans = Vec::with_capacity(logs.len());
-    for log in logs {
-        let (planned, more) = sequencer::next(&log, share);
-        plans.extend(planned);
-        if more {
-            process.committer.list(log);
-        }
-    }
-    plans
-}
-
-/// Writes the plans and answers. False if the process must end.
-fn commit(process: &Arc<Process>, mut plans: Vec<LogPlan>) -> bool {
-    let commits: Vec<LogCommit> =
-        plans.iter_mut().filter_map(|planned| planned.plan.commit.take()).collect();
-    if commits.is_empty() {
-        answer(process, plans);
-        return true;
-    }
-    let started = process.clock.monotonic();
-    process.commits.begin(started);
-    // THE COMMIT POINT. A crash before this line leaves nothing of these calls; a crash after it leaves
-    // all of them, and their callers find them by their deduplication keys or producer rows.
-    let outcome = process.engine.commit(&commits);
-    match outcome {
-        CommitOutcome::Committed => {
-            process.commits.succeed();
-            let took = process.clock.monotonic().saturating_sub(started);
-            let entries = commits.iter().map(|commit| commit.entries.len()).sum();
-            let bytes = plans.iter().map(|planned| planned.plan.bytes).sum();
-            process.observer.committed(commits.len(), entries, bytes, took);
-            advance(process, &plans, &commits);
-            answer(process, plans);
-            true
-        }
-        CommitOutcome::NotCommitted(error) => {
-            process.commits.fail(process.clock.monotonic());
-            tracing::error!(%error, "a commit was not written, its calls are refused");
-            process.observer.commit_failed(false);
-            refuse(plans, &AppendError::NotCommitted { source: Arc::new(error) });
-            true
-        }
-        CommitOutcome::Ambiguous(error) => {
-            tracing::error!(%error, "a commit failed with an unknown outcome");
-            end(process, plans, Fatal::OutcomeUnknown)
-        }
-        CommitOutcome::Conflict { log, found } => {
-            tracing::error!(%log, ?found, "another writer moved the head of this log");
-            end(process, plans, Fatal::Conflict)
-        }
-    }
-}
-
-/// Makes what was committed the state that readers see and the next plan starts from.
-fn advance(process: &Process, plans: &[LogPlan], commits: &[LogCommit]) {
-    let mut commits = commits.iter().peekable();
-    for LogPlan { log, plan } in plans {
-        // Commits are in the order of the plans they come from; some plans had none.
-        let Some(commit) = commits.next_if(|commit| commit.log == log.record.id) else { continue };
-        let before = log.tree.load().head;
-        let after = &plan.next.head;
-        let grows = before.size <= after.size && before.time_ms <= after.time_ms;
-        check(&*process.observer, grows, Invariant::OnlyGrows);
-        for row in &commit.rows {
-            if let Row::Log(record) = row {
-                log.set_state(record.state);
-            }
-        }
-        log.tree.store(Arc::clone(&plan.next));
-        log.set_exists();
-        if before.size != after.size {
-            log.publisher.wake();
-        }
-    }
-}
-
-fn answer(process: &Arc<Process>, plans: Vec<LogPlan>) {
-    let answers: usize = plans.iter().map(|planned| planned.plan.answers.len()).sum();
-    if answers < DELIVER_IN_TASK_FROM {
-        plans.into_iter().for_each(deliver);
-    } else {
-        let delivery = async move { plans.into_iter().for_each(deliver) };
-        let runtime = &process.runtime;
-        drop(tasks::spawn_vital_on(runtime, "deliver", delivery, on_panic(process)));
-    }
-}
-
-fn deliver(LogPlan { log, plan }: LogPlan) {
-    let committed = log.tree.load();
-    let durable = plan.next.head.size <= committed.head.size;
-    check(&*log.process.observer, durable, Invariant::DurableBeforeAnswered);
-    for planned in plan.answers {
-        // A send fails only if the caller has gone, and then nobody needs the answer.
-        match planned {
-            Planned::Append(answer, result) => drop(answer.send(result)),
-            Planned::OpenProducer(answer, row) => drop(answer.send(Ok(row))),
-            Planned::Rows(answer) => drop(answer.send(Ok(Arc::clone(&plan.next)))),
-        }
-    }
-}
-
-fn refuse(plans: Vec<LogPlan>, error: &AppendError) {
-    for planned in plans.into_iter().flat_map(|planned| planned.plan.answers) {
-        match planned {
-            Planned::Append(answer, _) => drop(answer.send(Err(error.clone()))),
-            Planned::OpenProducer(answer, _) => drop(answer.send(Err(error.clone()))),
-            Planned::Rows(answer) => drop(answer.send(Err(error.clone()))),
-        }
-    }
-}
-
-/// Nothing more is written or signed; callers whose entries were in the write learn that nobody knows.
-fn end(process: &Process, plans: Vec<LogPlan>, fatal: Fatal) -> bool {
-    process.halt();
-    process.observer.commit_failed(fatal == Fatal::OutcomeUnknown);
-    for LogPlan { log, .. } in &plans {
-        log.queue.close(&AppendError::ShuttingDown);
-    }
-    refuse(plans, &AppendError::OutcomeUnknown);
-    process.fatal(fatal);
-    false
-}
-
-/// A row that moves a log to another state; committed like any other.
-pub(crate) fn state_row(log: &LogShared, state: LogState) -> Row {
-    Row::Log(LogRecord { state, ..log.record.clone() })
 }

@@ -1,29 +1,29 @@
 //! When a commit waits a moment for more calls.
 //!
-//! Callers in a closed loop come back soon after they are answered. Where many do, a sync that starts at
-//! once takes a few of them, and the cost of syncing is shared by few. Waiting for all of them is no
-//! better: while they wait for the disk together, the cores have nothing to do. So a commit waits, up to
-//! a millisecond, for half of the callers there are: one half is served while the other is synced.
-//! Where few call, waiting only costs them time, so there is none.
+//! Callers in a closed loop come back soon after their answer. If many of them do, a sync that starts at
+//! once takes only a few calls, so few calls share its cost. Waiting for all callers is no better: while
+//! all of them wait for the disk, the cores have nothing to do. So a commit waits, up to a millisecond,
+//! for half of the callers: one half is served while the other is synced. If there are few callers,
+//! waiting only costs them time, so a commit does not wait.
 
-/// Callers from which on waiting pays.
+/// With fewer callers than this, waiting does not pay.
 const CALLERS_MIN: u64 = 32;
 
 /// Estimates how many callers there are. Owned by the committer.
 #[derive(Debug, Default)]
-pub(crate) struct Linger {
-    /// The most calls seen at one time, in the last commit and queued behind it; forgotten slowly.
+pub(super) struct Linger {
+    /// The most calls seen at one time, in a commit and queued behind it. Decays slowly.
     callers: u64,
 }
 
 impl Linger {
     /// How many calls to wait for, `None` to start at once. Costs nothing.
-    pub(crate) fn calls_wanted(&self) -> Option<u64> {
+    pub(super) fn calls_wanted(&self) -> Option<u64> {
         (self.callers >= CALLERS_MIN).then_some(self.callers / 2)
     }
 
     /// Learns from a commit of `calls` calls, at whose end `queued` others waited.
-    pub(crate) fn observe(&mut self, calls: u64, queued: u64) {
+    pub(super) fn observe(&mut self, calls: u64, queued: u64) {
         let callers = calls.saturating_add(queued);
         self.callers = if callers >= self.callers {
             callers

@@ -1,5 +1,5 @@
-//! Plans a commit: from the committed tree, the tickets and what the store said about them, to the
-//! entries, tiles and rows to write, the tree after it, and every answer. Pure: no I/O, no clock.
+//! Plans a commit. In go the committed tree, the tickets and what the store said about them; out come the
+//! entries, tiles and rows to write, the tree after them, and every reply. Pure: no I/O, no clock.
 
 use std::sync::Arc;
 
@@ -15,50 +15,72 @@ use storage::{
 
 /// What a plan starts from.
 #[derive(Debug)]
-pub(crate) struct Base<'a> {
-    pub(crate) log: LogId,
+pub(super) struct Base<'a> {
+    pub(super) log: LogId,
     /// The committed tree; of size 0 if the log is being created.
-    pub(crate) view: &'a TreeView,
+    pub(super) view: &'a TreeView,
     /// The log has a head row.
-    pub(crate) exists: bool,
+    pub(super) exists: bool,
     /// The time of the new head: never before that of the last one.
-    pub(crate) time_ms: u64,
+    pub(super) time_ms: u64,
 }
 
 /// A planned commit of one log.
 #[derive(Debug)]
-pub(crate) struct Plan {
-    /// What to write, `None` if every ticket can be answered from what is committed.
-    pub(crate) commit: Option<LogCommit>,
+pub(super) struct Plan {
+    /// What to write; `None` if every ticket can be answered from what is committed.
+    pub(super) commit: Option<LogCommit>,
     /// The tree once it is written.
-    pub(crate) next: Arc<TreeView>,
-    pub(crate) answers: Vec<Planned>,
+    pub(super) next: Arc<TreeView>,
+    pub(super) replies: Vec<Reply>,
     /// Bytes of the entries in the commit, and of their attachments.
-    pub(crate) bytes: usize,
+    pub(super) bytes: usize,
     /// Calls that are answered.
-    pub(crate) calls: u64,
+    pub(super) calls: u64,
 }
 
-/// An answer that must not be given before the commit is durable.
+/// A reply that must not be given before the plan is durable.
 #[derive(Debug)]
-pub(crate) enum Planned {
+pub(super) enum Reply {
     Append(Answer<Committed>, Result<Committed, AppendError>),
     OpenProducer(Answer<Option<ProducerRow>>, Option<ProducerRow>),
+    /// The tree once the rows are written.
     Rows(Answer<Arc<TreeView>>),
 }
 
+// A send fails only if the caller has gone, and then nobody needs the reply.
+impl Reply {
+    /// Answers as planned: `next`, the tree of the plan, is durable.
+    pub(super) fn durable(self, next: &Arc<TreeView>) {
+        match self {
+            Self::Append(answer, result) => drop(answer.send(result)),
+            Self::OpenProducer(answer, row) => drop(answer.send(Ok(row))),
+            Self::Rows(answer) => drop(answer.send(Ok(Arc::clone(next)))),
+        }
+    }
+
+    /// Answers that the plan was dropped, or may be.
+    pub(super) fn refuse(self, error: AppendError) {
+        match self {
+            Self::Append(answer, _) => drop(answer.send(Err(error))),
+            Self::OpenProducer(answer, _) => drop(answer.send(Err(error))),
+            Self::Rows(answer) => drop(answer.send(Err(error))),
+        }
+    }
+}
+
 /// Plans `tickets` in their order.
-pub(crate) fn plan(base: &Base<'_>, tickets: Vec<Ticket>, lookups: Lookups) -> Plan {
+pub(super) fn plan(base: &Base<'_>, tickets: Vec<Ticket>, lookups: Lookups) -> Plan {
     let mut batch = Batch::new(base.view.head.size, lookups);
-    let answers: Vec<Planned> = tickets.into_iter().map(|ticket| batch.take(ticket)).collect();
-    let calls = u64::try_from(answers.len()).unwrap_or(u64::MAX);
+    let replies: Vec<Reply> = tickets.into_iter().map(|ticket| batch.take(ticket)).collect();
+    let calls = u64::try_from(replies.len()).unwrap_or(u64::MAX);
     let bytes = batch.entries.iter().map(StoredEntry::bytes).sum();
     let mut frontier = base.view.frontier.clone();
     let tiles = frontier.append(&batch.leaves);
     let writes = !batch.entries.is_empty() || !batch.rows.is_empty() || !batch.moved.is_empty();
     if !writes {
         let next = Arc::new(base.view.clone());
-        return Plan { commit: None, next, answers: finish(answers, base.view), bytes, calls };
+        return Plan { commit: None, next, replies: finish(replies, base.view), bytes, calls };
     }
     let head = StoredHead {
         size: frontier.size(),
@@ -77,18 +99,18 @@ pub(crate) fn plan(base: &Base<'_>, tickets: Vec<Ticket>, lookups: Lookups) -> P
         rows: batch.rows,
     };
     let next = TreeView { head, frontier };
-    let answers = finish(answers, &next);
-    Plan { commit: Some(commit), next: Arc::new(next), answers, bytes, calls }
+    let replies = finish(replies, &next);
+    Plan { commit: Some(commit), next: Arc::new(next), replies, bytes, calls }
 }
 
 /// Fills in the size that covers every answer, known only at the end.
-fn finish(mut answers: Vec<Planned>, next: &TreeView) -> Vec<Planned> {
-    for answer in &mut answers {
-        if let Planned::Append(_, Ok(committed)) = answer {
+fn finish(mut replies: Vec<Reply>, next: &TreeView) -> Vec<Reply> {
+    for reply in &mut replies {
+        if let Reply::Append(_, Ok(committed)) = reply {
             committed.tree_size = next.head.size;
         }
     }
-    answers
+    replies
 }
 
 /// The batch as it grows.
@@ -116,27 +138,27 @@ impl Batch {
         }
     }
 
-    fn take(&mut self, ticket: Ticket) -> Planned {
+    fn take(&mut self, ticket: Ticket) -> Reply {
         match ticket {
             Ticket::Append(call) => self.take_call(call),
             Ticket::OpenProducer { id, answer } => {
-                Planned::OpenProducer(answer, self.lookups.producers.get(&id).copied())
+                Reply::OpenProducer(answer, self.lookups.producers.get(&id).copied())
             }
             Ticket::Rows { rows, answer } => {
                 self.rows.extend(rows);
-                Planned::Rows(answer)
+                Reply::Rows(answer)
             }
         }
     }
 
-    fn take_call(&mut self, call: Call) -> Planned {
+    fn take_call(&mut self, call: Call) -> Reply {
         let Call { entries, producer, answer, .. } = call;
         let result = match producer {
             None => Ok(entries.into_iter().map(|entry| self.take_entry(entry)).collect()),
             Some(span) => self.take_span(span, entries),
         };
         let committed = |outcomes| Committed { outcomes, tree_size: self.start };
-        Planned::Append(answer, result.map(committed))
+        Reply::Append(answer, result.map(committed))
     }
 
     fn take_entry(&mut self, entry: Result<PreparedEntry, EntryRefusal>) -> EntryOutcome {

@@ -6,15 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use merkle::LeafIndex;
 use tokio::sync::{oneshot, watch};
 
+use super::Append;
+use super::line::Line;
 use super::queue::Ticket;
 use crate::error::AppendError;
-use crate::life::state::LogShared;
 use crate::types::ProducerSpan;
 use storage::{ProducerId, ProducerRow};
 
 /// The open streams of a log.
 #[derive(Debug)]
-pub(crate) struct Producers {
+pub(super) struct Producers {
     open: Mutex<Open>,
 }
 
@@ -27,7 +28,7 @@ struct Open {
 }
 
 impl Producers {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { open: Mutex::new(Open { next_generation: 1, streams: BTreeMap::new() }) }
     }
 
@@ -36,7 +37,7 @@ impl Producers {
     }
 
     /// The generation whose calls are taken; 0, which no stream has, if none is open.
-    pub(crate) fn generation(&self, id: ProducerId) -> u64 {
+    pub(super) fn generation(&self, id: ProducerId) -> u64 {
         self.lock().streams.get(&id).map_or(0, |stream| *stream.borrow())
     }
 
@@ -61,7 +62,7 @@ impl Producers {
 /// The right to append as a producer, until another stream opens with its id.
 #[derive(Debug)]
 pub struct ProducerLease {
-    log: Arc<LogShared>,
+    line: Arc<Line>,
     id: ProducerId,
     generation: u64,
     last: Option<ProducerRow>,
@@ -88,29 +89,29 @@ impl ProducerLease {
     pub async fn fenced(&self) {
         let mut newest = self.newest.clone();
         let generation = self.generation;
-        // An error means that the entry is gone, which only this lease's end or a newer one's brings.
+        // An error means that the entry is gone: this lease ended, or a newer one did.
         drop(newest.wait_for(|newest| *newest != generation).await);
     }
 }
 
 impl Drop for ProducerLease {
     fn drop(&mut self) {
-        self.log.producers.end(self.id, self.generation);
+        self.line.producers.end(self.id, self.generation);
     }
 }
 
-/// Opens a producer's stream.
-pub(crate) async fn open(
-    log: &Arc<LogShared>,
-    id: ProducerId,
-) -> Result<ProducerLease, AppendError> {
-    log.may_append()?;
-    // The order matters: from here on calls of the stream before are refused, and the ticket is answered
-    // behind those that were already planned. So the answer is final.
-    let (generation, newest) = log.producers.begin(id);
-    let mut lease = ProducerLease { log: Arc::clone(log), id, generation, last: None, newest };
-    let (answer, answered) = oneshot::channel();
-    log.submit(Ticket::OpenProducer { id, answer })?;
-    lease.last = answered.await.unwrap_or(Err(AppendError::ShuttingDown))?;
-    Ok(lease)
+impl Append {
+    /// Opens a producer's stream.
+    pub(crate) async fn open_producer(&self, id: ProducerId) -> Result<ProducerLease, AppendError> {
+        self.may_append()?;
+        // The order matters. From here on the committer refuses calls of the stream before, and it answers
+        // the ticket behind the calls that it had planned already. So the answer is final.
+        let (generation, newest) = self.line.producers.begin(id);
+        let line = Arc::clone(&self.line);
+        let mut lease = ProducerLease { line, id, generation, last: None, newest };
+        let (answer, answered) = oneshot::channel();
+        self.submit(Ticket::OpenProducer { id, answer })?;
+        lease.last = answered.await.unwrap_or(Err(AppendError::ShuttingDown))?;
+        Ok(lease)
+    }
 }

@@ -1,4 +1,4 @@
-//! A log's queue: bounded by entries and bytes, full at once and never slow.
+//! A log's queue, bounded in entries and bytes. A full queue refuses at once.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,34 +11,34 @@ use crate::error::{AppendError, EntryRefusal};
 use crate::types::{Committed, Limits, ProducerSpan, TreeView};
 use storage::{ContentDigest, DedupId, ProducerId, ProducerRow, Row, StoredEntry};
 
-/// What a caller is told to wait when the queue is full: about what a full queue takes to drain.
+/// How long a caller should wait when the queue is full: about as long as a full queue takes to drain.
 const FULL_RETRY_AFTER: Duration = Duration::from_millis(50);
 
-pub(crate) type Answer<T> = oneshot::Sender<Result<T, AppendError>>;
+pub(super) type Answer<T> = oneshot::Sender<Result<T, AppendError>>;
 
 /// An entry that passed admission.
 #[derive(Debug)]
-pub(crate) struct PreparedEntry {
-    pub(crate) entry: StoredEntry,
-    pub(crate) leaf: Hash,
+pub(super) struct PreparedEntry {
+    pub(super) entry: StoredEntry,
+    pub(super) leaf: Hash,
     /// Its row in the deduplication index, if it has a key.
-    pub(crate) dedup: Option<DedupId>,
+    pub(super) dedup: Option<DedupId>,
     /// Goes into that row.
-    pub(crate) digest: Option<ContentDigest>,
+    pub(super) digest: Option<ContentDigest>,
 }
 
 /// A call that passed admission.
 #[derive(Debug)]
-pub(crate) struct Call {
-    pub(crate) entries: Vec<Result<PreparedEntry, EntryRefusal>>,
-    pub(crate) bytes: usize,
-    pub(crate) producer: Option<ProducerSpan>,
-    pub(crate) answer: Answer<Committed>,
+pub(super) struct Call {
+    pub(super) entries: Vec<Result<PreparedEntry, EntryRefusal>>,
+    pub(super) bytes: usize,
+    pub(super) producer: Option<ProducerSpan>,
+    pub(super) answer: Answer<Committed>,
 }
 
 /// What waits for the committer, in the order it is done.
 #[derive(Debug)]
-pub(crate) enum Ticket {
+pub(super) enum Ticket {
     Append(Call),
     /// Reads a producer's row behind everything queued before.
     OpenProducer {
@@ -73,7 +73,7 @@ impl Ticket {
     }
 
     /// Answers that nothing was done.
-    pub(crate) fn refuse(self, error: AppendError) {
+    pub(super) fn refuse(self, error: AppendError) {
         // A send fails only if the caller has gone, and then nobody needs the answer.
         match self {
             Self::Append(call) => drop(call.answer.send(Err(error))),
@@ -93,7 +93,7 @@ enum Intake {
 }
 
 #[derive(Debug)]
-pub(crate) struct Queue {
+pub(super) struct Queue {
     /// Callers push, the committer drains.
     inner: Mutex<Inner>,
 }
@@ -111,13 +111,13 @@ struct Inner {
 /// The queue went from known-empty to filled: the committer must be told.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Pushed {
+pub(super) enum Pushed {
     MustList,
     Listed,
 }
 
 impl Queue {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             inner: Mutex::new(Inner {
                 tickets: VecDeque::new(),
@@ -134,7 +134,7 @@ impl Queue {
     }
 
     /// Adds a ticket, or says at once why not.
-    pub(crate) fn push(&self, ticket: Ticket, limits: &Limits) -> Result<Pushed, AppendError> {
+    pub(super) fn push(&self, ticket: Ticket, limits: &Limits) -> Result<Pushed, AppendError> {
         let mut inner = self.lock();
         let own = matches!(ticket, Ticket::Rows { .. });
         match &inner.intake {
@@ -157,7 +157,7 @@ impl Queue {
 
     /// Takes whole tickets from the front: as many as fit, and at least one. Cancelled ones are
     /// dropped. The second value says that more are waiting; else the queue must be listed again.
-    pub(crate) fn drain(&self, entries_max: usize, bytes_max: usize) -> (Vec<Ticket>, bool) {
+    pub(super) fn drain(&self, entries_max: usize, bytes_max: usize) -> (Vec<Ticket>, bool) {
         let mut inner = self.lock();
         let (mut entries, mut bytes) = (0, 0);
         let mut drained = Vec::with_capacity(inner.tickets.len());
@@ -181,7 +181,7 @@ impl Queue {
     }
 
     /// Refuses appends from now on. Everything accepted before is in the queue.
-    pub(crate) fn refuse_appends(&self, error: AppendError) {
+    pub(super) fn refuse_appends(&self, error: AppendError) {
         let mut inner = self.lock();
         if matches!(inner.intake, Intake::Open) {
             inner.intake = Intake::RowsOnly(error);
@@ -189,7 +189,7 @@ impl Queue {
     }
 
     /// Accepts appends again, after a freeze that was not committed.
-    pub(crate) fn accept_appends(&self) {
+    pub(super) fn accept_appends(&self) {
         let mut inner = self.lock();
         if matches!(inner.intake, Intake::RowsOnly(_)) {
             inner.intake = Intake::Open;
@@ -197,7 +197,7 @@ impl Queue {
     }
 
     /// Refuses everything from now on, and everything that waits.
-    pub(crate) fn close(&self, error: &AppendError) {
+    pub(super) fn close(&self, error: &AppendError) {
         let tickets = {
             let mut inner = self.lock();
             inner.intake = Intake::Closed(error.clone());
@@ -211,7 +211,7 @@ impl Queue {
     }
 
     /// Entries and bytes that wait.
-    pub(crate) fn depth(&self) -> (usize, usize) {
+    pub(super) fn depth(&self) -> (usize, usize) {
         let inner = self.lock();
         (inner.entries, inner.bytes)
     }

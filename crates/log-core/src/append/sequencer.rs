@@ -2,49 +2,56 @@
 
 use std::sync::Arc;
 
+use storage::Engine;
+
+use super::line::Line;
 use super::plan::{self, Base, Plan};
 use super::queue::Ticket;
 use super::resolve::resolve;
 use crate::error::AppendError;
-use crate::life::state::LogShared;
 
 /// How much of one log goes into one commit.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Share {
-    pub(crate) entries_max: usize,
-    pub(crate) bytes_max: usize,
+pub(super) struct Share {
+    pub(super) entries_max: usize,
+    pub(super) bytes_max: usize,
 }
 
 /// A log and what is planned for it.
 #[derive(Debug)]
-pub(crate) struct LogPlan {
-    pub(crate) log: Arc<LogShared>,
-    pub(crate) plan: Plan,
+pub(super) struct LogPlan {
+    pub(super) line: Arc<Line>,
+    pub(super) plan: Plan,
 }
 
 /// Drains a log within its share and plans what it took. The second value says that more is waiting.
-pub(crate) fn next(log: &Arc<LogShared>, share: Share) -> (Option<LogPlan>, bool) {
-    let (tickets, more) = log.queue.drain(share.entries_max, share.bytes_max);
+pub(super) fn next(
+    engine: &dyn Engine,
+    line: &Arc<Line>,
+    share: Share,
+    now_ms: u64,
+) -> (Option<LogPlan>, bool) {
+    let (tickets, more) = line.queue.drain(share.entries_max, share.bytes_max);
     if tickets.is_empty() {
         return (None, more);
     }
-    let lookups = match resolve(log, &tickets) {
+    let lookups = match resolve(engine, line, &tickets) {
         Ok(lookups) => lookups,
         Err(error) => {
-            tracing::error!(log = %log.record.name, %error, "look-up failed, calls are refused");
+            tracing::error!(log = %line.record.name, %error, "look-up failed, calls are refused");
             refuse_all(tickets, &AppendError::NotCommitted { source: Arc::new(error) });
             return (None, more);
         }
     };
-    let view = log.tree.load();
+    let view = line.tree.load();
     let base = Base {
-        log: log.record.id,
+        log: line.record.id,
         view: &view,
-        exists: log.exists(),
-        time_ms: log.process.clock.unix_ms().max(log.time_floor_ms),
+        exists: line.exists(),
+        time_ms: now_ms.max(line.time_floor_ms),
     };
     let plan = plan::plan(&base, tickets, lookups);
-    (Some(LogPlan { log: Arc::clone(log), plan }), more)
+    (Some(LogPlan { line: Arc::clone(line), plan }), more)
 }
 
 fn refuse_all(tickets: Vec<Ticket>, error: &AppendError) {

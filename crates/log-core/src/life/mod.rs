@@ -1,6 +1,9 @@
-//! The life of the logs of a process: how they start, are created and end.
+//! The life of a process's logs: how they start, are created and end. This room connects the others.
 
-pub(crate) mod recover;
-pub(crate) mod registry;
-pub(crate) mod start;
-pub(crate) mod state;
+mod recover;
+mod registry;
+mod rooms;
+mod start;
+
+pub use registry::{Registry, RegistryOptions, WeakRegistry};
+pub(crate) use rooms::Rooms;

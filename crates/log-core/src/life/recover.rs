@@ -22,14 +22,14 @@ const READ_BYTES_MAX: usize = 32 * 1024 * 1024;
 const ARCHIVE_PAGE: usize = 256;
 
 /// Reads one log of a store.
-pub(crate) struct Reader<'a> {
-    pub(crate) engine: &'a dyn Engine,
-    pub(crate) record: &'a LogRecord,
+pub(super) struct Reader<'a> {
+    pub(super) engine: &'a dyn Engine,
+    pub(super) record: &'a LogRecord,
 }
 
 impl Reader<'_> {
     /// The committed tree: the right edge re-hashed from the last entries and the stored tiles.
-    pub(crate) fn tree(&self) -> Result<TreeView, StartError> {
+    pub(super) fn tree(&self) -> Result<TreeView, StartError> {
         let head =
             self.engine.head(self.record.id)?.ok_or_else(|| self.damaged(Damage::HeadMissing))?;
         let frontier = self.frontier(head.size)?;
@@ -40,7 +40,7 @@ impl Reader<'_> {
     }
 
     /// The right edge of the tree at any size up to the committed one.
-    pub(crate) fn frontier(&self, size: TreeSize) -> Result<Frontier, StartError> {
+    pub(super) fn frontier(&self, size: TreeSize) -> Result<Frontier, StartError> {
         let mut levels: Vec<Vec<Hash>> = Vec::new();
         for (coord, width) in tile::partial_tiles(size) {
             let row = self.partial_row(coord, width)?;
@@ -123,7 +123,7 @@ impl Reader<'_> {
     }
 
     /// Compares what the journal says was signed with what is stored.
-    pub(crate) fn check_journal(
+    pub(super) fn check_journal(
         &self,
         view: &TreeView,
         journaled: &JournalHead,
@@ -142,7 +142,7 @@ impl Reader<'_> {
     }
 
     /// The newest archived checkpoint, checked against the stored tree.
-    pub(crate) fn archived(&self, view: &TreeView) -> Result<Option<Published>, StartError> {
+    pub(super) fn archived(&self, view: &TreeView) -> Result<Option<Published>, StartError> {
         let Some(last) = self.newest_archived(view.head.size)? else { return Ok(None) };
         let ArchivedCheckpoint { size, published_ms, note } = last;
         let damaged = || self.damaged(Damage::Archive { size: size.get() });
@@ -185,7 +185,7 @@ impl Reader<'_> {
     }
 
     /// The newest archived checkpoint as the signed head of a log that signs nothing.
-    pub(crate) fn archived_head(&self, published: &Published) -> Result<SignedHead, StartError> {
+    pub(super) fn archived_head(&self, published: &Published) -> Result<SignedHead, StartError> {
         let frontier = self.frontier(published.head.size)?;
         let view = Arc::new(TreeView { head: published.head, frontier });
         Ok(SignedHead { view, note: published.note.clone() })
@@ -201,14 +201,8 @@ fn hash_entries(entries: &[StoredEntry]) -> Vec<Hash> {
     leaf_hashes(&data)
 }
 
-/// A tree without leaves.
-pub(crate) fn empty_tree(time_ms: u64) -> TreeView {
-    let head = StoredHead { size: TreeSize::ZERO, root: Hash::EMPTY_ROOT, time_ms, epoch: 0 };
-    TreeView { head, frontier: Frontier::new() }
-}
-
 /// Stands in for a signed head and a published checkpoint until the first ones exist.
-pub(crate) fn unsigned(view: &Arc<TreeView>) -> (SignedHead, Published) {
+pub(super) fn unsigned(view: &Arc<TreeView>) -> (SignedHead, Published) {
     let signed = SignedHead { view: Arc::clone(view), note: Bytes::new() };
     let head = view.head;
     let published = Published { note: Bytes::new(), head, published_ms: 0, witnessed: false };

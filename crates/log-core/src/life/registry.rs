@@ -16,15 +16,16 @@ use formats::{KeyFile, Origin};
 use merkle::Hash;
 use tokio::task::JoinHandle;
 
-use super::recover::{empty_tree, unsigned};
-use super::state::{LogParts, LogShared, OnFatal, Process};
+use super::recover::unsigned;
+use super::rooms::{Building, LogParts, Rooms};
 use crate::Log;
-use crate::error::{AppendError, CreateError, Fatal, FreezeError, StartError};
+use crate::error::{AppendError, CreateError, FreezeError, StartError};
+use crate::health::{Health, OnFatal};
+use crate::inbox::Stop;
 use crate::observe::Observer;
-use crate::publish::publisher::{Publisher, Wish, ask, commit_rows};
-use crate::sign::keyring::{Keyring, KeyringError, generate};
-use crate::sign::signing::sign_newest;
-use crate::types::{CreateLog, Limits};
+use crate::publish::Wish;
+use crate::sign::{Keyring, KeyringError, generate};
+use crate::types::{CreateLog, Limits, TreeView};
 use crate::witness::{self, WitnessOptions};
 use storage::journal::origin_hash;
 use storage::{Engine, LogId, LogName, LogRecord, LogState, Row};
@@ -91,7 +92,7 @@ impl WeakRegistry {
 
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) process: Arc<Process>,
+    pub(super) building: Building,
     pub(crate) keyring: Keyring,
     pub(crate) hostname: String,
     /// Written when a log has been created.
@@ -128,28 +129,31 @@ impl Registry {
         super::start::open(options).map(|inner| Self { inner })
     }
 
-    /// For whoever must not keep the logs, and with them the store, alive.
+    /// A handle that does not keep the logs, and with them the store, alive.
     pub fn downgrade(&self) -> WeakRegistry {
         WeakRegistry { inner: Arc::downgrade(&self.inner) }
     }
 
-    /// Asks the witnesses of all logs what they hold. Until then, and while too few of them answer, logs
-    /// with a policy take no entries; nothing is refused of what only reads. Waits some seconds at most.
+    /// Asks the witnesses of all logs what they hold. Until enough of them have answered, logs with a
+    /// policy take no entries; reads go on. Waits ten seconds at most.
     ///
     /// # Errors
     /// A witness holds a newer head of a log than the store: signing on would fork it.
     pub async fn ask_witnesses(&self) -> Result<(), StartError> {
-        witness::ask_all(&self.inner).await
+        self.inner.warn_of_unused_policies();
+        let logs = self.inner.all();
+        let witnesses = logs.iter().filter_map(|rooms| rooms.witnesses.clone()).collect();
+        witness::ask_all(witnesses, &*self.inner.building.around.clock).await
     }
 
     /// Whether some log has a witness policy, and no log with one lacks its quorum.
     pub fn is_witnessing(&self) -> bool {
-        if self.inner.process.witness.is_none() {
+        if self.inner.building.witness.is_none() {
             return false;
         }
         let logs = self.inner.all();
-        let mut logs = logs.iter().filter_map(|log| log.witnessing.as_ref()).peekable();
-        logs.peek().is_some() && logs.all(witness::Witnessing::is_fresh)
+        let mut logs = logs.iter().filter_map(|rooms| rooms.witnesses.as_ref()).peekable();
+        logs.peek().is_some() && logs.all(|witnesses| witnesses.is_fresh())
     }
 
     /// A log by its name.
@@ -179,54 +183,60 @@ impl Registry {
 
     /// Nothing is written or signed in this process.
     pub fn is_read_only(&self) -> bool {
-        self.inner.process.read_only
+        self.inner.building.read_only
     }
 
     /// A write failed with an unknown outcome, or a writer thread is gone: nothing is committed.
     pub fn can_commit(&self) -> bool {
-        !self.inner.process.is_halted()
+        !self.health().is_halted()
     }
 
     /// False once the journal could not be written: signed receipts fail until a restart.
     pub fn can_sign(&self) -> bool {
-        !self.inner.process.is_halted() && !self.inner.process.signing.has_failed()
+        !self.health().is_halted() && !self.health().journaling.has_given_up()
     }
 
     /// Appends are refused until there is more free disk.
     pub fn is_disk_low(&self) -> bool {
-        self.inner.process.disk().is_err()
+        self.health().disk.check().is_err()
     }
 
     /// Bytes free on the store's disk, as read some seconds ago at most; `None` before that.
     pub fn free_bytes(&self) -> Option<u64> {
-        let free = self.inner.process.free_bytes.load(Ordering::Relaxed);
-        (free != u64::MAX).then_some(free)
+        self.health().disk.free_bytes()
     }
 
     /// For how long writes of the store have been tried without success; zero if none waits.
     pub fn commits_stalled_for(&self) -> Duration {
-        let process = &self.inner.process;
-        process.commits.stalled_for(process.clock.monotonic())
+        self.health().commits.stalled_for(self.inner.building.around.clock.monotonic())
     }
 
     /// For how long syncs of the head journal have been tried without success; zero if none waits.
     pub fn journal_stalled_for(&self) -> Duration {
-        let process = &self.inner.process;
-        process.journaling.stalled_for(process.clock.monotonic())
+        self.health().journaling.stalled_for(self.inner.building.around.clock.monotonic())
     }
 
     /// Entries and entry bytes that wait in the queues of all logs.
     pub fn queued(&self) -> (usize, usize) {
         let logs = self.inner.logs.read().unwrap_or_else(PoisonError::into_inner);
-        let depths = logs.values().map(|log| log.shared.queue.depth());
+        let depths = logs.values().map(|log| log.rooms.append.queued());
         depths.fold((0, 0), |sum, depth| (sum.0 + depth.0, sum.1 + depth.1))
+    }
+
+    fn health(&self) -> &Health {
+        &self.inner.building.around.health
+    }
+
+    #[cfg(test)]
+    pub(crate) fn around(&self) -> &Arc<crate::health::Surroundings> {
+        &self.inner.building.around
     }
 
     /// Creates a log: its row, its keys, and its signed and published head of size 0, in this order.
     /// The row is the commit point: a creation cut short behind it goes on at the next start.
     ///
-    /// A creation that has begun goes on even if this future is dropped: its name is taken, and a caller
-    /// who gives up must not leave it taken by nothing.
+    /// A creation that has begun goes on even if this future is dropped. If it did not, a caller who gives
+    /// up would leave a name that is taken, and no log.
     pub async fn create(&self, new: CreateLog) -> Result<Log, CreateError> {
         let registry = self.clone();
         let creating = tasks::spawn("create log", async move { registry.create_now(new).await });
@@ -236,37 +246,38 @@ impl Registry {
 
     async fn create_now(&self, new: CreateLog) -> Result<Log, CreateError> {
         let inner = &self.inner;
-        if inner.process.read_only {
+        if inner.building.read_only {
             return Err(CreateError::ReadOnly);
         }
         if inner.stopping.load(Ordering::SeqCst) {
             return Err(CreateError::ShuttingDown);
         }
-        let shared = inner.reserve(&new)?;
-        let record = shared.record.clone();
-        let row = Row::Log(record.clone());
-        if let Err(error) = commit_rows(&shared, vec![row]).await {
-            return Err(inner.not_created(&record, error));
+        let rooms = Arc::new(inner.reserve(&new)?);
+        let record = rooms.append.record();
+        let row = Row::Log(LogRecord::clone(record));
+        if let Err(error) = rooms.append.commit_rows(vec![row]).await {
+            return Err(inner.not_created(record, error));
         }
-        let keys = shared.keys.as_ref().expect("a log is created with keys");
+        let keys = rooms.sign.seal().keys.as_ref().expect("a log is created with keys");
         inner.store_keys(&record.name, keys.file()).await?;
-        sign_newest(&shared).await?;
-        inner.adopt(&shared, false);
-        ask(&shared, Wish::Now).await.map_err(publish_failed)?;
-        let log = Log { shared };
+        rooms.sign.newest().await?;
+        inner.building.start(&rooms, false);
+        rooms.publish.ask(Wish::Now).await.map_err(publish_failed)?;
+        let name = record.name.clone();
+        let log = Log { rooms };
         let mut logs = inner.logs.write().unwrap_or_else(PoisonError::into_inner);
-        logs.insert(record.name, log.clone());
+        logs.insert(name, log.clone());
         Ok(log)
     }
 
-    /// Publishes and archives the newest heads, as far as they may be: what a copy of the store then proves
-    /// without signing. A log that cannot is left as it is.
+    /// Publishes and archives the newest heads, so that a copy of the store proves them without signing. A
+    /// log that cannot publish now stays as it is.
     pub async fn archive(&self) {
-        if self.inner.process.read_only {
+        if self.inner.building.read_only {
             return;
         }
         let logs = self.list(None, usize::MAX);
-        let asked = logs.iter().map(|log| ask(&log.shared, Wish::Now));
+        let asked = logs.iter().map(|log| log.rooms.publish.ask(Wish::Now));
         for (log, result) in logs.iter().zip(futures_util::future::join_all(asked).await) {
             if let Err(error) = result {
                 tracing::warn!(log = %log.name(), %error, "the newest head was not archived");
@@ -284,16 +295,16 @@ impl Registry {
             return;
         }
         let logs = self.list(None, usize::MAX);
-        if !inner.process.read_only {
-            let stops = logs.iter().map(|log| ask(&log.shared, Wish::Stop));
+        if !inner.building.read_only {
+            let stops = logs.iter().map(|log| log.rooms.publish.ask(Wish::Stop));
             for (log, result) in logs.iter().zip(futures_util::future::join_all(stops).await) {
                 if let Err(error) = result {
                     tracing::warn!(log = %log.name(), %error, "the last head was not published");
                 }
             }
         }
-        inner.process.committer.finish();
-        inner.process.signing.finish();
+        inner.building.committer.stop(Stop::WhenDone);
+        inner.building.signer.stop(Stop::WhenDone);
         inner.join().await;
         inner.abort();
     }
@@ -323,7 +334,7 @@ impl Inner {
                         tracing::warn!(%error, "the keys of a new log are written as soon as they can be");
                     }
                     said = true;
-                    self.process.clock.sleep(STORE_KEYS_PAUSE).await;
+                    self.building.clock.sleep(STORE_KEYS_PAUSE).await;
                 }
                 stored => return stored,
             }
@@ -335,7 +346,7 @@ impl Inner {
     }
 
     /// Takes the name and the origin of a new log, and makes its keys.
-    fn reserve(&self, new: &CreateLog) -> Result<Arc<LogShared>, CreateError> {
+    fn reserve(&self, new: &CreateLog) -> Result<Rooms, CreateError> {
         let name = LogName::new(&new.name)
             .map_err(|_| CreateError::BadName { name: excerpt(&new.name) })?;
         let origin = new.origin.as_deref().map(own_origin).transpose()?;
@@ -346,8 +357,9 @@ impl Inner {
         let origin = origin.unwrap_or_else(|| file.name().clone().into());
         let keys = self.keyring.adopt(&name, &origin, file)?;
         let mut taken = self.taken();
-        if taken.names.len() >= self.process.limits.logs_max {
-            return Err(CreateError::TooManyLogs { logs_max: self.process.limits.logs_max });
+        let logs_max = self.building.limits.logs_max;
+        if taken.names.len() >= logs_max {
+            return Err(CreateError::TooManyLogs { logs_max });
         }
         if taken.names.contains(&name) {
             return Err(CreateError::NameTaken { name: new.name.clone() });
@@ -359,7 +371,7 @@ impl Inner {
         taken.next_id += 1;
         taken.names.insert(name.clone());
         drop(taken);
-        let created_ms = self.process.clock.unix_ms();
+        let created_ms = self.building.around.clock.unix_ms();
         let record = LogRecord {
             id,
             name,
@@ -368,7 +380,7 @@ impl Inner {
             deduplicate_entries: new.deduplicate_entries,
             state: LogState::Active,
         };
-        let tree = Arc::new(empty_tree(created_ms));
+        let tree = Arc::new(TreeView::empty(created_ms));
         let (signed, published) = unsigned(&tree);
         let parts = LogParts {
             record,
@@ -380,7 +392,7 @@ impl Inner {
             exists: false,
             witnessed: None,
         };
-        Ok(Arc::new(LogShared::new(Arc::clone(&self.process), parts)))
+        Ok(self.building.rooms(parts))
     }
 
     /// Gives the names back where nothing was written.
@@ -397,28 +409,22 @@ impl Inner {
         }
     }
 
-    /// Starts the publisher of a log.
-    pub(crate) fn adopt(&self, shared: &Arc<LogShared>, archived: bool) {
-        let publisher = Publisher::new(Arc::clone(shared), archived);
-        let (process, runtime) = (&self.process, &self.process.runtime);
-        let task = tasks::spawn_vital_on(runtime, "publisher", publisher.run(), on_panic(process));
-        // It ends with its log, on `Wish::Stop` or with the runtime.
-        drop(task);
-        if shared.witnessing.is_some() {
-            let rounds = witness::run(Arc::clone(shared));
-            // It ends when the publisher does.
-            drop(tasks::spawn_vital_on(runtime, "witness rounds", rounds, on_panic(process)));
+    fn warn_of_unused_policies(&self) {
+        let options = self.building.witness.iter();
+        for name in options.flat_map(|options| options.policies.keys()) {
+            if !self.logs().contains_key(name) {
+                tracing::warn!(log = %name, "a witness policy is set for a log that does not exist yet");
+            }
         }
-        shared.publisher.wake();
     }
 
     /// Ends the writers after what they are doing now, and refuses everything that waits.
     pub(crate) fn abort(&self) {
-        self.process.committer.abort();
-        self.process.signing.finish();
+        self.building.committer.stop(Stop::Now);
+        self.building.signer.stop(Stop::WhenDone);
         self.close_queues();
-        for log in self.all() {
-            log.witnessing.as_ref().inspect(|witnessing| witnessing.stop());
+        for rooms in self.all() {
+            rooms.witnesses.as_ref().inspect(|witnesses| witnesses.stop());
         }
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(watch) = &workers.disk_watch {
@@ -426,19 +432,19 @@ impl Inner {
         }
     }
 
-    pub(crate) fn logs(&self) -> RwLockReadGuard<'_, BTreeMap<LogName, Log>> {
+    fn logs(&self) -> RwLockReadGuard<'_, BTreeMap<LogName, Log>> {
         self.logs.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All logs, by name.
-    pub(crate) fn all(&self) -> Vec<Arc<LogShared>> {
+    fn all(&self) -> Vec<Arc<Rooms>> {
         let logs = self.logs();
-        logs.values().map(|log| Arc::clone(&log.shared)).collect()
+        logs.values().map(|log| Arc::clone(&log.rooms)).collect()
     }
 
     pub(crate) fn close_queues(&self) {
         let logs = self.logs.read().unwrap_or_else(PoisonError::into_inner);
-        logs.values().for_each(|log| log.shared.queue.close(&AppendError::ShuttingDown));
+        logs.values().for_each(|log| log.rooms.append.close());
     }
 
     pub(crate) async fn join(&self) {
@@ -447,11 +453,11 @@ impl Inner {
             [workers.committer.take(), workers.signing.take()]
         };
         let join = || threads.into_iter().flatten().for_each(|thread| drop(thread.join()));
-        drop(self.process.runtime.spawn_blocking(join).await);
+        drop(self.building.around.runtime.spawn_blocking(join).await);
     }
 }
 
-/// The beginning of a text from outside, for an error that says what is wrong with it: the whole may
+/// The beginning of a text from outside, for an error that says what is wrong with it. The whole text may
 /// have megabytes, and an error travels in headers.
 fn excerpt(text: &str) -> String {
     text.chars().take(EXCERPT_CHARS).collect()
@@ -469,10 +475,4 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.abort();
     }
-}
-
-/// Ends the process through its owner when a thread or task is gone that a log cannot do without.
-pub(crate) fn on_panic(process: &Arc<Process>) -> impl FnOnce() + Send + 'static {
-    let process = Arc::clone(process);
-    move || process.fatal(Fatal::Panic)
 }

@@ -4,25 +4,27 @@
 //! store always mean that the store was lost, and a start that was cut short simply goes on.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
 use std::time::Duration;
 
 use base::tasks;
 use formats::SignedCheckpoint;
 use merkle::{Hash, TreeSize};
+use tokio::runtime::Handle;
 
 use super::recover::{Reader, unsigned};
-use super::registry::{Inner, RegistryOptions, Taken, Workers, on_panic};
-use super::state::{LogParts, LogShared, Process, ProcessParts};
+use super::registry::{Inner, RegistryOptions, Taken, Workers};
+use super::rooms::{Building, LogParts, Rooms};
 use crate::Log;
-use crate::append::committer;
+use crate::append::Committer;
 use crate::error::StartError;
-use crate::publish::publisher::{Wish, ask};
-use crate::sign::keyring::{Keyring, KeyringError, LogKeys, generate};
-use crate::sign::signing;
+use crate::health::{Health, Surroundings};
+use crate::inbox::{Doorbell, Inbox};
+use crate::publish::Wish;
+use crate::sign::{Keyring, KeyringError, LogKeys, Signer, WAITING_MAX, generate};
 use crate::types::{CALL_BYTES_MAX, CALL_ENTRIES_MAX, Limits, Published, SignedHead, TreeView};
-use storage::journal::{Journal, JournalHead, JournalHeads, origin_hash};
+use storage::journal::{HEADS_MAX, Journal, JournalHead, JournalHeads, origin_hash};
 use storage::{Engine, LogRecord, LogState};
 
 /// How often the free space of the store's disk is read.
@@ -39,9 +41,9 @@ pub(crate) fn open(options: RegistryOptions) -> Result<Arc<Inner>, StartError> {
     let journal = open_journal(&options, &records, &keyring)?;
     let heads = journal.as_ref().map(|journal| journal.heads().clone()).unwrap_or_default();
     check_origins(&records, &heads, options.read_only)?;
-    let (process, owner) = new_process(&options);
+    let (building, owner) = building(&options, records.len());
     let opening =
-        Opening { options: &options, keyring: &keyring, heads: &heads, process: &process };
+        Opening { options: &options, keyring: &keyring, heads: &heads, building: &building };
     let opened = records.iter().map(|record| opening.log(record)).collect::<Result<Vec<_>, _>>()?;
     let inner = Arc::new(Inner {
         taken: Mutex::new(taken(&records, &heads)),
@@ -49,10 +51,10 @@ pub(crate) fn open(options: RegistryOptions) -> Result<Arc<Inner>, StartError> {
         workers: Mutex::new(Workers::default()),
         stopping: AtomicBool::new(false),
         hostname: options.hostname,
-        process,
+        building,
         keyring,
     });
-    // Set once, here: the owner is told by the writer threads, which start below.
+    // Set before the writer threads start, as only they report a fatal error to it.
     owner.set(Arc::downgrade(&inner)).expect("set only here");
     if let Some(journal) = journal {
         start_writers(&inner, journal, &opened)?;
@@ -61,6 +63,9 @@ pub(crate) fn open(options: RegistryOptions) -> Result<Arc<Inner>, StartError> {
 }
 
 fn check_limits(limits: &Limits) -> Result<(), StartError> {
+    if limits.logs_max > HEADS_MAX {
+        return Err(StartError::LogsMaxTooHigh { found: limits.logs_max, max: HEADS_MAX });
+    }
     let at_least = |name, found, min| {
         if found < min { Err(StartError::LimitTooLow { name, found, min }) } else { Ok(()) }
     };
@@ -115,17 +120,15 @@ fn check_origins(
 
 type Owner = Arc<OnceLock<Weak<Inner>>>;
 
-/// The process, whose end also refuses whatever waits in any queue.
-fn new_process(options: &RegistryOptions) -> (Arc<Process>, Owner) {
+/// What the logs are built with. The end of the process also refuses whatever waits in any queue.
+fn building(options: &RegistryOptions, logs: usize) -> (Building, Owner) {
     let owner = Owner::default();
     let (to_close, on_fatal) = (Arc::clone(&owner), Arc::clone(&options.on_fatal));
-    let parts = ProcessParts {
-        engine: Arc::clone(&options.engine),
+    let around = Surroundings {
         clock: Arc::clone(&options.clock),
-        limits: options.limits.clone(),
-        read_only: options.read_only,
-        witness: options.witness.clone().map(Arc::new),
         observer: Arc::clone(&options.observer),
+        runtime: Handle::current(),
+        health: Health::new(options.limits.min_free_bytes),
         on_fatal: Arc::new(move |fatal| {
             if let Some(inner) = to_close.get().and_then(Weak::upgrade) {
                 inner.close_queues();
@@ -133,7 +136,17 @@ fn new_process(options: &RegistryOptions) -> (Arc<Process>, Owner) {
             on_fatal(fatal);
         }),
     };
-    (Arc::new(Process::new(parts)), owner)
+    let logs_max = options.limits.logs_max.max(logs);
+    let building = Building {
+        engine: Arc::clone(&options.engine),
+        committer: Arc::new(Inbox::new(logs_max, Doorbell::new())),
+        signer: Arc::new(Inbox::new(WAITING_MAX, Doorbell::new())),
+        limits: Arc::new(options.limits.clone()),
+        witness: options.witness.clone().map(Arc::new),
+        around: Arc::new(around),
+        read_only: options.read_only,
+    };
+    (building, owner)
 }
 
 fn taken(records: &[LogRecord], heads: &JournalHeads) -> Taken {
@@ -149,13 +162,14 @@ fn taken(records: &[LogRecord], heads: &JournalHeads) -> Taken {
 
 /// A log with what its publisher must know.
 struct Opened {
-    shared: Arc<LogShared>,
+    rooms: Arc<Rooms>,
     archived: bool,
 }
 
 fn by_name(opened: &[Opened]) -> BTreeMap<storage::LogName, Log> {
     let log = |opened: &Opened| {
-        (opened.shared.record.name.clone(), Log { shared: Arc::clone(&opened.shared) })
+        let name = opened.rooms.append.record().name.clone();
+        (name, Log { rooms: Arc::clone(&opened.rooms) })
     };
     opened.iter().map(log).collect()
 }
@@ -165,7 +179,7 @@ struct Opening<'a> {
     options: &'a RegistryOptions,
     keyring: &'a Keyring,
     heads: &'a JournalHeads,
-    process: &'a Arc<Process>,
+    building: &'a Building,
 }
 
 impl Opening<'_> {
@@ -195,8 +209,8 @@ impl Opening<'_> {
             exists: true,
             witnessed,
         };
-        let shared = Arc::new(LogShared::new(Arc::clone(self.process), parts));
-        Ok(Opened { shared, archived: archived.is_some() })
+        let rooms = Arc::new(self.building.rooms(parts));
+        Ok(Opened { rooms, archived: archived.is_some() })
     }
 
     /// The archived checkpoint as a witnessed head, if it satisfies the log's policy; it then says so.
@@ -253,14 +267,14 @@ impl Opening<'_> {
         }
         let nothing = || StartError::NothingSigned { log: record.name.to_string() };
         let head = reader.archived_head(archived.ok_or_else(nothing)?)?;
-        // Without the right to sign, keys are only wanted for their public halves.
+        // This process may not sign, so it only needs the public halves of the keys.
         let file = self.keyring.load(&record.name).ok().flatten();
         let keys =
             file.and_then(|file| self.keyring.adopt(&record.name, &record.origin, file).ok());
         Ok((keys, head))
     }
 
-    /// A log without entries and without keys was cut short when it was created: it gets new ones.
+    /// If a log has neither entries nor keys, its creation was cut short, and it gets new keys.
     fn keys(&self, record: &LogRecord, size: TreeSize) -> Result<LogKeys, StartError> {
         let file = match self.keyring.load(&record.name)? {
             Some(file) => file,
@@ -277,7 +291,7 @@ impl Opening<'_> {
     }
 }
 
-/// A log that was witnessed and has no policy any more may have lost it by mistake: a flag forgotten.
+/// A log that was witnessed and has no policy now may have lost the policy by mistake.
 fn warn_of_lost_policy(reader: &Reader<'_>, keys: &LogKeys, archived: &Published) {
     let Ok(signed) = SignedCheckpoint::parse(&archived.note) else { return };
     let own = keys.verifier_keys();
@@ -296,51 +310,56 @@ fn warn_of_lost_policy(reader: &Reader<'_>, keys: &LogKeys, archived: &Published
 /// Signs every head, then starts the threads and tasks that write.
 fn start_writers(
     inner: &Arc<Inner>,
-    mut journal: Journal,
+    journal: Journal,
     opened: &[Opened],
 ) -> Result<(), StartError> {
-    let process = &inner.process;
-    signing::sign_at_start(process, &mut journal, opened.iter().map(|opened| &opened.shared))?;
+    let Building { engine, committer, signer, limits, around, .. } = &inner.building;
+    let mut signer = Signer::new(Arc::clone(signer), journal, Arc::clone(around));
+    signer.sign_at_start(opened.iter().map(|opened| opened.rooms.sign.seal()))?;
+    let committer = Committer::new(
+        Arc::clone(engine),
+        Arc::clone(committer),
+        Arc::clone(limits),
+        Arc::clone(around),
+    );
     let mut workers = inner.workers.lock().expect("nobody else has the registry yet");
     let thread = |name, result: std::io::Result<_>| {
         result.map_err(|source| StartError::Thread { name, source })
     };
-    let (committing, signing) = (Arc::clone(process), Arc::clone(process));
-    let spawned =
-        tasks::spawn_thread("committer", move || committer::run(&committing), on_panic(process));
+    let spawned = tasks::spawn_thread("committer", move || committer.run(), around.on_panic());
     workers.committer = Some(thread("committer", spawned)?);
-    let spawned =
-        tasks::spawn_thread("signing", move || signing::run(&signing, journal), on_panic(process));
+    let spawned = tasks::spawn_thread("signing", move || signer.run(), around.on_panic());
     workers.signing = Some(thread("signing", spawned)?);
-    workers.disk_watch =
-        Some(tasks::spawn_on(&process.runtime, "disk watch", watch_disk(Arc::clone(process))));
+    let watch = watch_disk(Arc::clone(engine), Arc::clone(around));
+    workers.disk_watch = Some(tasks::spawn_on(&around.runtime, "disk watch", watch));
     drop(workers);
-    for Opened { shared, archived } in opened {
-        inner.adopt(shared, *archived);
-        if shared.state() == LogState::Draining {
-            go_on_freezing(process, shared);
+    for Opened { rooms, archived } in opened {
+        inner.building.start(rooms, *archived);
+        if rooms.append.state() == LogState::Draining {
+            go_on_freezing(&around.runtime, rooms);
         }
     }
     Ok(())
 }
 
 /// A log that was being frozen when the last process ended is frozen now.
-fn go_on_freezing(process: &Process, shared: &Arc<LogShared>) {
-    let log = Arc::clone(shared);
+fn go_on_freezing(runtime: &Handle, rooms: &Arc<Rooms>) {
+    let rooms = Arc::clone(rooms);
     let freeze = async move {
-        if let Err(error) = ask(&log, Wish::Freeze).await {
-            tracing::warn!(log = %log.record.name, %error, "the log was not frozen");
+        if let Err(error) = rooms.publish.ask(Wish::Freeze).await {
+            let log = &rooms.append.record().name;
+            tracing::warn!(%log, %error, "the log was not frozen");
         }
     };
-    drop(tasks::spawn_on(&process.runtime, "freeze", freeze));
+    drop(tasks::spawn_on(runtime, "freeze", freeze));
 }
 
-async fn watch_disk(process: Arc<Process>) {
+async fn watch_disk(engine: Arc<dyn Engine>, around: Arc<Surroundings>) {
     loop {
-        match process.engine.free_bytes() {
-            Ok(free_bytes) => process.free_bytes.store(free_bytes, Ordering::Relaxed),
+        match engine.free_bytes() {
+            Ok(free_bytes) => around.health.disk.set(free_bytes),
             Err(error) => tracing::warn!(%error, "free space cannot be read"),
         }
-        process.clock.sleep(DISK_WATCH_INTERVAL).await;
+        around.clock.sleep(DISK_WATCH_INTERVAL).await;
     }
 }

@@ -81,6 +81,7 @@ fn signing_and_creating_errors() {
         &SignError::ClockBehind { behind_ms: 60_001 },
         &SignError::KeyFailed,
         &SignError::Retired,
+        &SignError::TooManyWaiting { retry_after: Duration::from_millis(50) },
         &SignError::ReadOnly,
         &SignError::ShuttingDown,
         &WitnessError::NoWitnessPolicy,
@@ -100,6 +101,7 @@ fn signing_and_creating_errors() {
     clock is 60001 ms behind the last head
     key could not sign
     log is retired and signs nothing
+    too many callers wait for a signed head, try again in 50 ms
     server is read-only and signs nothing
     server is shutting down
     log has no witness policy
@@ -154,6 +156,7 @@ fn start_errors() {
             claimed: size(9),
             store: size(7),
         },
+        &StartError::LogsMaxTooHigh { found: 16_385, max: 16_384 },
         &StartError::LimitTooLow { name: "batch_entries_max", found: 1, min: 2 },
     ]), @r#"
     log default: the journal holds a head of size 9 signed by this server, the store ends at size 7: restore newer data, or retire the log, or serve it with --read-only
@@ -173,6 +176,7 @@ fn start_errors() {
     log default: the witness w holds a checkpoint of size 9 signed by this log, the store ends at size 7; the checkpoint is in evidence/w: restore newer data, or retire the log, or serve it with --read-only
     log default: the witness w holds a checkpoint signed by this log whose root the store does not have; the checkpoint is in evidence/w: restore the data that was signed, or retire the log, or serve it with --read-only
     log default: the witness w claims to hold size 9, the store ends at size 7, and it shows no checkpoint: restore newer data, or retire the log, or serve it with --read-only, or do not believe this witness with --distrust-witness w
+    logs_max is 16385, it must be at most 16384: the heads of all logs must fit into one group of the head journal; lower it, or run more servers
     batch_entries_max is 1, it must be at least 2, as a call is never split
     "#);
 }

@@ -1,6 +1,8 @@
 use formats::{KeyKind, SignedCheckpoint, VerifierKey};
 
 use super::*;
+use crate::inbox::{Doorbell, Inbox};
+use crate::sign::Signer;
 use storage::ArchivedCheckpoint;
 use storage::journal::{Journal, origin_hash};
 
@@ -143,6 +145,15 @@ async fn a_frozen_log_is_final() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_freeze_after_the_end_is_refused_and_does_not_wait() {
+    let rig = Rig::new();
+    let (registry, log) = rig.start().await;
+    registry.shutdown().await;
+    let refused = log.freeze().await.unwrap_err();
+    assert!(matches!(refused, FreezeError::Sign(SignError::ShuttingDown)), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_freeze_that_was_cut_short_goes_on() {
     let mut rig = Rig::new();
     let (registry, log) = rig.start().await;
@@ -186,13 +197,15 @@ async fn a_journal_that_cannot_be_written_stops_receipts_but_not_appends() {
     broken.fail_from_now_on();
     log.append(numbered(0, 1)).await.unwrap();
     published_at(&log, 1).await;
-    log.shared.signed.store(Arc::new(SignedHead {
-        view: Arc::new(life::recover::empty_tree(START_MS)),
+    let seal = log.rooms.sign.seal();
+    seal.signed.store(Arc::new(SignedHead {
+        view: Arc::new(TreeView::empty(START_MS)),
         note: Bytes::from_static(b"older"),
     }));
     let (answer, answered) = tokio::sync::oneshot::channel();
-    let requests = vec![(Arc::clone(&log.shared), answer)];
-    signing::turn(&registry.inner.process, &mut broken, requests);
+    let inbox = Arc::new(Inbox::new(1, Doorbell::new()));
+    inbox.add((Arc::clone(seal), answer)).unwrap();
+    Signer::new(inbox, broken, Arc::clone(registry.around())).step();
     assert_eq!(answered.await.unwrap().unwrap_err(), SignError::JournalUnavailable);
     assert_eq!(log.signed().size(), size(0), "an unjournaled head was released");
     assert!(registry.can_commit() && !registry.can_sign());

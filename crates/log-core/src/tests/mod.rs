@@ -6,6 +6,7 @@ mod errors;
 mod faults;
 mod heads;
 mod producing;
+mod rooms;
 mod starting;
 
 use std::sync::{Arc, Mutex};

@@ -265,6 +265,16 @@ async fn damage_refuses_and_is_named() {
     }
 }
 
+/// The heads of all logs are journaled in one group at start.
+#[tokio::test]
+async fn logs_max_ends_where_the_journal_does() {
+    let mut rig = Rig::new();
+    rig.limits.logs_max = storage::journal::HEADS_MAX + 1;
+    assert!(matches!(refusal(&rig), StartError::LogsMaxTooHigh { found: 16_385, max: 16_384 }));
+    rig.limits.logs_max -= 1;
+    rig.open().unwrap().shutdown().await;
+}
+
 #[test]
 fn limits_below_a_call_refuse() {
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -1,11 +1,11 @@
-//! Asking witnesses what they hold: before a log takes entries, and where a witness surprises.
+//! Asking witnesses what they hold: before a log takes entries, and when an answer contradicts the log.
 //!
 //! The question is an `add-checkpoint` with the log's size-zero checkpoint, old size 0 and one junk proof
-//! line. It is always safe to sign, harmless even where a witness takes it for a first contact, and a
-//! witness that holds anything answers 409 with its size.
+//! line. That checkpoint is always safe to sign, and does no harm if the witness takes the question for a
+//! first contact. A witness that holds anything answers 409 with its size.
 //!
-//! A log takes entries once the witnesses that have not answered could not satisfy its policy by
-//! themselves: any newer head that satisfied it was cosigned by one of those that did answer.
+//! A log takes entries once the witnesses that have not answered cannot satisfy its policy by themselves.
+//! If a newer head had satisfied the policy, one of the witnesses that did answer would have cosigned it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use base::tasks;
 use bytes::Bytes;
-use formats::{SignedCheckpoint, VerifierKey};
+use formats::SignedCheckpoint;
 use futures_util::future::join_all;
 use merkle::{Hash, TreeSize};
 use tokio::sync::{Semaphore, oneshot};
@@ -22,23 +22,21 @@ use super::calls::Answer;
 use super::pause::pause;
 use super::submit::body;
 use super::trouble::Trouble;
-use super::{Witnessing, evidence};
+use super::{Witnesses, Witnessing, evidence};
 use crate::error::StartError;
-use crate::life::recover::empty_tree;
-use crate::life::registry::Inner;
-use crate::life::state::LogShared;
 use crate::read::{Access, ReadError, Reads, Snapshot};
-use crate::sign::keyring::LogKeys;
+use crate::types::TreeView;
+use base::clock::Clock;
 
-/// Logs whose witnesses are asked at a time.
+/// How many logs ask their witnesses at the same time.
 const LOGS_AT_A_TIME: usize = 64;
-/// How long a start waits for the first answers of all logs; those that are late go on beside it.
+/// How long a start waits for the first answers. Logs that have none by then go on asking.
 const START_WAIT: Duration = Duration::from_secs(10);
 
-/// A checkpoint that a witness serves, beside what this log has.
+/// The checkpoint that a witness serves, compared with this log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Elsewhere {
-    /// None that this log signed, or one that this log has too.
+    /// The witness serves no checkpoint of this log, or one that the log has too.
     Known(Option<TreeSize>),
     /// Signed by this log, and larger than it ever was.
     Ahead(Bytes),
@@ -47,51 +45,49 @@ pub(super) enum Elsewhere {
 }
 
 /// The size a witness holds of a log.
-pub(super) async fn held(log: &LogShared, peer: usize) -> Result<TreeSize, Trouble> {
-    let witnessing = log.witnessing.as_ref().expect("only logs with a policy have witnesses");
+pub(super) async fn held(witnessing: &Witnessing, peer: usize) -> Result<TreeSize, Trouble> {
     let address = &witnessing.policy.peers()[peer].address;
-    let question = question(log).ok_or(Trouble::SizelessConflict)?;
+    let question = question(witnessing).ok_or(Trouble::SizelessConflict)?;
     match witnessing.options.calls.add_checkpoint(address, question).await? {
         Answer::Conflict { size: Some(size) } => Ok(size),
-        // It held nothing, and took the question for a first contact.
+        // The witness held nothing, and took the question for a first contact.
         Answer::Cosigned(_) => Ok(TreeSize::ZERO),
-        // It holds size zero, and says that the proof is junk; or does not compare sizes first, and then
-        // what it serves says more.
-        Answer::Unprocessable { .. } => match elsewhere(log, peer).await {
+        // The witness holds size zero and refuses the junk proof, or it checks the proof before it
+        // compares sizes. What it serves tells which.
+        Answer::Unprocessable { .. } => match elsewhere(witnessing, peer).await {
             Ok(Elsewhere::Known(size)) => Ok(size.unwrap_or(TreeSize::ZERO)),
             Ok(Elsewhere::Ahead(note) | Elsewhere::Fork(note)) => {
                 Ok(SignedCheckpoint::parse(&note).map_or(TreeSize::ZERO, |signed| signed.size()))
             }
-            // It may hold anything.
+            // The witness may hold anything.
             Err(trouble) => Err(trouble),
         },
         other => Err(Trouble::of(other)),
     }
 }
 
-fn question(log: &LogShared) -> Option<Bytes> {
-    let empty = empty_tree(log.record.created_ms);
-    let note = log.keys.as_ref()?.sign_all(&log.record.origin, &empty).ok()?;
+fn question(witnessing: &Witnessing) -> Option<Bytes> {
+    let empty = TreeView::empty(witnessing.record.created_ms);
+    let note = witnessing.sign.seal().sign_all(&empty).ok()?;
     let signed = SignedCheckpoint::parse(&note).ok()?;
     Some(body(TreeSize::ZERO, &[Hash::EMPTY_ROOT], &signed))
 }
 
 /// Compares the checkpoint a witness serves with the log's tree.
-pub(super) async fn elsewhere(log: &LogShared, peer: usize) -> Result<Elsewhere, Trouble> {
-    let witnessing = log.witnessing.as_ref().expect("only logs with a policy have witnesses");
+pub(super) async fn elsewhere(witnessing: &Witnessing, peer: usize) -> Result<Elsewhere, Trouble> {
     let address = &witnessing.policy.peers()[peer].address;
-    let origin = &log.record.origin;
+    let origin = &witnessing.record.origin;
     let served = witnessing.options.calls.monitored_checkpoint(address, origin).await?;
-    let Some(note) = served.filter(|note| is_ours(log, note)) else {
+    let Some(note) = served.filter(|note| is_ours(witnessing, note)) else {
         return Ok(Elsewhere::Known(None));
     };
     let Ok(signed) = SignedCheckpoint::parse(&note) else { return Ok(Elsewhere::Known(None)) };
-    let view = log.tree.load_full();
+    let view = witnessing.tree.load_full();
     let size = signed.size();
     if size > view.head.size {
         return Ok(Elsewhere::Ahead(note));
     }
-    let snapshot = witnessing.options.reads.committed(log.record.id, view)?;
+    let snapshot = witnessing.options.reads.committed(witnessing.record.id, view)?;
     let read = move |tree: &Snapshot, access: Access| tree.root(size, access);
     let root: Result<Hash, ReadError> = Reads::run(&snapshot, read).await;
     if root? == *signed.root() {
@@ -100,38 +96,30 @@ pub(super) async fn elsewhere(log: &LogShared, peer: usize) -> Result<Elsewhere,
     Ok(Elsewhere::Fork(note))
 }
 
-/// Signed by this log's own key: nothing else says anything about this log.
-fn is_ours(log: &LogShared, note: &[u8]) -> bool {
-    let keys: Vec<VerifierKey> = log.keys.as_ref().map(LogKeys::verifier_keys).unwrap_or_default();
+/// Whether this log's own key signed the note. Any other note says nothing about this log.
+fn is_ours(witnessing: &Witnessing, note: &[u8]) -> bool {
+    let (keys, origin) = (witnessing.sign.verifier_keys(), &witnessing.record.origin);
     let signed = SignedCheckpoint::parse(note);
-    signed.is_ok_and(|signed| signed.origin() == &log.record.origin && signed.verify(&keys).is_ok())
+    signed.is_ok_and(|signed| signed.origin() == origin && signed.verify(&keys).is_ok())
 }
 
-/// Asks the witnesses of every log that has some. Returns once each log takes entries, was refused, or
-/// waits for witnesses that do not answer; those are asked on.
+/// Asks the witnesses of all these logs. Returns once each log takes entries, was refused, or waits for
+/// witnesses that do not answer; the log then goes on asking those.
 ///
 /// # Errors
-/// The first log that a witness holds a newer head of.
-pub(crate) async fn ask_all(inner: &Inner) -> Result<(), StartError> {
-    for name in inner.process.witness.iter().flat_map(|options| options.policies.keys()) {
-        if !inner.logs().contains_key(name) {
-            tracing::warn!(log = %name, "a witness policy is set for a log that does not exist yet");
-        }
-    }
+/// For the first log of which a witness holds a newer head.
+pub(crate) async fn ask_all(logs: Vec<Witnesses>, clock: &dyn Clock) -> Result<(), StartError> {
     let places = Arc::new(Semaphore::new(LOGS_AT_A_TIME));
     let mut first_passes = Vec::new();
-    for log in inner.all() {
-        let waits = log.witnessing.as_ref().is_some_and(|witnessing| witnessing.gate.is_waiting());
-        if waits {
-            let (told, first_pass) = oneshot::channel();
-            let asking = Asking::new(Arc::clone(&log));
-            let body = asking.run(Arc::clone(&places), told);
-            // It ends when the log takes entries, is refused or stops.
-            drop(tasks::spawn_on(&log.process.runtime, "ask witnesses", body));
-            first_passes.push(first_pass);
-        }
+    for witnessing in logs.into_iter().filter(|witnessing| witnessing.gate.is_waiting()) {
+        let (told, first_pass) = oneshot::channel();
+        let runtime = witnessing.around.runtime.clone();
+        let body = Asking::new(witnessing).run(Arc::clone(&places), told);
+        // It ends when the log takes entries, is refused or stops.
+        drop(tasks::spawn_on(&runtime, "ask witnesses", body));
+        first_passes.push(first_pass);
     }
-    let mut late = inner.process.clock.sleep(START_WAIT);
+    let mut late = clock.sleep(START_WAIT);
     for first_pass in first_passes {
         tokio::select! {
             // An error means that the log stops.
@@ -144,33 +132,29 @@ pub(crate) async fn ask_all(inner: &Inner) -> Result<(), StartError> {
 
 /// The questions of one log.
 struct Asking {
-    log: Arc<LogShared>,
+    witnessing: Witnesses,
     /// Addresses that have not answered.
     unanswered: BTreeSet<usize>,
     passes: u32,
 }
 
 impl Asking {
-    fn new(log: Arc<LogShared>) -> Self {
-        let peers = log.witnessing.as_ref().map_or(0, |witnessing| witnessing.policy.peers().len());
-        Self { log, unanswered: (0..peers).collect(), passes: 0 }
-    }
-
-    fn witnessing(&self) -> &Witnessing {
-        self.log.witnessing.as_ref().expect("only logs with a policy are asked about")
+    fn new(witnessing: Witnesses) -> Self {
+        let peers = witnessing.policy.peers().len();
+        Self { witnessing, unanswered: (0..peers).collect(), passes: 0 }
     }
 
     async fn run(mut self, places: Arc<Semaphore>, told: oneshot::Sender<Result<(), StartError>>) {
-        let stop = self.witnessing().stop.clone();
+        let stop = self.witnessing.stop.clone();
         stop.run_until_cancelled(async move {
             // The semaphore is never closed.
             let Ok(place) = places.acquire().await else { return };
             let first = self.pass().await;
             drop(place);
             let go_on = first.is_ok();
-            // Whoever started the log may have stopped waiting: the log itself stays refused.
+            // A send fails if the start no longer waits. The log stays refused all the same.
             drop(told.send(first));
-            while go_on && self.witnessing().gate.is_waiting() {
+            while go_on && self.witnessing.gate.is_waiting() {
                 self.pause().await;
                 if self.pass().await.is_err() {
                     return;
@@ -181,17 +165,17 @@ impl Asking {
     }
 
     async fn pause(&self) {
-        let settings = self.witnessing().options.settings;
+        let settings = self.witnessing.options.settings;
         let random = getrandom::u32().unwrap_or(u32::MAX);
         let pause = pause(self.passes, settings.pause_max, None, random);
-        self.log.process.clock.sleep(pause).await;
+        self.witnessing.around.clock.sleep(pause).await;
     }
 
-    /// Asks everybody who has not answered, and opens or refuses the log if that decides it.
+    /// Asks the witnesses that have not answered. Their answers may open or refuse the log.
     async fn pass(&mut self) -> Result<(), StartError> {
         self.passes = self.passes.saturating_add(1);
         let peers: Vec<usize> = self.unanswered.iter().copied().collect();
-        let answers = join_all(peers.iter().map(|&peer| standing(&self.log, peer))).await;
+        let answers = join_all(peers.iter().map(|&peer| standing(&self.witnessing, peer))).await;
         for (peer, answer) in peers.into_iter().zip(answers) {
             match answer {
                 Ok(()) => {
@@ -199,8 +183,8 @@ impl Asking {
                 }
                 Err(Answerless::Trouble(trouble)) => self.tell(peer, &trouble),
                 Err(Answerless::Refusal(refusal)) => {
-                    self.witnessing().gate.refuse();
-                    tracing::error!(log = %self.log.record.name, error = %refusal, "refused");
+                    self.witnessing.gate.refuse();
+                    tracing::error!(log = %self.witnessing.record.name, error = %refusal, "refused");
                     return Err(*refusal);
                 }
             }
@@ -210,7 +194,8 @@ impl Asking {
     }
 
     fn tell(&self, peer: usize, trouble: &Trouble) {
-        let (log, witness) = (&self.log.record.name, &self.witnessing().policy.peers()[peer].name);
+        let (log, witness) =
+            (&self.witnessing.record.name, &self.witnessing.policy.peers()[peer].name);
         if self.passes == 1 {
             tracing::warn!(%log, witness, %trouble, "a witness does not say what it holds");
         } else {
@@ -219,8 +204,8 @@ impl Asking {
     }
 
     fn decide(&self) {
-        let witnessing = self.witnessing();
-        let log = &self.log.record.name;
+        let witnessing = &self.witnessing;
+        let log = &self.witnessing.record.name;
         let unanswered = |witness: usize| {
             let asked_at =
                 |&peer: &usize| witnessing.policy.peers()[peer].witnesses.contains(&witness);
@@ -259,29 +244,28 @@ impl From<Trouble> for Answerless {
     }
 }
 
-/// `Ok` where a witness says that it holds nothing newer than the log has.
-async fn standing(log: &LogShared, peer: usize) -> Result<(), Answerless> {
-    let witnessing = log.witnessing.as_ref().expect("only logs with a policy have witnesses");
+/// `Ok` if the witness says that it holds nothing newer than the log.
+async fn standing(witnessing: &Witnessing, peer: usize) -> Result<(), Answerless> {
     let witness = witnessing.policy.peers()[peer].name.clone();
-    let claimed = match held(log, peer).await {
+    let claimed = match held(witnessing, peer).await {
         Ok(size) => size,
-        // It says that it holds nothing of this log.
+        // The witness says that it holds nothing of this log.
         Err(Trouble::Unknown { status, said }) => {
-            tracing::warn!(log = %log.record.name, witness, status, said, "a witness does not know the log");
+            tracing::warn!(log = %witnessing.record.name, witness, status, said, "a witness does not know the log");
             TreeSize::ZERO
         }
         Err(trouble) => return Err(trouble.into()),
     };
-    let store = log.tree.load().head.size;
-    let served = match elsewhere(log, peer).await {
+    let store = witnessing.tree.load().head.size;
+    let served = match elsewhere(witnessing, peer).await {
         Ok(served) => served,
-        // Its word stands alone, where it gave one: that it holds nothing is what a proxy in front of a
-        // witness that is away says too.
+        // A size that the witness claimed counts without its checkpoint. "Nothing" does not: a proxy in
+        // front of a witness that is away says the same.
         Err(_) if claimed > TreeSize::ZERO => Elsewhere::Known(None),
         Err(trouble) => return Err(trouble.into()),
     };
-    let name = log.record.name.to_string();
-    let evidence = async |note: &Bytes| match evidence::keep(log, &witness, note).await {
+    let name = witnessing.record.name.to_string();
+    let evidence = async |note: &Bytes| match evidence::keep(witnessing, &witness, note).await {
         Ok(path) => path.display().to_string(),
         Err(error) => format!("which could not be written ({error})"),
     };

@@ -1,4 +1,4 @@
-//! The cosignatures in a witness's answer: verified before anything else sees them. Pure.
+//! The cosignatures in a witness's answer, verified before any other code sees them. Pure.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +7,16 @@ use formats::{Policy, SignedCheckpoint, Timestamp, UnverifiedNote, VerifierKey};
 
 use super::trouble::BadAnswer;
 
-/// The signature lines of an answer, by the witness's position in the policy; `asked` are the witnesses
-/// that were asked. Lines of unknown keys are ignored; one bad line of a known key refuses the answer.
+/// The signature lines of an answer, by the witness's position in the policy. `asked` are the positions of
+/// the witnesses that we asked. We ignore lines of unknown keys; one bad line of a known key refuses the
+/// whole answer.
 pub(super) fn cosignatures(
     target: &SignedCheckpoint,
     policy: &Policy,
     asked: &[usize],
     answer: &[u8],
 ) -> Result<BTreeMap<usize, String>, BadAnswer> {
-    // Alone first: behind the checkpoint an empty line would make it another text.
+    // The lines are parsed alone first: behind the checkpoint, an empty line would change its text.
     parse_signature_lines(answer)?;
     let note = [target.as_bytes(), answer].concat();
     let note = UnverifiedNote::parse(&note)?;

@@ -1,26 +1,24 @@
-//! What is kept where a witness serves a checkpoint that this log has signed and its data contradict.
+//! What we keep when a witness serves a checkpoint that this log signed and its data contradict.
 
 use std::path::PathBuf;
 
 use base::durable;
 use bytes::Bytes;
-use formats::{Evidence, SignedCheckpoint, VerifierKey};
+use formats::{Evidence, SignedCheckpoint};
 use merkle::TreeSize;
 
-use crate::life::state::LogShared;
+use super::Witnessing;
 use crate::read::{Access, Reads, Snapshot};
-use crate::sign::keyring::LogKeys;
 
-/// Writes what was found beside the log's data, for whoever has to find out why: evidence that anyone can
-/// check, where the newest head signed here is at least as large; else the checkpoint alone, as nothing
-/// here says what became of the data it covers.
+/// Writes the checkpoint beside the log's data, for the operator who has to find out why. If the newest
+/// head signed here is at least as large, the file is evidence that anyone can check. If not, the file is
+/// the checkpoint alone, because nothing here shows what became of the data that it covers.
 pub(super) async fn keep(
-    log: &LogShared,
+    witnessing: &Witnessing,
     witness: &str,
     note: &Bytes,
 ) -> Result<PathBuf, durable::FileError> {
-    let witnessing = log.witnessing.as_ref().expect("only logs with a policy have witnesses");
-    let (bytes, ending) = match shown(log, note).await {
+    let (bytes, ending) = match shown(witnessing, note).await {
         Some(evidence) => (Bytes::from(evidence.format()), "evidence"),
         None => (note.clone(), "checkpoint"),
     };
@@ -28,29 +26,29 @@ pub(super) async fn keep(
     durable::create_dir_all(dir, 0o700)?;
     let safe = |character: char| if character.is_ascii_alphanumeric() { character } else { '-' };
     let witness: String = witness.chars().map(safe).take(64).collect();
-    let path = dir.join(format!("{}.{witness}.{ending}", log.record.name));
+    let path = dir.join(format!("{}.{witness}.{ending}", witnessing.record.name));
     durable::replace(&path, &bytes, 0o644)?;
     Ok(path)
 }
 
-/// Evidence that holds, of the checkpoint and of the newest head that was signed and journaled.
-async fn shown(log: &LogShared, note: &[u8]) -> Option<Evidence> {
+/// Evidence, verified, made of the checkpoint and of the newest head that was signed and journaled.
+async fn shown(witnessing: &Witnessing, note: &[u8]) -> Option<Evidence> {
     let served = SignedCheckpoint::parse(note).ok()?;
-    let head = log.signed.load_full();
+    let head = witnessing.sign.signed();
     let own = SignedCheckpoint::parse(&head.note).ok();
     let evidence = if served.size() == TreeSize::ZERO {
         Evidence::of_empty(served)
     } else if served.size() == head.size() {
         Evidence::of_same_size(served, own?)
     } else if served.size() < head.size() {
-        let reads = &log.witnessing.as_ref()?.options.reads;
-        let snapshot = reads.signed(log.record.id, &head).ok()?;
+        let reads = &witnessing.options.reads;
+        let snapshot = reads.signed(witnessing.record.id, &head).ok()?;
         let size = served.size();
         let read = move |tree: &Snapshot, access: Access| tree.prefix(size, access);
         Evidence::of_sizes(served, own?, Reads::run(&snapshot, read).await.ok()?)
     } else {
         return None;
     };
-    let keys: Vec<VerifierKey> = log.keys.as_ref().map(LogKeys::verifier_keys)?;
+    let keys = witnessing.sign.verifier_keys();
     evidence.ok().filter(|evidence| evidence.verify(&keys).is_ok())
 }

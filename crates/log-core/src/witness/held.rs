@@ -1,15 +1,15 @@
-//! What a witness is thought to hold, and what its next claim means: pure.
+//! What we think a witness holds, and what its next claim means. Pure.
 
 use merkle::TreeSize;
 
 /// The size a witness holds, as far as we know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Held {
-    /// To be asked for.
+    /// We have to ask.
     Unknown,
-    /// It said so.
+    /// The witness said so.
     Claimed(TreeSize),
-    /// It cosigned this size, so it can never hold less.
+    /// The witness cosigned this size, so it can never hold less.
     Cosigned(TreeSize),
 }
 
@@ -20,14 +20,14 @@ pub(super) enum Claim {
     From(TreeSize),
     /// The log was never that large.
     Ahead,
-    /// It cosigned more than it now holds.
+    /// The witness cosigned more than it now holds.
     Shrunk { from: TreeSize },
-    /// It holds exactly what it was sent a proof from, so it contradicts itself.
+    /// The witness names the size that our proof started from, so it contradicts itself.
     Contradiction,
 }
 
-/// Judges a claim against what the witness held and what was sent to it; `committed` is read after the
-/// answer came, so that no honest claim is beyond it.
+/// Judges a claim by what the witness held and by the size that our proof started from. The caller reads
+/// `committed` after the answer, so no honest claim is beyond it.
 pub(super) fn judge(held: Held, sent: TreeSize, claimed: TreeSize, committed: TreeSize) -> Claim {
     if claimed > committed {
         return Claim::Ahead;

@@ -7,12 +7,13 @@
 //!            signed                                                  publisher, waiting receipts
 //! ```
 //!
-//! A **round** asks all witnesses for one head and ends when those that cosigned it satisfy the policy. It
-//! is never given up for a newer head, so a slow witness cannot chase one for ever; the next round takes
-//! whatever is newest by then. Nothing here is waited for by commits, signed heads or a shutdown.
+//! A **round** asks all witnesses to cosign one head. It ends when the witnesses that cosigned the head
+//! satisfy the policy. We do not give a round up for a newer head, because then a slow witness would
+//! never finish one; the next round takes the newest head of its time. Commits, signed heads and a
+//! shutdown do not wait for any of this.
 //!
-//! Nothing a witness says is believed: cosignatures count once they verify under the policy's keys, sizes
-//! only choose the proof to send, and a size beyond what the log ever had is reported.
+//! We believe nothing that a witness says. A cosignature counts once it verifies under the policy's keys.
+//! A size only chooses the proof that we send, and we report a size that the log never had.
 
 mod calls;
 mod policy;
@@ -27,7 +28,6 @@ mod trouble;
 
 mod ask;
 mod evidence;
-mod gate;
 mod status;
 
 pub use calls::{Answer, CallError, WitnessAddress, WitnessCalls};
@@ -35,7 +35,6 @@ pub use policy::{LogPolicy, OnQuorumLoss, PolicyRefusal};
 pub use status::{TROUBLES, WitnessStatus, WitnessingStatus};
 
 pub(super) use ask::ask_all;
-pub(super) use gate::Gate;
 pub(super) use rounds::run;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,24 +48,28 @@ use merkle::TreeSize;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::error::{AppendError, WitnessError};
-use super::read::Reads;
-use super::types::{Published, SignedHead};
+use crate::append::Gate;
+use crate::error::WitnessError;
+use crate::health::Surroundings;
+use crate::read::Reads;
+use crate::sign::Sign;
+use crate::types::{Published, SignedHead, TreeView};
+use crate::watch::Watch;
 use status::PeerState;
-use storage::LogName;
+use storage::{LogName, LogRecord};
 
 /// How witnesses are asked; the same for every log of a process.
 #[derive(Clone, Copy, Debug)]
 pub struct WitnessSettings {
-    /// How long cosignatures are waited for once a quorum is there.
+    /// How long a round waits for more cosignatures once it has a quorum.
     pub grace: Duration,
     /// How long a quorum may take before it counts as lost.
     pub quorum_timeout: Duration,
-    /// The least time between two rounds that nobody waits for.
+    /// The least time between two rounds while no caller waits.
     pub interval_min: Duration,
     /// The longest pause after a failed submission.
     pub pause_max: Duration,
-    /// How long a witness that contradicts itself or the log is left alone.
+    /// How long we do not ask a witness that contradicted itself or the log.
     pub quarantine: Duration,
 }
 
@@ -78,11 +81,11 @@ pub struct WitnessOptions {
     /// Where consistency proofs come from.
     pub reads: Arc<Reads>,
     pub settings: WitnessSettings,
-    /// Where contradicting checkpoints are written.
+    /// The folder for checkpoints that contradict the log.
     pub evidence_dir: PathBuf,
-    /// Let logs take entries though too few witnesses said what they hold.
+    /// Logs take entries even if too few witnesses said what they hold.
     pub accept_unwitnessed_start: bool,
-    /// Witnesses, by their names in the policies, whose unsigned claims are not believed at start.
+    /// Names in the policies: at start we do not believe the unsigned claims of these witnesses.
     pub distrusted: BTreeSet<String>,
 }
 
@@ -95,19 +98,40 @@ impl fmt::Debug for WitnessOptions {
     }
 }
 
-/// The witnessing of one log, as all tasks see it.
+/// The witnessing of one log, as its tasks and all who wait see it. Cloning it is cheap.
+pub(super) type Witnesses = Arc<Witnessing>;
+
+/// What a log's witnessing begins with.
 #[derive(Debug)]
-pub(super) struct Witnessing {
+pub(super) struct WitnessingParts {
     pub(super) options: Arc<WitnessOptions>,
     pub(super) policy: LogPolicy,
+    pub(super) record: Arc<LogRecord>,
+    pub(super) tree: Arc<Watch<TreeView>>,
+    pub(super) sign: Sign,
+    pub(super) gate: Arc<Gate>,
+    /// The newest head that is known to have been witnessed.
+    pub(super) head: Option<Arc<SignedHead>>,
+    pub(super) around: Arc<Surroundings>,
+}
+
+#[derive(Debug)]
+pub(super) struct Witnessing {
+    options: Arc<WitnessOptions>,
+    policy: LogPolicy,
+    record: Arc<LogRecord>,
+    /// The committed tree.
+    tree: Arc<Watch<TreeView>>,
+    sign: Sign,
     /// Whether the log may take entries yet.
-    pub(super) gate: Gate,
+    gate: Arc<Gate>,
+    around: Arc<Surroundings>,
     /// Written by the rounds task.
     progress: watch::Sender<Progress>,
     /// What is known of each address of the policy. Each is written by its submitter.
     peers: Vec<PeerState>,
     wake: Notify,
-    /// Callers that wait for a witnessed head.
+    /// Callers that wait for a witnessed head now.
     waiters: AtomicUsize,
     /// Checkpoints published without a quorum.
     unwitnessed: AtomicU64,
@@ -117,7 +141,7 @@ pub(super) struct Witnessing {
 
 /// How far witnessing has come.
 #[derive(Clone, Debug, Default)]
-struct Progress {
+pub(super) struct Progress {
     /// The newest head with a quorum of cosignatures.
     head: Option<Arc<SignedHead>>,
     /// When the round under way began, by the monotonic clock.
@@ -133,19 +157,18 @@ impl Progress {
 }
 
 impl Witnessing {
-    /// `head`: the newest head that is known to have been witnessed.
-    pub(super) fn new(
-        options: Arc<WitnessOptions>,
-        policy: LogPolicy,
-        head: Option<Arc<SignedHead>>,
-        gate: Gate,
-    ) -> Self {
+    pub(super) fn new(parts: WitnessingParts) -> Self {
+        let WitnessingParts { options, policy, record, tree, sign, gate, head, around } = parts;
         let peers = policy.peers().iter().map(|_| PeerState::default()).collect();
         let progress = watch::Sender::new(Progress { head, since: None, lost: false });
         Self {
             options,
             policy,
+            record,
+            tree,
+            sign,
             gate,
+            around,
             progress,
             peers,
             wake: Notify::new(),
@@ -155,8 +178,8 @@ impl Witnessing {
         }
     }
 
-    /// There may be a newer head, or somebody waits.
-    pub(super) fn wake(&self) {
+    /// Somebody waits, or the log may take entries now.
+    fn wake(&self) {
         self.wake.notify_one();
     }
 
@@ -165,13 +188,17 @@ impl Witnessing {
         self.stop.cancel();
     }
 
-    /// Whether an append may be queued now.
-    pub(super) fn may_append(&self) -> Result<(), AppendError> {
-        self.gate.check()
+    pub(super) fn quorum_timeout(&self) -> Duration {
+        self.options.settings.quorum_timeout
+    }
+
+    /// Whoever waits for this hears of every head that is witnessed, and of a quorum that is lost.
+    pub(super) fn follow(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
     }
 
     /// The newest witnessed head.
-    pub(super) fn head(&self) -> Option<Arc<SignedHead>> {
+    fn head(&self) -> Option<Arc<SignedHead>> {
         self.progress.borrow().head.clone()
     }
 
@@ -204,14 +231,14 @@ impl Witnessing {
         })
     }
 
-    /// Whether a head may be published without a quorum: the empty tree says nothing that could be
-    /// contradicted, and for others the operator must have chosen it.
+    /// Whether a head may be published without a quorum. The empty tree may: no other head contradicts it.
+    /// For any other tree the operator must have chosen so.
     pub(super) fn allows_unwitnessed(&self, size: TreeSize) -> bool {
         let falls_back = self.policy.on_quorum_loss() == OnQuorumLoss::PublishUnwitnessed;
         size == TreeSize::ZERO || (falls_back && self.progress.borrow().lost)
     }
 
-    /// Whether there is something to publish.
+    /// Whether the publisher has something to do.
     pub(super) fn is_ahead(&self, published: &Published, committed: TreeSize) -> bool {
         let behind = published.note.is_empty() || published.head.size < committed;
         self.newer(published).is_some() || (behind && self.allows_unwitnessed(committed))

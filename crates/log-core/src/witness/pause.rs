@@ -1,12 +1,12 @@
-//! Pauses after failed submissions: pure.
+//! Pauses after failed submissions. Pure.
 
 use std::time::Duration;
 
 /// The first pause, before jitter: a witness that restarts is back soon.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 
-/// The pause after the `failures`-th failure in a row: doubling up to `max`, of which `random` takes off
-/// up to a half, so that logs do not come back together; never shorter than the witness asked for.
+/// The pause after the `failures`-th failure in a row. It doubles up to `max`; `random` takes off up to a
+/// half, so that logs do not all come back at once. It is never shorter than the witness asked for.
 pub(super) fn pause(
     failures: u32,
     max: Duration,

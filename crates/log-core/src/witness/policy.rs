@@ -7,14 +7,14 @@ use formats::{KeyKind, Policy, VerifierKey};
 
 use super::calls::{CallError, WitnessAddress, WitnessCalls};
 
-/// Lines and bytes of a checkpoint that are kept for its text and for the log's own signatures.
+/// Lines and bytes of a checkpoint that we reserve for its text and for the log's own signatures.
 const OWN_LINES: usize = 4;
 const OWN_BYTES: usize = 16 * 1024;
 
 /// What happens when witnesses no longer form a quorum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnQuorumLoss {
-    /// Nothing is published until they do.
+    /// The log publishes nothing until they do.
     #[default]
     Wait,
     /// Checkpoints are published with the log's own signatures, and say so.
@@ -36,7 +36,7 @@ pub enum PolicyRefusal {
     TooManyLines { lines: usize, bytes: usize },
 }
 
-/// An address, with the witnesses of the policy that are asked there: one operator's keys share it.
+/// An address, with the witnesses of the policy that we ask there. One operator's keys share an address.
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// The first of its witnesses' names, for metrics and messages.
@@ -91,7 +91,7 @@ impl LogPolicy {
     }
 }
 
-/// A checkpoint that has more than a note may could not be read by anybody, the next start included.
+/// Nobody could read a checkpoint that is larger than a note may be, not even our own next start.
 fn check_room(policy: &Policy) -> Result<(), PolicyRefusal> {
     let asked = policy.witnesses().iter().filter(|witness| witness.url().is_some());
     let lengths: Vec<usize> = asked.map(|witness| line_bytes(witness.key())).collect();

@@ -1,4 +1,4 @@
-//! The rounds: one task for each log with a policy, asleep unless there is a head to witness.
+//! The rounds: one task for each log with a policy. It sleeps while there is no head to witness.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,26 +11,23 @@ use merkle::TreeSize;
 use tokio::sync::{mpsc, watch};
 
 use super::submit::{Report, Result as Submitted, Submitter};
-use super::{OnQuorumLoss, Witnessing};
+use super::{OnQuorumLoss, Witnesses, Witnessing};
 use crate::error::SignError;
-use crate::invariants::{Invariant, check};
-use crate::life::registry::on_panic;
-use crate::life::state::LogShared;
-use crate::sign::signing::{sign_newest, sign_with_all_keys};
+use crate::invariants::Invariant;
 use crate::types::{SignedHead, TreeView};
 
-/// How long the task waits after it could not sign: the reasons do not pass quickly.
+/// How long the task waits after it could not sign. The reasons do not pass quickly.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// Reports that may wait for the task, for each submitter: each sends one and goes on with the next head.
+/// Reports of one submitter that may wait: a submitter sends its report and goes on with the next head.
 const REPORTS_MAX: usize = 4;
 
 /// The head of one round.
 #[derive(Debug)]
 pub(super) struct Target {
-    /// Rounds are counted, so that a late report is not taken for one of this round.
+    /// The number of the round, so that we recognise a late report of an earlier one.
     pub(super) round: u64,
     pub(super) view: Arc<TreeView>,
-    /// The checkpoint with the log's own signatures: all that witnesses are sent.
+    /// The checkpoint with the log's own signatures, which is all that we send to witnesses.
     pub(super) signed: SignedCheckpoint,
 }
 
@@ -41,28 +38,35 @@ impl Target {
 }
 
 /// The task's body. Starts the submitters, and ends with them when the log stops.
-pub(crate) async fn run(log: Arc<LogShared>) {
-    let witnessing = log.witnessing.as_ref().expect("started for logs with a policy only");
+pub(crate) async fn run(witnessing: Witnesses) {
+    let grown = witnessing.tree.follow();
     let peers = witnessing.policy.peers().len();
     let (reports, received) = mpsc::channel(peers.max(1) * REPORTS_MAX);
     let targets = watch::Sender::new(None);
     for peer in 0..peers {
         let submitter =
-            Submitter::new(Arc::clone(&log), peer, targets.subscribe(), reports.clone());
+            Submitter::new(Arc::clone(&witnessing), peer, targets.subscribe(), reports.clone());
         let stop = witnessing.stop.clone();
         let body = async move { stop.run_until_cancelled(submitter.run()).await };
         // It ends when the log stops.
-        let (runtime, on_panic) = (&log.process.runtime, on_panic(&log.process));
+        let (runtime, on_panic) = (&witnessing.around.runtime, witnessing.around.on_panic());
         drop(tasks::spawn_vital_on(runtime, "witness submitter", body, on_panic));
     }
-    let rounds =
-        Rounds { log: &log, witnessing, targets, reports: received, started: None, round: 0 };
+    let rounds = Rounds {
+        witnessing: &witnessing,
+        grown,
+        targets,
+        reports: received,
+        started: None,
+        round: 0,
+    };
     witnessing.stop.run_until_cancelled(rounds.run()).await;
 }
 
 struct Rounds<'a> {
-    log: &'a Arc<LogShared>,
     witnessing: &'a Witnessing,
+    /// The committed tree grew.
+    grown: watch::Receiver<()>,
     targets: watch::Sender<Option<Arc<Target>>>,
     reports: mpsc::Receiver<Report>,
     /// When the last round began, by the monotonic clock.
@@ -77,7 +81,7 @@ struct Collected {
     lines: BTreeMap<usize, String>,
     /// Addresses that have answered, with or without cosignatures.
     answered: BTreeSet<usize>,
-    /// Addresses that claim to hold a newer head, and so cannot cosign this one.
+    /// Addresses whose witness claims to hold a newer head, so it cannot cosign this one.
     superseded: BTreeSet<usize>,
 }
 
@@ -89,20 +93,20 @@ impl Rounds<'_> {
                 Ok(target) => self.round(target).await,
                 Err(SignError::ShuttingDown | SignError::ReadOnly | SignError::Retired) => return,
                 Err(error) => {
-                    tracing::warn!(log = %self.log.record.name, %error, "nothing to be witnessed");
-                    self.log.process.clock.sleep(RETRY_AFTER).await;
+                    tracing::warn!(log = %self.witnessing.record.name, %error, "nothing to be witnessed");
+                    self.witnessing.around.clock.sleep(RETRY_AFTER).await;
                 }
             }
         }
     }
 
-    /// Waits until there is a head to witness, and either somebody waits for it or the interval between
+    /// Waits until there is a head to witness, and until a caller waits for it or the interval between
     /// rounds is over.
-    async fn due(&self) {
+    async fn due(&mut self) {
+        let clock = Arc::clone(&self.witnessing.around.clock);
         loop {
-            let woken = self.witnessing.wake.notified();
             if !self.is_behind() {
-                woken.await;
+                self.news().await;
                 continue;
             }
             let rest = self.rest();
@@ -110,29 +114,38 @@ impl Rounds<'_> {
                 return;
             }
             tokio::select! {
-                () = self.log.process.clock.sleep(rest) => return,
-                () = woken => {}
+                () = clock.sleep(rest) => return,
+                () = self.news() => {}
             }
+        }
+    }
+
+    /// Waits until there may be a head to witness or a caller that waits for one. News that came before
+    /// the call count too.
+    async fn news(&mut self) {
+        tokio::select! {
+            () = self.witnessing.wake.notified() => {}
+            told = self.grown.changed() => told.expect("the witnessing holds the tree"),
         }
     }
 
     fn is_behind(&self) -> bool {
         let witnessed = self.witnessing.head().map_or(TreeSize::ZERO, |head| head.size());
-        self.witnessing.gate.is_open() && witnessed < self.log.tree.load().head.size
+        self.witnessing.gate.is_open() && witnessed < self.witnessing.tree.load().head.size
     }
 
     fn rest(&self) -> Duration {
-        let now = self.log.process.clock.monotonic();
+        let now = self.witnessing.around.clock.monotonic();
         let interval = self.witnessing.options.settings.interval_min;
         self.started.map_or(Duration::ZERO, |started| (started + interval).saturating_sub(now))
     }
 
     /// Signs the newest head with all keys of the log.
     async fn target(&mut self) -> Result<Arc<Target>, SignError> {
-        let signed = sign_newest(self.log).await?;
-        let note = sign_with_all_keys(self.log, &signed.view).await?;
+        let signed = self.witnessing.sign.newest().await?;
+        let note = self.witnessing.sign.with_all_keys(&signed.view).await?;
         let checkpoint = SignedCheckpoint::parse(&note).map_err(|error| {
-            tracing::error!(log = %self.log.record.name, %error, "a signed head does not parse");
+            tracing::error!(log = %self.witnessing.record.name, %error, "a signed head does not parse");
             SignError::KeyFailed
         })?;
         self.round += 1;
@@ -140,9 +153,9 @@ impl Rounds<'_> {
         Ok(Arc::new(Target { round: self.round, view, signed: checkpoint }))
     }
 
-    /// Asks everybody for one head, until there is a quorum, or a witness holds a newer one of ours.
+    /// Asks all witnesses to cosign one head, until there is a quorum or a witness holds a newer head.
     async fn round(&mut self, target: Arc<Target>) {
-        let started = self.log.process.clock.monotonic();
+        let started = self.witnessing.around.clock.monotonic();
         self.started = Some(started);
         self.witnessing.progress.send_if_modified(|progress| {
             progress.since.get_or_insert(started);
@@ -157,9 +170,9 @@ impl Rounds<'_> {
         self.witnessed(&target, &collected.lines);
     }
 
-    /// False if the round cannot end with its head.
+    /// False if the round ends without a witnessed head.
     async fn collect_quorum(&mut self, target: &Target, collected: &mut Collected) -> bool {
-        let clock = Arc::clone(&self.log.process.clock);
+        let clock = Arc::clone(&self.witnessing.around.clock);
         let mut overdue = clock.sleep(self.left_for_quorum());
         let mut lost = self.witnessing.progress.borrow().lost;
         let witnessing = self.witnessing;
@@ -184,9 +197,9 @@ impl Rounds<'_> {
         true
     }
 
-    /// Whether the others cannot form a quorum, those that fail left out: a witness that is beyond this
-    /// head cosigns the next, and must not wait for one that is away. One witness alone ends no round that
-    /// can do without it: its claim may be a lie.
+    /// Whether the round cannot get a quorum because some witnesses are beyond its head. Those cosign the
+    /// next head, and must not wait for witnesses that fail now. A claim may be a lie, so a round goes on
+    /// while the other witnesses can form a quorum.
     fn is_superseded(&self, collected: &Collected) -> bool {
         let policy = &self.witnessing.policy;
         let peers = policy.peers().iter().zip(&self.witnessing.peers).enumerate();
@@ -199,9 +212,9 @@ impl Rounds<'_> {
         !collected.superseded.is_empty() && !policy.is_quorum(|witness| left.contains(&witness))
     }
 
-    /// What is left of the time for a quorum, counted from when the first round without one began.
+    /// The rest of the time for a quorum. The time runs from the first round that has had none.
     fn left_for_quorum(&self) -> Duration {
-        let now = self.log.process.clock.monotonic();
+        let now = self.witnessing.around.clock.monotonic();
         let since = self.witnessing.progress.borrow().since.unwrap_or(now);
         (since + self.witnessing.options.settings.quorum_timeout).saturating_sub(now)
     }
@@ -210,18 +223,17 @@ impl Rounds<'_> {
         let falls_back =
             self.witnessing.policy.on_quorum_loss() == OnQuorumLoss::PublishUnwitnessed;
         tracing::error!(
-            log = %self.log.record.name,
+            log = %self.witnessing.record.name,
             size = target.size().get(),
             publishes_unwitnessed = falls_back,
             "the witnesses form no quorum"
         );
         self.witnessing.progress.send_modify(|progress| progress.lost = true);
-        self.log.publisher.wake();
     }
 
-    /// Gives the other witnesses a short while: those that are asked at all.
+    /// Gives the other witnesses a short while, unless they rest after a failure.
     async fn collect_late(&mut self, target: &Target, collected: &mut Collected) {
-        let mut over = self.log.process.clock.sleep(self.witnessing.options.settings.grace);
+        let mut over = self.witnessing.around.clock.sleep(self.witnessing.options.settings.grace);
         while self.somebody_is_late(collected) {
             tokio::select! {
                 report = self.reports.recv() => {
@@ -238,16 +250,16 @@ impl Rounds<'_> {
         peers.any(|(peer, state)| !collected.answered.contains(&peer) && !state.is_resting())
     }
 
-    /// Makes the head and its cosignatures known: the log's own signatures first, then the cosignatures
-    /// in the policy's order.
+    /// Announces the head with its cosignatures. The log's own signatures come first, then the
+    /// cosignatures in the policy's order.
     fn witnessed(&self, target: &Target, lines: &BTreeMap<usize, String>) {
         let mut note = target.signed.as_bytes().to_vec();
         for line in lines.values() {
             note.extend_from_slice(line.as_bytes());
         }
         debug_assert!(self.satisfies(&note), "a note of verified lines satisfies the policy");
-        let covered = target.size() <= self.log.tree.load().head.size;
-        check(&*self.log.process.observer, covered, Invariant::NotAheadOfCommitted);
+        let covered = target.size() <= self.witnessing.tree.load().head.size;
+        self.witnessing.around.check(covered, Invariant::NotAheadOfCommitted);
         let head = SignedHead { view: Arc::clone(&target.view), note: Bytes::from(note) };
         let mut found_again = false;
         self.witnessing.progress.send_modify(|progress| {
@@ -256,21 +268,20 @@ impl Rounds<'_> {
             found_again = std::mem::take(&mut progress.lost);
         });
         if found_again {
-            tracing::warn!(log = %self.log.record.name, "the witnesses form a quorum again");
+            tracing::warn!(log = %self.witnessing.record.name, "the witnesses form a quorum again");
         }
-        self.log.publisher.wake();
     }
 
     fn satisfies(&self, note: &[u8]) -> bool {
-        let keys = self.log.keys.as_ref().map(crate::LogKeys::verifier_keys);
+        let keys = self.witnessing.sign.verifier_keys();
         let policy = self.witnessing.policy.policy();
         SignedCheckpoint::parse(note)
-            .is_ok_and(|signed| policy.verify_of_log(&signed, &keys.unwrap_or_default()).is_ok())
+            .is_ok_and(|signed| policy.verify_of_log(&signed, &keys).is_ok())
     }
 }
 
 impl Collected {
-    /// Notes a report of this round; one of an earlier round changes nothing.
+    /// Takes a report of this round. A report of an earlier round changes nothing.
     fn take(&mut self, target: &Target, report: Report) {
         let Report { peer, round, result } = report;
         if round != target.round {

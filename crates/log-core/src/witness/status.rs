@@ -1,4 +1,4 @@
-//! What an operator sees of the witnesses: read at each scrape, written by the tasks that ask.
+//! What an operator sees of the witnesses. The tasks that ask write it, each scrape reads it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(super) struct PeerState {
     troubles: [AtomicU64; KINDS.len()],
     /// The time of the last submission that gave a cosignature, in microseconds.
     latency_us: AtomicU64,
-    /// It waits out a pause after a failure.
+    /// Its submitter pauses after a failure.
     resting: AtomicBool,
     quarantined: AtomicBool,
 }
@@ -59,9 +59,9 @@ pub struct WitnessStatus {
     pub troubles: [u64; KINDS.len()],
     /// How long the last cosignature took.
     pub latency: Duration,
-    /// It waits out a pause after a failure.
+    /// Its submitter pauses after a failure.
     pub resting: bool,
-    /// It contradicted the log or itself, and is left alone for a while.
+    /// It contradicted the log or itself, and we do not ask it for a while.
     pub quarantined: bool,
 }
 
@@ -70,11 +70,11 @@ pub struct WitnessStatus {
 pub struct WitnessingStatus {
     /// The size of the newest head with a quorum; 0 before the first.
     pub witnessed_size: u64,
-    /// A round takes longer than a quorum may: witnessed receipts wait.
+    /// The round under way takes longer than `quorum_timeout`: witnessed receipts wait.
     pub quorum_lost: bool,
-    /// Too few witnesses have said what they hold: no entry is taken yet.
+    /// Too few witnesses have said what they hold: the log takes no entries yet.
     pub start_pending: bool,
-    /// Somebody holds a newer head of this log: no entry is taken any more.
+    /// A witness holds a newer head of this log: the log takes no more entries.
     pub rolled_back: bool,
     /// Checkpoints published without a quorum.
     pub published_unwitnessed: u64,

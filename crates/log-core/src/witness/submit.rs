@@ -1,7 +1,7 @@
 //! Submitting to one witness: one task for each address of a log's policy.
 //!
-//! It always works on the newest target, sends each of its requests once, and pauses after every failure,
-//! so that no answer can make it loop. Only its own witness waits for it.
+//! The task works on the newest target. It sends each request once and pauses after every failure, so no
+//! answer can make it loop.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,14 +21,14 @@ use super::policy::Peer;
 use super::rounds::Target;
 use super::status::PeerState;
 use super::trouble::{BadAnswer, Trouble};
-use super::{WitnessOptions, Witnessing, evidence};
-use crate::life::state::LogShared;
+use super::{WitnessOptions, Witnesses, Witnessing, evidence};
 use crate::read::{Access, Reads, Snapshot};
 
-/// Submissions of one head in a row, each with the proof from the size that the witness named before: it
-/// may have been asked by others meanwhile, but not for ever.
+/// Submissions of one head in a row, each with a proof from the size that the witness named last. Others
+/// may submit heads of this log too, but a witness that names another size every time is wrong.
 const SUBMISSIONS_MAX: usize = 3;
-/// Bodies that every deployed witness takes. A larger one leaves out all but the first signature.
+/// The largest body, in bytes, that every deployed witness takes. Where the body would be larger, we send
+/// only the first signature.
 const BODY_BYTES_MAX: usize = 10 * 1024;
 
 /// What became of one target at one witness.
@@ -43,7 +43,7 @@ pub(super) struct Report {
 pub(super) enum Result {
     /// Verified lines, by the witness's position in the policy.
     Cosigned(BTreeMap<usize, String>),
-    /// Not now; the submitter pauses and tries again.
+    /// No cosignature. The submitter pauses and tries again.
     Failed,
     /// The witness holds a newer head, which this log has too.
     Superseded,
@@ -51,60 +51,56 @@ pub(super) enum Result {
 
 /// The state of one submitter. Nobody else writes it.
 pub(super) struct Submitter {
-    log: Arc<LogShared>,
+    witnessing: Witnesses,
     peer: usize,
     targets: watch::Receiver<Option<Arc<Target>>>,
     reports: mpsc::Sender<Report>,
     held: Held,
     /// Failures since the last success.
     failures: u32,
-    /// Targets in a row that the witness claimed to be beyond.
+    /// Targets in a row for which the witness claimed to hold a newer head.
     superseded: usize,
 }
 
 impl Submitter {
     pub(super) fn new(
-        log: Arc<LogShared>,
+        witnessing: Witnesses,
         peer: usize,
         targets: watch::Receiver<Option<Arc<Target>>>,
         reports: mpsc::Sender<Report>,
     ) -> Self {
-        let held = cosigned_before(&log, peer).map_or(Held::Unknown, Held::Cosigned);
-        Self { log, peer, targets, reports, held, failures: 0, superseded: 0 }
-    }
-
-    fn witnessing(&self) -> &Witnessing {
-        self.log.witnessing.as_ref().expect("started for logs with a policy only")
+        let held = cosigned_before(&witnessing, peer).map_or(Held::Unknown, Held::Cosigned);
+        Self { witnessing, peer, targets, reports, held, failures: 0, superseded: 0 }
     }
 
     fn options(&self) -> &WitnessOptions {
-        &self.witnessing().options
+        &self.witnessing.options
     }
 
     fn policy_peer(&self) -> &Peer {
-        &self.witnessing().policy.peers()[self.peer]
+        &self.witnessing.policy.peers()[self.peer]
     }
 
     fn state(&self) -> &PeerState {
-        &self.witnessing().peers[self.peer]
+        &self.witnessing.peers[self.peer]
     }
 
     /// The task's body; ends when the log's rounds do.
     pub(super) async fn run(mut self) {
         while self.targets.changed().await.is_ok() {
             while let Some(pause) = self.turn().await {
-                self.log.process.clock.sleep(pause).await;
+                self.witnessing.around.clock.sleep(pause).await;
             }
         }
     }
 
-    /// Submits the newest target; the pause after which to try again, if there was trouble.
+    /// Submits the newest target. After trouble, gives the pause before the next attempt.
     async fn turn(&mut self) -> Option<Duration> {
         let target = self.targets.borrow_and_update().clone()?;
-        let started = self.log.process.clock.monotonic();
+        let started = self.witnessing.around.clock.monotonic();
         let (result, pause) = match self.submit(&target).await {
             Ok(result) => {
-                let took = self.log.process.clock.monotonic().saturating_sub(started);
+                let took = self.witnessing.around.clock.monotonic().saturating_sub(started);
                 if matches!(result, Result::Cosigned(_)) {
                     self.succeeded(&target, took);
                 }
@@ -119,7 +115,7 @@ impl Submitter {
 
     async fn submit(&mut self, target: &Target) -> std::result::Result<Result, Trouble> {
         if self.held == Held::Unknown {
-            let claimed = ask::held(&self.log, self.peer).await?;
+            let claimed = ask::held(&self.witnessing, self.peer).await?;
             self.claimed(claimed, None)?;
         }
         for _ in 0..SUBMISSIONS_MAX {
@@ -143,7 +139,7 @@ impl Submitter {
         Err(Trouble::Contradiction)
     }
 
-    /// Others may have submitted a newer head; a witness that says so each time is not to be believed.
+    /// Somebody else may have submitted a newer head. We do not believe a witness that says so every time.
     fn beyond(&mut self) -> std::result::Result<Result, Trouble> {
         self.superseded += 1;
         if self.superseded > SUBMISSIONS_MAX {
@@ -166,7 +162,7 @@ impl Submitter {
         if old == TreeSize::ZERO || old == target.size() {
             return Ok(Vec::new());
         }
-        let (id, view) = (self.log.record.id, Arc::clone(&target.view));
+        let (id, view) = (self.witnessing.record.id, Arc::clone(&target.view));
         let snapshot = self.options().reads.committed(id, view)?;
         let size = target.size();
         let read = move |tree: &Snapshot, access: Access| tree.consistency(old, size, access);
@@ -178,17 +174,17 @@ impl Submitter {
         target: &Target,
         answer: &[u8],
     ) -> std::result::Result<BTreeMap<usize, String>, BadAnswer> {
-        let policy = self.witnessing().policy.policy();
+        let policy = self.witnessing.policy.policy();
         cosignatures(&target.signed, policy, &self.policy_peer().witnesses, answer)
     }
 
-    /// Takes the size a witness names, if it can be true.
+    /// Takes the size that a witness names, if the size can be true.
     fn claimed(
         &mut self,
         claimed: TreeSize,
         sent: Option<TreeSize>,
     ) -> std::result::Result<(), Trouble> {
-        let committed = self.log.tree.load().head.size;
+        let committed = self.witnessing.tree.load().head.size;
         let verdict = match sent {
             Some(sent) => judge(self.held, sent, claimed, committed),
             None if claimed > committed => Claim::Ahead,
@@ -214,7 +210,7 @@ impl Submitter {
     fn succeeded(&mut self, target: &Target, took: Duration) {
         self.superseded = 0;
         if std::mem::take(&mut self.failures) > 0 {
-            let (log, witness) = (&self.log.record.name, &self.policy_peer().name);
+            let (log, witness) = (&self.witnessing.record.name, &self.policy_peer().name);
             tracing::info!(%log, witness, "a witness cosigns again");
         }
         self.state().cosigned(target.size(), took);
@@ -237,9 +233,9 @@ impl Submitter {
         if trouble.is_misbehaviour() { pause.max(settings.quarantine) } else { pause }
     }
 
-    /// Misbehaviour each time, other trouble when it begins.
+    /// Logs misbehaviour every time, and other trouble when it begins.
     fn tell(&self, trouble: &Trouble) {
-        let (log, witness) = (&self.log.record.name, &self.policy_peer().name);
+        let (log, witness) = (&self.witnessing.record.name, &self.policy_peer().name);
         if trouble.is_misbehaviour() {
             tracing::error!(%log, witness, %trouble, "a witness misbehaves and is left alone");
         } else if self.failures == 1 {
@@ -249,14 +245,14 @@ impl Submitter {
         }
     }
 
-    /// A witness that claims too much may hold a checkpoint that this log's key has signed elsewhere:
-    /// then no more entries may be taken.
+    /// A witness that claims too large a size may hold a checkpoint that this log's key signed elsewhere.
+    /// If it does, the log takes no more entries.
     async fn look_for_evidence(&self) {
-        let (log, witness) = (&self.log.record.name, &self.policy_peer().name);
-        match ask::elsewhere(&self.log, self.peer).await {
+        let (log, witness) = (&self.witnessing.record.name, &self.policy_peer().name);
+        match ask::elsewhere(&self.witnessing, self.peer).await {
             Ok(Elsewhere::Ahead(note) | Elsewhere::Fork(note)) => {
-                self.witnessing().gate.refuse();
-                let file = evidence::keep(&self.log, witness, &note).await;
+                self.witnessing.gate.refuse();
+                let file = evidence::keep(&self.witnessing, witness, &note).await;
                 let file = file.map(|file| file.display().to_string());
                 tracing::error!(
                     %log, witness, evidence = ?file.ok(),
@@ -269,7 +265,7 @@ impl Submitter {
     }
 }
 
-/// Whether what we know of the witness may be wrong, so that it is asked before the next submission.
+/// Whether our idea of what the witness holds may be wrong, so that we ask before the next submission.
 fn forgets(trouble: &Trouble) -> bool {
     matches!(
         trouble,
@@ -277,7 +273,7 @@ fn forgets(trouble: &Trouble) -> bool {
     )
 }
 
-/// The body of a submission, within what every witness takes.
+/// The body of a submission, no larger than every witness takes.
 pub(super) fn body(old: TreeSize, proof: &[Hash], signed: &SignedCheckpoint) -> Bytes {
     let of = |signed: SignedCheckpoint| {
         let request = AddCheckpoint::new(old, proof.to_vec(), signed);
@@ -296,8 +292,7 @@ fn first_signature_alone(signed: &SignedCheckpoint) -> SignedCheckpoint {
 }
 
 /// The size of the newest witnessed head, if this witness is known to have cosigned it.
-fn cosigned_before(log: &LogShared, peer: usize) -> Option<TreeSize> {
-    let witnessing = log.witnessing.as_ref()?;
+fn cosigned_before(witnessing: &Witnessing, peer: usize) -> Option<TreeSize> {
     let head = witnessing.head()?;
     let signed = SignedCheckpoint::parse(&head.note).ok()?;
     let policy = witnessing.policy.policy();

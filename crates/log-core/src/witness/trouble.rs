@@ -1,4 +1,4 @@
-//! What can go wrong with one witness, by what is done about it.
+//! What can go wrong with one witness, by what we do about it.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(super) enum Trouble {
     Contradiction,
     #[error("proof cannot be made: {0}")]
     Proof(#[from] ReadError),
-    // Leave it alone for a while, and tell the operator.
+    // Do not ask it for a while, and tell the operator.
     #[error("answer is refused: {0}")]
     BadAnswer(#[from] BadAnswer),
     #[error(
@@ -84,7 +84,7 @@ impl Trouble {
         }
     }
 
-    /// What it asked to wait.
+    /// How long the witness asked us to wait.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Busy { retry_after, .. } => *retry_after,
@@ -92,12 +92,12 @@ impl Trouble {
         }
     }
 
-    /// Whether the witness misbehaves, rather than being away or unconfigured.
+    /// Whether the witness misbehaves. Being away or not configured is not misbehaviour.
     pub(super) fn is_misbehaviour(&self) -> bool {
         matches!(self, Self::BadAnswer(_) | Self::Ahead { .. } | Self::Shrunk { .. })
     }
 
-    /// The trouble that an answer without cosignature and size is.
+    /// The trouble that an answer means which brings neither cosignatures nor a size.
     pub(super) fn of(answer: Answer) -> Self {
         match answer {
             Answer::Cosigned(_) => Self::BadAnswer(BadAnswer::NoCosignature),

@@ -148,7 +148,7 @@ pub const SETTINGS: &[Setting] = &[
         "268435456",
         "Below this much free disk appends are refused.",
     ),
-    Setting::number("logs_max", (1, 1_000_000), "10000", "Logs of this server."),
+    Setting::number("logs_max", (1, 16_384), "10000", "Logs of this server."),
     Setting::number(
         "tile_cache_bytes",
         (0, 1024 * GIB),

@@ -64,7 +64,7 @@ impl Rig {
         let registry = Registry::open(RegistryOptions {
             engine: Arc::clone(&engine),
             clock: Arc::new(ManualClock::new(1_700_000_000_000)),
-            limits: Limits { linger_max: Duration::ZERO, ..Limits::default() },
+            limits: limits(),
             keys_dir: dir.path().join("keys"),
             key_readers: base::keys::Readers::Nobody,
             heads_dir: dir.path().join("heads"),
@@ -164,4 +164,18 @@ async fn what_is_signed_in_time_has_its_receipt() {
     assert_eq!(answer.unwrap().into_inner().receipt_reached(), pb::Receipt::Signed);
     busy.abort();
     rig.stop().await;
+}
+
+fn limits() -> Limits {
+    Limits {
+        queue_entries_max: 100_000,
+        queue_bytes_max: 64 << 20,
+        batch_entries_max: 20_000,
+        batch_bytes_max: 8 << 20,
+        logs_max: 1,
+        linger_max: Duration::ZERO,
+        min_free_bytes: 0,
+        publish_interval_min: Duration::from_millis(4),
+        history_interval: Duration::from_secs(1),
+    }
 }

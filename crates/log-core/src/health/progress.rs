@@ -1,9 +1,9 @@
-//! How long a step that everything waits for has not succeeded: what readiness is judged by.
+//! How long a step that everything waits for has not succeeded. Readiness depends on it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A failure counts for this long after the last attempt: where nobody tries, nobody can know.
+/// A failure counts for this long after the last attempt. After that, nobody knows how the next would go.
 const FAILURE_COUNTS_FOR: Duration = Duration::from_secs(5);
 /// No such moment.
 const NEVER: u64 = u64::MAX;
@@ -15,11 +15,17 @@ pub(crate) struct Progress {
     since_ms: AtomicU64,
     /// When the last attempt failed, unless another one is under way.
     failed_ms: AtomicU64,
+    /// No more attempts are made before a restart.
+    given_up: AtomicBool,
 }
 
 impl Progress {
     pub(crate) const fn new() -> Self {
-        Self { since_ms: AtomicU64::new(NEVER), failed_ms: AtomicU64::new(NEVER) }
+        Self {
+            since_ms: AtomicU64::new(NEVER),
+            failed_ms: AtomicU64::new(NEVER),
+            given_up: AtomicBool::new(false),
+        }
     }
 
     /// An attempt begins.
@@ -40,7 +46,16 @@ impl Progress {
         self.failed_ms.store(millis(now), Ordering::Relaxed);
     }
 
-    /// How long attempts have been made without success; zero where there is none to wait for.
+    /// The attempt failed, and no other is made before a restart.
+    pub(crate) fn give_up(&self) {
+        self.given_up.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn has_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
+    }
+
+    /// How long attempts have gone on without success; zero if no attempt is under way or failed lately.
     pub(crate) fn stalled_for(&self, now: Duration) -> Duration {
         let now = millis(now);
         let since = self.since_ms.load(Ordering::Relaxed);

@@ -1,15 +1,16 @@
-//! Whether a log may take entries: not before the witnesses have said that nothing was rolled back.
+//! Whether a log may take entries. A log with witnesses takes none before they have said that nothing was
+//! rolled back; the witness room writes this, admission reads it.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use crate::error::AppendError;
 
-/// What a caller is told to wait while witnesses have not answered.
+/// How long a caller should wait while witnesses have not answered.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// The gate of one log. Written by the task that asks the witnesses, and closed for good by a submitter
-/// that finds a newer head of ours.
+/// The gate of one log. The task that asks the witnesses opens it; a submitter that finds a newer head of
+/// ours closes it for good.
 #[derive(Debug)]
 pub(crate) struct Gate(AtomicU8);
 
@@ -26,27 +27,27 @@ impl Gate {
         Self(AtomicU8::new(WAITING))
     }
 
-    /// The witnesses know nothing newer. What was refused stays so.
-    pub(super) fn pass(&self) {
-        // Another state than waiting is final, and needs no change.
+    /// The witnesses know nothing newer. A log that was refused stays refused.
+    pub(crate) fn pass(&self) {
+        // The other states are final.
         let _changed =
             self.0.compare_exchange(WAITING, OPEN, Ordering::SeqCst, Ordering::SeqCst).is_ok();
     }
 
-    /// Somebody holds a newer head of this log.
-    pub(super) fn refuse(&self) {
+    /// A witness holds a newer head of this log.
+    pub(crate) fn refuse(&self) {
         self.0.store(REFUSED, Ordering::SeqCst);
     }
 
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.0.load(Ordering::SeqCst) == OPEN
     }
 
-    pub(super) fn is_waiting(&self) -> bool {
+    pub(crate) fn is_waiting(&self) -> bool {
         self.0.load(Ordering::SeqCst) == WAITING
     }
 
-    pub(super) fn check(&self) -> Result<(), AppendError> {
+    pub(crate) fn check(&self) -> Result<(), AppendError> {
         match self.0.load(Ordering::Relaxed) {
             OPEN => Ok(()),
             WAITING => Err(AppendError::WitnessesPending { retry_after: RETRY_AFTER }),

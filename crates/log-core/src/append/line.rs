@@ -1,0 +1,81 @@
+//! One log as the committer sees it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use storage::{LogRecord, LogState};
+
+use super::producers::Producers;
+use super::queue::Queue;
+use crate::types::TreeView;
+use crate::watch::Watch;
+
+/// What waits for the committer, and what the committer has made of it.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) record: Arc<LogRecord>,
+    /// No head has an earlier time: the time of the newest journaled head.
+    pub(crate) time_floor_ms: u64,
+    pub(super) queue: Queue,
+    pub(super) producers: Producers,
+    /// The committed tree. Written by the committer, which tells of it when the size grew.
+    pub(super) tree: Arc<Watch<TreeView>>,
+    /// The log has a head row. Written by the committer.
+    exists: AtomicBool,
+    /// Written by the committer, once a row with the new state is durable.
+    state: AtomicU8,
+}
+
+/// What a line begins with.
+#[derive(Debug)]
+pub(crate) struct LineParts {
+    pub(crate) record: Arc<LogRecord>,
+    pub(crate) time_floor_ms: u64,
+    pub(crate) tree: Arc<TreeView>,
+    pub(crate) exists: bool,
+}
+
+impl Line {
+    pub(crate) fn new(parts: LineParts) -> Self {
+        let LineParts { record, time_floor_ms, tree, exists } = parts;
+        Self {
+            state: AtomicU8::new(state_code(record.state)),
+            record,
+            time_floor_ms,
+            queue: Queue::new(),
+            producers: Producers::new(),
+            tree: Arc::new(Watch::new(tree)),
+            exists: AtomicBool::new(exists),
+        }
+    }
+
+    pub(super) fn exists(&self) -> bool {
+        self.exists.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_exists(&self) {
+        self.exists.store(true, Ordering::Release);
+    }
+
+    pub(super) fn state(&self) -> LogState {
+        match self.state.load(Ordering::Acquire) {
+            0 => LogState::Active,
+            1 => LogState::Draining,
+            2 => LogState::Frozen,
+            _ => LogState::Retired,
+        }
+    }
+
+    pub(super) fn set_state(&self, state: LogState) {
+        self.state.store(state_code(state), Ordering::Release);
+    }
+}
+
+fn state_code(state: LogState) -> u8 {
+    match state {
+        LogState::Active => 0,
+        LogState::Draining => 1,
+        LogState::Frozen => 2,
+        LogState::Retired => 3,
+    }
+}

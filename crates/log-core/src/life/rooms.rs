@@ -1,0 +1,144 @@
+//! The rooms of one log, and how they are connected.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use base::tasks;
+use storage::{Engine, LogRecord, LogState};
+
+use crate::append::{Append, CommitterInbox, Gate, Line, LineParts};
+use crate::health::Surroundings;
+use crate::publish::{Publish, Publisher, PublisherParts};
+use crate::sign::{LogKeys, Seal, Sign, SignerInbox};
+use crate::types::{Limits, Published, SignedHead, TreeView};
+use crate::watch::Watch;
+use crate::witness::{self, WitnessOptions, Witnesses, Witnessing, WitnessingParts};
+
+/// One log: a handle to each room.
+pub(crate) struct Rooms {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) append: Append,
+    pub(crate) sign: Sign,
+    pub(crate) publish: Publish,
+    /// `None` where the log has no witness policy, and in a read-only process.
+    pub(crate) witnesses: Option<Witnesses>,
+}
+
+impl fmt::Debug for Rooms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rooms").field("append", &self.append).finish_non_exhaustive()
+    }
+}
+
+/// What every log of a process is built with.
+pub(super) struct Building {
+    pub(super) engine: Arc<dyn Engine>,
+    pub(super) committer: Arc<CommitterInbox>,
+    pub(super) signer: Arc<SignerInbox>,
+    pub(super) limits: Arc<Limits>,
+    pub(super) witness: Option<Arc<WitnessOptions>>,
+    pub(super) around: Arc<Surroundings>,
+    pub(super) read_only: bool,
+}
+
+impl fmt::Debug for Building {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Building").field("read_only", &self.read_only).finish_non_exhaustive()
+    }
+}
+
+/// What a log is opened with.
+#[derive(Debug)]
+pub(super) struct LogParts {
+    pub(super) record: LogRecord,
+    pub(super) time_floor_ms: u64,
+    pub(super) keys: Option<LogKeys>,
+    pub(super) signed: SignedHead,
+    pub(super) tree: Arc<TreeView>,
+    pub(super) published: Published,
+    pub(super) exists: bool,
+    /// The newest head known to satisfy the witness policy.
+    pub(super) witnessed: Option<Arc<SignedHead>>,
+}
+
+impl Building {
+    /// Builds the rooms of a log. Nothing runs yet.
+    pub(super) fn rooms(&self, parts: LogParts) -> Rooms {
+        let LogParts { record, time_floor_ms, keys, signed, tree, published, exists, witnessed } =
+            parts;
+        let record = Arc::new(record);
+        let policy = self.policy(&record);
+        // A log that was there before this process takes entries once its witnesses were asked.
+        let waits = policy.is_some() && exists;
+        let gate = Arc::new(if waits { Gate::waiting() } else { Gate::open() });
+        let line = LineParts { record: Arc::clone(&record), time_floor_ms, tree, exists };
+        let append = Append::new(
+            Arc::new(Line::new(line)),
+            Arc::clone(&self.committer),
+            Arc::clone(&gate),
+            Arc::clone(&self.limits),
+            Arc::clone(&self.around),
+            self.read_only,
+        );
+        let tree = Arc::clone(append.tree());
+        let sign = self.sign(Arc::clone(&record), keys, &tree, signed);
+        let witnesses = policy.map(|(options, policy)| {
+            let (sign, around) = (sign.clone(), Arc::clone(&self.around));
+            let head = witnessed;
+            Arc::new(Witnessing::new(WitnessingParts {
+                options,
+                policy,
+                record,
+                tree,
+                sign,
+                gate,
+                head,
+                around,
+            }))
+        });
+        let (engine, publish) = (Arc::clone(&self.engine), Publish::new(published));
+        Rooms { engine, append, sign, publish, witnesses }
+    }
+
+    fn sign(
+        &self,
+        record: Arc<LogRecord>,
+        keys: Option<LogKeys>,
+        tree: &Arc<Watch<TreeView>>,
+        signed: SignedHead,
+    ) -> Sign {
+        let (tree, signed) = (Arc::clone(tree), ArcSwap::from_pointee(signed));
+        let seal = Seal { record, keys, tree, signed };
+        Sign::new(Arc::new(seal), Arc::clone(&self.signer), self.read_only)
+    }
+
+    fn policy(&self, record: &LogRecord) -> Option<(Arc<WitnessOptions>, witness::LogPolicy)> {
+        let asks = !self.read_only && record.state != LogState::Retired;
+        let options = self.witness.as_ref().filter(|_| asks)?;
+        Some((Arc::clone(options), options.policies.get(&record.name)?.clone()))
+    }
+
+    /// Starts the tasks of a log. `archived`: its published checkpoint is in the archive.
+    pub(super) fn start(&self, rooms: &Rooms, archived: bool) {
+        let parts = PublisherParts {
+            publish: rooms.publish.clone(),
+            append: rooms.append.clone(),
+            sign: rooms.sign.clone(),
+            witnesses: rooms.witnesses.clone(),
+            limits: Arc::clone(&self.limits),
+            around: Arc::clone(&self.around),
+        };
+        let (around, runtime) = (&self.around, &self.around.runtime);
+        let publisher = Publisher::new(parts, archived).run();
+        let task = tasks::spawn_vital_on(runtime, "publisher", publisher, around.on_panic());
+        // It ends with its log, on `Wish::Stop` or with the runtime.
+        drop(task);
+        if let Some(witnesses) = &rooms.witnesses {
+            let rounds = witness::run(Arc::clone(witnesses));
+            // It ends when the publisher does.
+            drop(tasks::spawn_vital_on(runtime, "witness rounds", rounds, around.on_panic()));
+        }
+        rooms.publish.wake();
+    }
+}

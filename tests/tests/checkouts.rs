@@ -1,4 +1,6 @@
-//! What the scripts that build share between checkouts: RocksDB, and nothing else.
+//! What the scripts that build share between checkouts: the archive of `RocksDB`, and nothing else.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where its fixtures do")]
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;

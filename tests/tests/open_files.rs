@@ -1,5 +1,7 @@
 //! Servers whose processes may open few files: connections never take those of the store.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where its fixtures do")]
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;

@@ -334,7 +334,7 @@ impl Inner {
                         tracing::warn!(%error, "the keys of a new log are written as soon as they can be");
                     }
                     said = true;
-                    self.building.clock.sleep(STORE_KEYS_PAUSE).await;
+                    self.building.around.clock.sleep(STORE_KEYS_PAUSE).await;
                 }
                 stored => return stored,
             }

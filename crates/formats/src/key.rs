@@ -340,7 +340,12 @@ pub fn read_vkeys(bytes: &[u8]) -> Result<Vec<VerifierKey>, KeysError> {
 
 /// Verifier keys one a line, every line ended; [`parse_vkeys`] gives the same keys back.
 pub fn format_vkeys(keys: &[VerifierKey]) -> String {
-    keys.iter().map(|key| format!("{key}\n")).collect()
+    let mut text = String::new();
+    for key in keys {
+        text.push_str(&key.to_string());
+        text.push('\n');
+    }
+    text
 }
 
 fn collect_vkeys<'a>(

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use base::clock::SystemClock;
 use bytes::Bytes;
 use log_core::observe::Unobserved;
-use log_core::{CreateLog, Limits, Log, NewEntry, Registry, RegistryOptions, Submission};
+use log_core::{CreateLog, Log, NewEntry, Registry, RegistryOptions, Submission};
 use merkle::LeafIndex;
 use storage::{Attachment, ContentDigest, DedupKey, Engine, Erase as _, Scope};
 use storage_rocksdb::backup::{backup, restore};
 use storage_rocksdb::{RocksEngine, RocksOptions, fsck};
 use tempfile::TempDir;
+
+use crate::deadline::limits;
 
 const LOG: &str = "attached";
 const ENTRIES: u64 = 300;
@@ -30,7 +32,7 @@ impl Opened {
         let registry = Registry::open(RegistryOptions {
             engine: Arc::<RocksEngine>::clone(&engine),
             clock: Arc::new(SystemClock::new()),
-            limits: Limits { min_free_bytes: 0, ..Limits::default() },
+            limits: limits(),
             keys_dir: data.join("keys"),
             heads_dir: data.join("heads"),
             key_readers: base::keys::Readers::Nobody,

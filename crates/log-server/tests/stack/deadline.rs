@@ -166,7 +166,7 @@ async fn what_is_signed_in_time_has_its_receipt() {
     rig.stop().await;
 }
 
-fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits {
         queue_entries_max: 100_000,
         queue_bytes_max: 64 << 20,

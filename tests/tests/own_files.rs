@@ -57,7 +57,7 @@ fn assert_own_trouble(output: &Output, exit: i32, file: &Path) {
 fn assert_well(server: &Server, home: &Home, entries: usize) {
     let output = e2e::eventually(|| {
         let output = tail(server, home);
-        let printed = output.stdout.iter().filter(|byte| **byte == b'\n').count();
+        let printed = String::from_utf8_lossy(&output.stdout).lines().count();
         (!output.status.success() || printed == entries).then_some(output)
     });
     stdout_of(&output);

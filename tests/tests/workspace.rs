@@ -15,7 +15,7 @@ const PROTOCOLS: [&str; 5] = ["hyper", "http", "tonic", "tower", "clap"];
 const PURE: [&str; 2] = ["merkle", "formats"];
 /// What they must not use.
 const IMPURE: [&str; 6] = ["tokio", "futures-util", "getrandom", "rustix", "tracing", "tempfile"];
-/// Programs and libraries that must not bring RocksDB along.
+/// Programs and libraries that must not bring the storage engine along.
 const SMALL: [&str; 3] = ["log-client", "log-cli", "log-witness"];
 
 /// The rows of the table of crates.

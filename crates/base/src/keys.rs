@@ -157,7 +157,8 @@ fn set_back(file: &File, path: &Path, mode: u32, readers: Readers) -> Result<(),
 
 fn refused(path: &Path, mode: u32) -> KeysError {
     let path = path.to_path_buf();
-    if mode & 0o007 == 0 {
+    let others = mode & 0o007;
+    if others == 0 {
         KeysError::GroupReadable { path, mode }
     } else {
         KeysError::Readable { path, mode }

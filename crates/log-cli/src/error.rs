@@ -296,22 +296,11 @@ impl CliError {
             }
             Self::Audit { source, of_folder } => audit_hint(source, *of_folder),
             Self::AuditSource { .. } => AUDIT_SOURCE_HINT,
-            Self::AuditState { .. } | Self::AuditResume { .. } => {
-                "pass the state of an audit of this log, or move the file away to audit from the start"
-            }
+            Self::AuditState { .. } | Self::AuditResume { .. } => AUDIT_STATE_HINT,
             Self::AuditStateUnsaved { .. } => "check that the folder may be written and has room",
-            Self::Fork { .. } => {
-                "keep this file: anyone can check it with `cairn verify-evidence` and the log's public key"
-            }
-            Self::ForkUnkept { .. } => {
-                "keep what was printed: anyone can check it with `cairn verify-evidence` and the log's public key"
-            }
-            Self::Trusted(TrustedError::Damaged { .. }) => {
-                "bring the file back from a copy, or move it away: the next run then trusts what it is shown first"
-            }
-            Self::Trusted(_) => {
-                "check that the folder of --state or CAIRN_STATE may be written and has room"
-            }
+            Self::Fork { .. } => FORK_HINT,
+            Self::ForkUnkept { .. } => FORK_UNKEPT_HINT,
+            Self::Trusted(error) => trusted_hint(error),
             Self::NoStateFolder => "set CAIRN_STATE, or pass --state DIR",
             Self::OneEntryManyReceipts => "pass --entries DIR, which holds <index>.entry for each",
             Self::Distrusted { source } => distrusted_hint(source),
@@ -333,11 +322,28 @@ impl CliError {
 const POLICY_WITHOUT_LOG_HINT: &str = "add the log's verifier key, which `cairn log show LOG --vkeys` prints, \
                                        in the form of c2sp.org/tlog-policy";
 
+const AUDIT_STATE_HINT: &str =
+    "pass the state of an audit of this log, or move the file away to audit from the start";
+
+const FORK_HINT: &str =
+    "keep this file: anyone can check it with `cairn verify-evidence` and the log's public key";
+
+const FORK_UNKEPT_HINT: &str = "keep what was printed: anyone can check it with `cairn verify-evidence` and the log's public key";
+
 const AUDIT_SOURCE_HINT: &str =
     "give a folder, or an address with its scheme, like http://127.0.0.1:6962/logs/default";
 
 const KEYS_OR_OPERATOR_HINT: &str =
     "check the keys; if they are right, keep the answer and ask the log's operator";
+
+fn trusted_hint(error: &TrustedError) -> &'static str {
+    match error {
+        TrustedError::Damaged { .. } => {
+            "bring the file back from a copy, or move it away: the next run then trusts what it is shown first"
+        }
+        _ => "check that the folder of --state or CAIRN_STATE may be written and has room",
+    }
+}
 
 /// A file that could not be read or written. What stands in its place is the caller's to change; the
 /// rest, permissions among it, is the machine's.
@@ -440,8 +446,9 @@ fn audit_exit(error: &AuditError, of_folder: bool) -> Exit {
             }
         }
         error if error.is_finding() => Exit::No,
-        AuditError::State(_) | AuditError::OtherLog { .. } => Exit::Unusable,
-        AuditError::Source(SourceError::Address { .. }) => Exit::Unusable,
+        AuditError::State(_)
+        | AuditError::OtherLog { .. }
+        | AuditError::Source(SourceError::Address { .. }) => Exit::Unusable,
         _ => Exit::Failed,
     }
 }

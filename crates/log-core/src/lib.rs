@@ -32,7 +32,7 @@
 //! | `append` | what is committed, and in which order | `Append` | – |
 //! | `sign` | what is signed and journaled | `Sign` | – |
 //! | `read` | what is served, and whether it is what was signed | [`read::Reads`] | – |
-//! | `witness` | which heads are witnessed, and whether a log may take entries | `Witnesses` | `append` `read` `sign` |
+//! | `witness` | which heads are witnessed; whether a log may append | `Witnesses` | `append` `read` `sign` |
 //! | `publish` | which checkpoint everybody sees | `Publish` | `append` `sign` `witness` |
 //! | `follow` | what is derived from the logs, behind their appends | – | `read` |
 //! | `life` | how logs start, are created and end; connects the others | [`Registry`] | all |

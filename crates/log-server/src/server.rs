@@ -249,7 +249,7 @@ impl Parts {
     fn open_port(&self, config: &Config, stopping: &CancellationToken) -> Result<Port, StartError> {
         let options = tokio::task::block_in_place(|| config.port())?;
         let (listen, counts) = (config.listen.clone(), Arc::clone(self.metrics.requests()));
-        Port::open(options, counts, stopping)
+        Port::open(&options, counts, stopping)
             .map_err(|source| StartError::Listen { listen, source })
     }
 

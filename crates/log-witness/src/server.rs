@@ -297,7 +297,7 @@ fn open_port(
 ) -> Result<Port, StartError> {
     let options = tokio::task::block_in_place(|| config.port())?;
     let (listen, counts) = (config.listen.clone(), Arc::clone(metrics.requests()));
-    Port::open(options, counts, stopping).map_err(|source| StartError::Listen { listen, source })
+    Port::open(&options, counts, stopping).map_err(|source| StartError::Listen { listen, source })
 }
 
 fn chain(config: &Config, metrics: &Arc<Metrics>, request_id_prefix: u32) -> Chain<To> {

@@ -86,7 +86,7 @@ pub struct Port {
 impl Port {
     /// Opens the port, within a tokio runtime; connections are taken once it is served.
     pub fn open(
-        options: PortOptions,
+        options: &PortOptions,
         counts: Arc<Requests>,
         stopping: &CancellationToken,
     ) -> io::Result<Self> {

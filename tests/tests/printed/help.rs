@@ -58,8 +58,8 @@ impl Site {
         }
         let vkeys = fs::read_to_string(place.path("audit.vkey")).unwrap();
         witness.add_log("default", &vkeys);
-        let logs: String = vkeys.lines().map(|vkey| format!("log {vkey}\n")).collect();
-        place.file("policy.txt", logs + &witness.policy_lines() + "quorum none\n");
+        let logs: Vec<String> = vkeys.lines().map(|vkey| format!("log {vkey}\n")).collect();
+        place.file("policy.txt", logs.concat() + &witness.policy_lines() + "quorum none\n");
         let receipt = fs::read_to_string(place.path("42.tlog-proof")).unwrap();
         place.file("yesterday.checkpoint", receipt.split_once("\n\n").unwrap().1);
         place.file("fork-6-8.evidence", evidence(&home));

@@ -41,7 +41,7 @@ fn a_state_that_cannot_be_used_is_named_and_says_nothing_about_the_log() {
         ("empty", Vec::new()),
         ("torn", good[..good.len() / 2].to_vec()),
         ("other root", text.replace(root, &format!("root {}", Hash::EMPTY_ROOT)).into_bytes()),
-        ("unsigned", text.replace(signed, &signed.replace("=", "A")).into_bytes()),
+        ("unsigned", text.replace(signed, &signed.replace('=', "A")).into_bytes()),
         ("of Windows", text.replace('\n', "\r\n").into_bytes()),
     ] {
         folder.file("state", bytes);

@@ -256,7 +256,7 @@ async fn pages_of_the_web_may_read_what_is_public_and_nothing_else() {
     let origin = ("origin", "https://monitor.example");
     let allowed = "access-control-allow-origin";
     for route in ["checkpoint", "evidence"] {
-        let path = format!("{}/{route}", log_witness::witness::origin_path(&log.origin()));
+        let path = format!("{}/{route}", origin_path(&log.origin()));
         let (_, headers) = node.ask(Method::GET, &path, origin).await;
         assert_eq!(headers[allowed], "*", "{path}");
         let (status, headers) = node.ask(Method::OPTIONS, &path, origin).await;

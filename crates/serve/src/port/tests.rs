@@ -72,7 +72,7 @@ fn open_with(options: PortOptions, header_timeout: Duration, with_tls: bool) -> 
     let identity = Identity::open(&folder.path().join("tls"), Readers::Nobody).unwrap();
     let stopping = CancellationToken::new();
     let counts = counts();
-    let mut port = Port::open(options, Arc::clone(&counts), &stopping).unwrap();
+    let mut port = Port::open(&options, Arc::clone(&counts), &stopping).unwrap();
     port.header_timeout = header_timeout;
     if with_tls {
         port = port.with_tls(identity.clone());
@@ -279,7 +279,7 @@ async fn a_connection_beyond_the_limits_is_closed_at_once_and_counted() {
 
 #[tokio::test]
 async fn a_rush_of_connections_waits_to_be_accepted() {
-    let port = Port::open(options(), counts(), &CancellationToken::new()).unwrap();
+    let port = Port::open(&options(), counts(), &CancellationToken::new()).unwrap();
     let mut rush = Vec::new();
     for _ in 0..300 {
         let connected = tokio::time::timeout(LONG, TcpStream::connect(port.address())).await;
@@ -289,12 +289,12 @@ async fn a_rush_of_connections_waits_to_be_accepted() {
 
 #[tokio::test]
 async fn a_port_in_use_is_not_opened_again() {
-    let port = Port::open(options(), counts(), &CancellationToken::new()).unwrap();
+    let port = Port::open(&options(), counts(), &CancellationToken::new()).unwrap();
     let again = PortOptions { listen: vec![port.address()], ..options() };
-    let refused = Port::open(again, counts(), &CancellationToken::new()).unwrap_err();
+    let refused = Port::open(&again, counts(), &CancellationToken::new()).unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
     let other = "127.0.0.1:0".parse().unwrap();
     let next = PortOptions { listen: vec![port.address(), other], ..options() };
-    let next = Port::open(next, counts(), &CancellationToken::new()).unwrap();
+    let next = Port::open(&next, counts(), &CancellationToken::new()).unwrap();
     assert_ne!(next.address(), port.address(), "the first that can be opened");
 }

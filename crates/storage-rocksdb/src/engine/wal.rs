@@ -6,7 +6,9 @@
 //!
 //! ```text
 //! record   CRC-32C of kind and bytes, masked 4 ‖ length 2 ‖ kind 1 ‖ bytes
-//! batch    sequence 8 ‖ count 4 ‖ (05 ‖ family ‖ length ‖ key ‖ length ‖ value, or 04 ‖ family ‖ length ‖ key)…
+//! batch    sequence 8 ‖ count 4 ‖ (put or delete)…
+//! put      05 ‖ family ‖ length ‖ key ‖ length ‖ value
+//! delete   04 ‖ family ‖ length ‖ key
 //! ```
 //!
 //! The integers of both are little-endian, those of a row are varints of at most 32 bits

@@ -117,12 +117,12 @@ async fn keys_that_are_missing_wrong_or_readable_by_others_refuse() {
     let rig = killed_with(3).await;
     let key = rig.dir.path().join("keys/default");
     assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
-    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
     let error = refusal(&rig);
     assert!(
         matches!(
             error,
-            StartError::Keyring(KeyringError::Keys(KeysError::Readable { mode: 0o640, .. }))
+            StartError::Keyring(KeyringError::Keys(KeysError::Readable { mode: 0o644, .. }))
         ),
         "{error}"
     );

@@ -8,6 +8,7 @@ pub mod witness;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base::tasks::Supervisor;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -37,17 +38,12 @@ pub struct Metrics {
     invariant_violations: Family<OneLabel, Counter>,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Metrics {
-    /// A fresh set, all at zero, with every invariant present so that alerts can be written on it.
-    pub fn new() -> Self {
+    /// A fresh set, all at zero, with every invariant present so that alerts can be written on it. Panics are counted
+    /// by `supervisor`.
+    pub fn new(supervisor: Supervisor) -> Self {
         let mut registry = Registry::with_prefix("cairn");
-        let requests = Arc::new(Requests::new(&crate::routes::table()));
+        let requests = Arc::new(Requests::new(&crate::routes::table(), supervisor));
         requests.register(&mut registry);
         let refusals = Family::default();
         let invariant_violations = Family::<OneLabel, Counter>::default();
@@ -92,6 +88,11 @@ impl Metrics {
             journal_sync_seconds,
             invariant_violations,
         }
+    }
+
+    /// Watches over the tasks of the server.
+    pub fn supervisor(&self) -> &Supervisor {
+        self.requests.supervisor()
     }
 
     /// Where the middleware counts requests.
@@ -271,7 +272,7 @@ mod tests {
                 Some(9)
             }
         }
-        let metrics = Metrics::new();
+        let metrics = Metrics::new(Supervisor::new());
         metrics.collect_logs(Arc::new(Two));
         metrics.requests().ended(None, Outcome::http(http::StatusCode::OK));
         metrics.refused("QUEUE_FULL");
@@ -295,7 +296,7 @@ mod tests {
 
     #[test]
     fn every_invariant_is_there_from_the_start_and_is_counted() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::new(Supervisor::new());
         let line = |id, count| format!(r#"cairn_invariant_violations_total{{id="{id}"}} {count}"#);
         for invariant in Invariant::ALL {
             assert!(metrics.encode().contains(&line(invariant.id(), 0)), "{invariant:?}");

@@ -1,6 +1,7 @@
 //! Every route and call of a log server, one row each.
 
 use log_core::ENTRY_BYTES_MAX;
+use serve::ops::Target as Asked;
 use serve::route::Action::{AppendToLog, ManageLogs, Operate, Probe, ReadLog};
 use serve::route::{Action, Call, Load, Pattern, Route, RouteTable};
 
@@ -49,11 +50,11 @@ static ROWS: [(Route, To); 27] = [
     get("http_checkpoint", "/logs/{log}/checkpoint", ReadLog, Target::Checkpoint),
     get("http_bundle", "/logs/{log}/tile/entries/{rest..}", ReadLog, Target::Bundle),
     get("http_tile", "/logs/{log}/tile/{rest..}", ReadLog, Target::Tile),
-    always(get("http_healthz", "/healthz", Probe, Target::Healthz)),
+    always(get("http_healthz", Asked::Healthz.path(), Probe, Target::Ops(Asked::Healthz))),
     // The floor that load generators measure `/add` against.
-    always(post("http_healthz", "/healthz", Probe, Target::Discard)),
-    always(get("http_readyz", "/readyz", Probe, Target::Readyz)),
-    always(get("http_metrics", "/metrics", Operate, Target::Metrics)),
+    always(post("http_healthz", Asked::Healthz.path(), Probe, Target::Discard)),
+    always(get("http_readyz", Asked::Readyz.path(), Probe, Target::Ops(Asked::Readyz))),
+    always(get("http_metrics", Asked::Metrics.path(), Operate, Target::Ops(Asked::Metrics))),
 ];
 
 const fn row(name: &'static str, call: Call, pattern: &'static str, action: Action) -> Route {

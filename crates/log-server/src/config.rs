@@ -37,6 +37,7 @@ pub struct Config {
     pub http_timeout: Duration,
     pub header_bytes_max: usize,
     pub shutdown_timeout: Duration,
+    pub drain: Duration,
     pub tile_cache_bytes: usize,
     pub bundle_cache_bytes: usize,
     pub leaf_index_busy_rate: u64,
@@ -98,6 +99,7 @@ impl Config {
         let listen = values.listen("callers have no identities yet")?;
         let data_dir = values.data_dir("cairn", variable)?;
         Ok(Self {
+            drain: values.drain(&listen),
             listen,
             heads_dir: values.path("heads_dir").unwrap_or_else(|| data_dir.join("heads")),
             data_dir,

@@ -10,7 +10,7 @@ use storage::LogName;
 use storage_rocksdb::fsck::Progress;
 use storage_rocksdb::{backup, fsck as check};
 
-use super::output;
+use serve::output;
 
 /// The exit status of a check that found damage.
 const DAMAGED: u8 = 1;
@@ -97,7 +97,7 @@ fn progress() -> impl FnMut(Progress<'_>) {
         if said.elapsed() >= PROGRESS_INTERVAL {
             said = Instant::now();
             let Progress { log, entries, size } = progress;
-            output::say(&format!("log {log}: {entries} of {size} entries"));
+            output::say(format_args!("log {log}: {entries} of {size} entries"));
         }
     }
 }

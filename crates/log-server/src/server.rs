@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base::clock::{Clock, SystemClock};
-use base::tasks;
+use base::tasks::{Background, Supervisor};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
@@ -16,8 +16,11 @@ use log_proto::log_v1::log_service_server::LogServiceServer;
 use serve::body::Body;
 use serve::config::{ConfigError, Listen};
 use serve::grpc;
+use serve::health::Health;
 use serve::middleware::Chain;
+use serve::ops::Ops;
 use serve::port::Port;
+use serve::process::{self, Serving};
 use serve::route::Matched;
 use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService;
@@ -29,7 +32,7 @@ use crate::config::{Config, WitnessConfig};
 use crate::witnesses::HttpWitnesses;
 use log_api::http::Http;
 use log_api::http::encoding::Encoder;
-use log_api::http::ops::{Ops, RegistryGauges, readiness};
+use log_api::http::ops::{RegistryGauges, readiness};
 use log_api::logs::Logs;
 use log_api::metrics::Metrics;
 use log_api::metrics::witness::WitnessCollector;
@@ -52,6 +55,8 @@ pub const DEFAULT_LOG: &str = "default";
 pub const WITNESSED_HEALTH: &str = "cairn.log.v1.LogService/witnessed";
 /// How long a backup waits for its checkpoints, at most.
 const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long tasks may take to end once the server has stopped.
+const TASKS_END_WITHIN: Duration = Duration::from_secs(2);
 /// How often readiness is looked at for the gRPC health service.
 const HEALTH_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -83,8 +88,10 @@ pub struct Server {
     first_start: bool,
     registry: Registry,
     metrics: Arc<Metrics>,
-    health: HealthReporter,
+    health: Health,
+    reporter: HealthReporter,
     stopping: CancellationToken,
+    background: Background,
     accepting: tokio::task::JoinHandle<Option<()>>,
     fatal: tokio::sync::watch::Receiver<Option<Fatal>>,
     /// Answers `cairn-server backup` while the store is open here.
@@ -111,7 +118,8 @@ impl Server {
                 }
             }
         };
-        match ControlServer::start(engine, &config.data_dir, prepare) {
+        let supervisor = server.metrics.supervisor().clone();
+        match ControlServer::start(engine, &config.data_dir, prepare, &supervisor) {
             Ok(control) => server.control = Some(control),
             Err(error) => {
                 server.stop().await;
@@ -127,18 +135,20 @@ impl Server {
         engine: Arc<dyn Engine>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(Supervisor::new()));
         let reads = Arc::new(Reads::new(Arc::clone(&engine), config.tile_cache_bytes));
         let (mut options, fatal) = registry_options(config, &engine, &clock, &metrics);
         options.witness = witness_options(config, &reads)?;
         let registry = tokio::task::block_in_place(|| Registry::open(options))?;
         let stopping = CancellationToken::new();
+        let supervisor = metrics.supervisor().clone();
         let parts = Parts { registry: registry.clone(), reads, metrics, clock, fatal };
         let served = parts.serve(config, stopping.clone()).await;
         if served.is_err() {
             // What has begun ends, and lets go of the store.
             stopping.cancel();
             registry.shutdown().await;
+            drop(tokio::time::timeout(TASKS_END_WITHIN, supervisor.ended()).await);
         }
         served
     }
@@ -166,34 +176,66 @@ impl Server {
     /// Completes when the process must end, with the reason.
     pub async fn fatal(&self) -> Fatal {
         let mut fatal = self.fatal.clone();
-        loop {
-            let now = *fatal.borrow_and_update();
-            if let Some(fatal) = now {
-                return fatal;
+        let written = async {
+            match fatal.wait_for(Option::is_some).await.map(|fatal| *fatal) {
+                Ok(Some(fatal)) => fatal,
+                Ok(None) | Err(_) => std::future::pending().await,
             }
-            if fatal.changed().await.is_err() {
-                return std::future::pending().await;
-            }
+        };
+        tokio::select! {
+            biased;
+            fatal = written => fatal,
+            _ = self.metrics.supervisor().vital_panicked() => Fatal::Panic,
         }
     }
 
     /// Takes no new connection and waits, within a time, until the answers to requests in flight have
-    /// left: what a process that must end owes those who wait to hear that nobody knows their outcome.
+    /// left.
     pub async fn last_answers(&mut self, within: Duration) {
-        self.stopping.cancel();
-        drop(tokio::time::timeout(within, &mut self.accepting).await);
+        drop(tokio::time::timeout(within, Serving::last_answers(self)).await);
     }
 
     /// Stops: no new connection, requests in flight end, what is queued is committed, heads are signed and
     /// published. Dropping this future, and calling [`Registry::shutdown`] again, stops at once; nothing
     /// that was acknowledged is lost either way.
     pub async fn stop(&mut self) {
-        self.health.set_service_status("", ServingStatus::NotServing).await;
+        self.announce_stop().await;
         self.stopping.cancel();
         // A panic of the task was logged where it happened.
         drop((&mut self.accepting).await);
         self.registry.shutdown().await;
+        self.background.ended().await;
         drop(self.control.take());
+        let ended = self.metrics.supervisor().ended();
+        if tokio::time::timeout(TASKS_END_WITHIN, ended).await.is_err() {
+            tracing::warn!("some tasks did not end in time");
+        }
+    }
+}
+
+impl Serving for Server {
+    async fn must_end(&self) -> process::Fatal {
+        let fatal = self.fatal().await;
+        let reason = format!("{fatal:?}; restart it to recover");
+        process::Fatal { reason, exit_code: u8::try_from(fatal.exit_code()).unwrap_or(u8::MAX) }
+    }
+
+    async fn announce_stop(&mut self) {
+        self.health.stop();
+        set_statuses(&self.reporter, statuses(&self.health, &self.registry)).await;
+    }
+
+    async fn stop(&mut self) {
+        Self::stop(self).await;
+    }
+
+    async fn stop_at_once(&mut self) {
+        self.registry.shutdown().await;
+    }
+
+    async fn last_answers(&mut self) {
+        self.stopping.cancel();
+        drop((&mut self.accepting).await);
     }
 }
 
@@ -219,19 +261,23 @@ impl Parts {
             create_default(&self.registry).await?;
         }
         self.collect();
-        follow_leaves(config, &self.registry, &self.reads, Arc::clone(&self.clock), &stopping);
-        let health = HealthReporter::new();
-        report_health(&health, self.registry.clone(), &stopping).await;
+        let supervisor = self.metrics.supervisor().clone();
+        let mut background = Background::new(supervisor.clone(), stopping.clone());
+        self.follow_leaves(config, &mut background);
+        let checked = self.registry.clone();
+        let health = Health::new(supervisor.clone(), move || readiness(&checked));
+        let reporter = HealthReporter::new();
+        report_health(&reporter, &health, &self.registry, &mut background).await;
         let prefix = getrandom::u32().map_err(StartError::Random)?;
         let chain = chain(config, &self.metrics, prefix);
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(log_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
-        let stack = chain.around(self.handler(config, &health, reflection, &stopping));
+        let stack = chain.around(self.handler(config, &health, &reporter, reflection, &stopping));
         let port = self.open_port(config, &stopping)?;
         let address = port.address();
-        let accepting = tasks::spawn("accept", port.serve(stack));
+        let accepting = supervisor.task("port", port.serve(stack, supervisor.clone()));
         let Self { registry, metrics, fatal, .. } = self;
         Ok(Server {
             address,
@@ -239,7 +285,9 @@ impl Parts {
             registry,
             metrics,
             health,
+            reporter,
             stopping,
+            background,
             accepting,
             fatal,
             control: None,
@@ -251,6 +299,18 @@ impl Parts {
         let (listen, counts) = (config.listen.clone(), Arc::clone(self.metrics.requests()));
         Port::open(&options, counts, stopping)
             .map_err(|source| StartError::Listen { listen, source })
+    }
+
+    fn follow_leaves(&self, config: &Config, background: &mut Background) {
+        if config.read_only {
+            return;
+        }
+        let rate = config.leaf_index_busy_rate;
+        let (registry, reads) = (self.registry.clone(), Arc::clone(&self.reads));
+        let clock = Arc::clone(&self.clock);
+        background.helper("leaf index", move || {
+            leaf_index::follow(registry.clone(), Arc::clone(&reads), Arc::clone(&clock), rate)
+        });
     }
 
     fn collect(&self) {
@@ -265,16 +325,17 @@ impl Parts {
     fn handler<R>(
         &self,
         config: &Config,
-        health: &HealthReporter,
+        health: &Health,
+        reporter: &HealthReporter,
         reflection: R,
         stopping: &CancellationToken,
     ) -> Handler<R> {
         let (reads, metrics) = (Arc::clone(&self.reads), Arc::clone(&self.metrics));
-        let logs = Logs::new(self.registry.clone(), reads, metrics);
+        let logs = Logs::new(self.registry.clone(), reads, Arc::clone(&metrics));
         let service = Service::new(logs.clone(), config.service, stopping.clone());
-        let ops = Ops::new(self.registry.clone(), Arc::clone(&self.metrics));
+        let ops = Ops::new(health.clone(), move || metrics.encode());
         let http = Http::new(logs, Encoder::new(config.bundle_cache_bytes), ops);
-        let health = HealthServer::new(HealthService::from_health_reporter(health.clone()));
+        let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
         let log = LogServiceServer::new(service).max_decoding_message_size(MESSAGE_BYTES_MAX);
         Handler { log, health, reflection, http }
     }
@@ -300,6 +361,7 @@ fn registry_options(
         adopt_journal: config.adopt_journal,
         witness: None,
         observer: Arc::<Metrics>::clone(metrics),
+        supervisor: metrics.supervisor().clone(),
         on_fatal: Arc::new(move |fatal| {
             on_fatal.send_replace(Some(fatal));
         }),
@@ -345,69 +407,45 @@ async fn create_default(registry: &Registry) -> Result<(), CreateError> {
     registry.create(create).await.map(drop)
 }
 
-fn follow_leaves(
-    config: &Config,
-    registry: &Registry,
-    reads: &Arc<Reads>,
-    clock: Arc<dyn Clock>,
-    stopping: &CancellationToken,
-) {
-    if config.read_only {
-        return;
-    }
-    let rate = config.leaf_index_busy_rate;
-    let follow = leaf_index::follow(registry.clone(), Arc::clone(reads), clock, rate);
-    let stopping = stopping.clone();
-    // It ends when the server stops.
-    drop(tasks::spawn("leaf-index", async move {
-        stopping.run_until_cancelled(follow).await;
-    }));
-}
-
 /// Sets the health names now, and keeps them up to date until the server stops.
-async fn report_health(health: &HealthReporter, registry: Registry, stopping: &CancellationToken) {
-    let mut before = statuses(&registry);
-    set_statuses(health, before).await;
-    let (health, stopping) = (health.clone(), stopping.clone());
-    let stopped = stopping.clone();
-    let watch = async move {
-        while !stopped.is_cancelled() {
-            tokio::time::sleep(HEALTH_INTERVAL).await;
-            let now = statuses(&registry);
-            if now != before {
-                set_statuses(&health, now).await;
-                before = now;
+async fn report_health(
+    reporter: &HealthReporter,
+    health: &Health,
+    registry: &Registry,
+    background: &mut Background,
+) {
+    set_statuses(reporter, statuses(health, registry)).await;
+    let (reporter, health, registry) = (reporter.clone(), health.clone(), registry.clone());
+    background.helper("health", move || {
+        let (reporter, health, registry) = (reporter.clone(), health.clone(), registry.clone());
+        async move {
+            let mut before = None;
+            loop {
+                let now = statuses(&health, &registry);
+                if before.replace(now) != Some(now) {
+                    set_statuses(&reporter, now).await;
+                }
+                tokio::time::sleep(HEALTH_INTERVAL).await;
             }
         }
-    };
-    // It ends when the server stops.
-    drop(tasks::spawn("health", async move {
-        stopping.run_until_cancelled(watch).await;
-    }));
+    });
 }
 
 /// Of the server, and of witnessed receipts alone.
-fn statuses(registry: &Registry) -> (ServingStatus, ServingStatus) {
-    let witnessed =
-        if registry.is_witnessing() { ServingStatus::Serving } else { ServingStatus::NotServing };
-    (serving(registry), witnessed)
+fn statuses(health: &Health, registry: &Registry) -> (ServingStatus, ServingStatus) {
+    let status = |is| if is { ServingStatus::Serving } else { ServingStatus::NotServing };
+    let witnessed = registry.is_witnessing() && !health.is_stopping();
+    (status(health.readiness().is_ok()), status(witnessed))
 }
 
 async fn set_statuses(
-    health: &HealthReporter,
+    reporter: &HealthReporter,
     (server, witnessed): (ServingStatus, ServingStatus),
 ) {
-    health.set_service_status(WITNESSED_HEALTH, witnessed).await;
+    reporter.set_service_status(WITNESSED_HEALTH, witnessed).await;
     let log = <LogServiceServer<Service> as NamedService>::NAME;
-    health.set_service_status(log, server).await;
-    health.set_service_status("", server).await;
-}
-
-fn serving(registry: &Registry) -> ServingStatus {
-    match readiness(registry) {
-        Ok(()) => ServingStatus::Serving,
-        Err(_) => ServingStatus::NotServing,
-    }
+    reporter.set_service_status(log, server).await;
+    reporter.set_service_status("", server).await;
 }
 
 fn chain(config: &Config, metrics: &Arc<Metrics>, request_id_prefix: u32) -> Chain<To> {

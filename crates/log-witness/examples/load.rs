@@ -152,7 +152,8 @@ async fn run(address: &str, bodies: Vec<Vec<Vec<u8>>>, seconds: u64) -> Result<V
     let end = Instant::now() + Duration::from_secs(seconds);
     let submit = |bodies: Vec<Vec<u8>>| {
         let address = address.to_owned();
-        base::tasks::spawn("log", async move { submit(&address, bodies, end).await })
+        base::tasks::Supervisor::new()
+            .task("log", async move { submit(&address, bodies, end).await })
     };
     let logs: Vec<_> = bodies.into_iter().map(submit).collect();
     let mut latencies = Vec::new();

@@ -36,6 +36,7 @@ pub struct Config {
     pub http_timeout: Duration,
     pub header_bytes_max: usize,
     pub shutdown_timeout: Duration,
+    pub drain: Duration,
     pub cache_bytes: usize,
     /// Addresses of other witnesses, separated by blanks.
     pub peers: String,
@@ -51,9 +52,11 @@ impl Config {
         values: &Values,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
+        let listen = values.listen("the port takes plain HTTP beside TLS")?;
         let data_dir = values.data_dir("cairn-witness", variable)?;
         Ok(Self {
-            listen: values.listen("the port takes plain HTTP beside TLS")?,
+            drain: values.drain(&listen),
+            listen,
             logs_dir: values.path("logs_dir").unwrap_or_else(|| data_dir.join("logs")),
             data_dir,
             key_readers: Readers::of_setting(values.flag("allow_group_readable_keys")),

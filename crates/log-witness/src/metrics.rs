@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base::clock::Clock;
+use base::tasks::Supervisor;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -37,17 +38,11 @@ pub struct Metrics {
     logs_suspect: Gauge,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Metrics {
-    /// A fresh set, all at zero.
-    pub fn new() -> Self {
+    /// A fresh set, all at zero. Panics are counted by `supervisor`.
+    pub fn new(supervisor: Supervisor) -> Self {
         let mut registry = Registry::with_prefix("cairn_witness");
-        let requests = Arc::new(Requests::new(&crate::routes::table()));
+        let requests = Arc::new(Requests::new(&crate::routes::table(), supervisor));
         requests.register(&mut registry);
         let refusals = Family::default();
         let commit_seconds = Histogram::new(exponential_buckets(0.000_1, 2.0, 16));
@@ -81,6 +76,11 @@ impl Metrics {
             gossip_pending,
             logs_suspect,
         }
+    }
+
+    /// Watches over the tasks of the witness.
+    pub fn supervisor(&self) -> &Supervisor {
+        self.requests.supervisor()
     }
 
     /// Where the middleware counts requests.
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_scrape_shows_what_was_counted() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::new(Supervisor::new());
         metrics.refused("a\"b", "proof");
         metrics.refused("", "malformed");
         metrics.committed(Duration::from_millis(1), 3);

@@ -1,5 +1,6 @@
 //! Every route and call of a witness, one row each.
 
+use serve::ops::Target as Asked;
 use serve::route::Action::{AskWitness, Operate, Probe, ReadWitness};
 use serve::route::{Action, Call, Load, Pattern, Route, RouteTable};
 
@@ -24,9 +25,9 @@ pub fn table() -> RouteTable<To> {
 static ROWS: [(Route, To); 11] = [
     http("add_checkpoint", Call::Post, "/add-checkpoint", AskWitness, Target::AddCheckpoint),
     http("sign_subtree", Call::Post, "/sign-subtree", AskWitness, Target::SignSubtree),
-    always(http("healthz", Call::Get, "/healthz", Probe, Target::Healthz)),
-    always(http("readyz", Call::Get, "/readyz", Probe, Target::Readyz)),
-    always(http("metrics", Call::Get, "/metrics", Operate, Target::Metrics)),
+    always(http("healthz", Call::Get, Asked::Healthz.path(), Probe, Target::Ops(Asked::Healthz))),
+    always(http("readyz", Call::Get, Asked::Readyz.path(), Probe, Target::Ops(Asked::Readyz))),
+    always(http("metrics", Call::Get, Asked::Metrics.path(), Operate, Target::Ops(Asked::Metrics))),
     http("checkpoint", Call::Get, "/{origin}/checkpoint", ReadWitness, Target::Checkpoint),
     http("evidence", Call::Get, "/{origin}/evidence", ReadWitness, Target::Evidence),
     gossip("/cairn.gossip.v1.GossipService/Pull"),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use base::clock::{Clock, SystemClock};
 use base::durable::{self, FileError};
-use base::tasks::{self, Background};
+use base::tasks::{self, Background, PANIC_EXIT_CODE, Supervisor};
 use bytes::Bytes;
 use formats::{Origin, VerifierKey};
 use http::Response;
@@ -18,9 +18,12 @@ use log_proto::gossip_v1::gossip_service_server::GossipServiceServer;
 use serve::body::Body;
 use serve::config::{ConfigError, Listen};
 use serve::grpc;
+use serve::health::Health;
 use serve::identity::{Identity, IdentityError};
 use serve::middleware::Chain;
+use serve::ops::Ops;
 use serve::port::Port;
+use serve::process::{Fatal, Serving};
 use serve::refusal::Api;
 use serve::route::Matched;
 use tls::Pin;
@@ -30,7 +33,7 @@ use crate::config::Config;
 use crate::gossip::{
     self, Gossip, GossipError, GossipOptions, PeerUrlError, Webhook, WebhookError,
 };
-use crate::http::Http;
+use crate::http::{Http, readiness};
 use crate::metrics::{LogGauges, Metrics};
 use crate::roster::{Roster, Watcher};
 use crate::routes::{self, To};
@@ -40,6 +43,10 @@ use crate::witness::{Cosigner, CosignerError, Options, Refusal, Witness};
 /// What the mark beside the keys says: that they have signed, and that a store goes with them.
 const IN_USE: &str = "These keys have cosigned. They must never be used without their store, db/: a \
 witness that forgets what it cosigned can be made to cosign its opposite.\n";
+/// The exit status after a failed write: the next start finds out what is stored (`EX_TEMPFAIL`).
+const STORE_FAILED: u8 = 75;
+/// How long tasks may take to end once the server has stopped.
+const TASKS_END_WITHIN: Duration = Duration::from_secs(2);
 /// The part of the time that looking at the folder of logs may take.
 const LOOK_SHARE: u32 = 50;
 /// The longest pause between two looks, in pauses that were set.
@@ -93,6 +100,7 @@ pub struct Server {
     first_start: bool,
     witness: Witness,
     metrics: Arc<Metrics>,
+    health: Health,
     stopping: CancellationToken,
     background: Background,
     accepting: tokio::task::JoinHandle<Option<()>>,
@@ -109,7 +117,8 @@ impl Server {
     pub async fn start_with(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let gossip_options = tokio::task::block_in_place(|| gossip_options(config))?;
         let opened = tokio::task::block_in_place(|| open(config))?;
-        let metrics = Arc::new(Metrics::new());
+        let supervisor = Supervisor::new();
+        let metrics = Arc::new(Metrics::new(supervisor.clone()));
         let roster = Arc::new(Roster::default());
         let witness = tokio::task::block_in_place(|| {
             Witness::start(Options {
@@ -127,11 +136,9 @@ impl Server {
             clock: Arc::clone(&clock),
         });
         let stopping = CancellationToken::new();
-        let mut logs = Logs { watcher: Some(opened.watcher), witness: witness.clone() };
-        logs.look(&metrics).await?;
-        let mut background = Background::new(stopping.clone());
-        let follow = follow_logs(config.logs_poll, logs, Arc::clone(&metrics), Arc::clone(&clock));
-        background.spawn("logs", follow);
+        let mut background = Background::new(supervisor.clone(), stopping.clone());
+        let logs = Logs { witness: witness.clone(), metrics: Arc::clone(&metrics) };
+        logs.follow(opened.watcher, config, &clock, &mut background).await?;
 
         let pin = opened.identity.pin();
         let port = open_port(config, &metrics, &stopping)?.with_tls(opened.identity);
@@ -144,12 +151,27 @@ impl Server {
             Arc::clone(&metrics),
             &mut background,
         )?;
-        let http = Http { witness: witness.clone(), metrics: Arc::clone(&metrics), clock };
+        let checked = witness.clone();
+        let ready = move || readiness(&checked, clock.unix_ms());
+        let health = Health::new(supervisor.clone(), ready);
+        let scraped = Arc::clone(&metrics);
+        let ops = Ops::new(health.clone(), move || scraped.encode());
+        let http = Http { witness: witness.clone(), ops };
         let handler = Handler { http, gossip: gossip.service() };
         let stack = chain(config, &metrics, prefix).around(handler);
-        let accepting = tasks::spawn("accept", port.serve(stack));
+        let accepting = supervisor.task("port", port.serve(stack, supervisor.clone()));
         let first_start = opened.first_start;
-        Ok(Self { address, pin, first_start, witness, metrics, stopping, background, accepting })
+        Ok(Self {
+            address,
+            pin,
+            first_start,
+            witness,
+            metrics,
+            health,
+            stopping,
+            background,
+            accepting,
+        })
     }
 
     /// Where it listens.
@@ -182,20 +204,53 @@ impl Server {
         &self.metrics
     }
 
-    /// Completes when the process must end, because nothing can be written any more.
-    pub async fn failed(&self) {
-        self.witness.failed().await;
-    }
-
     /// Stops: no new connection, requests in flight end, what was accepted is written. Dropping this future
     /// stops at once; nothing that was answered is lost either way.
     pub async fn stop(&mut self) {
+        self.health.stop();
+        self.metrics.supervisor().stop();
         self.stopping.cancel();
         // A panic of the task was logged where it happened.
         drop((&mut self.accepting).await);
         self.background.ended().await;
         let witness = self.witness.clone();
-        drop(tokio::task::spawn_blocking(move || witness.stop()).await);
+        tasks::blocking(move || witness.stop()).await;
+        let ended = self.metrics.supervisor().ended();
+        if tokio::time::timeout(TASKS_END_WITHIN, ended).await.is_err() {
+            tracing::warn!("some tasks did not end in time");
+        }
+    }
+}
+
+impl Serving for Server {
+    async fn must_end(&self) -> Fatal {
+        let supervisor = self.metrics.supervisor();
+        tokio::select! {
+            biased;
+            name = supervisor.vital_panicked() => {
+                let reason = format!("{name} panicked; restart it");
+                Fatal { reason, exit_code: PANIC_EXIT_CODE }
+            }
+            () = self.witness.failed() => {
+                let reason = "the store cannot be written; restart it to see what is stored";
+                Fatal { reason: reason.to_owned(), exit_code: STORE_FAILED }
+            }
+        }
+    }
+
+    async fn announce_stop(&mut self) {
+        self.health.stop();
+    }
+
+    async fn stop(&mut self) {
+        Self::stop(self).await;
+    }
+
+    async fn stop_at_once(&mut self) {}
+
+    async fn last_answers(&mut self) {
+        self.stopping.cancel();
+        drop((&mut self.accepting).await);
     }
 }
 
@@ -243,50 +298,86 @@ fn pins(store: &Store) -> Result<HashMap<Origin, Arc<str>>, StoreError> {
     damage.map_or(Ok(pins), Err)
 }
 
-/// The folder of logs, and what is done with what is found in it.
+/// What is done with what is found in the folder of logs.
+#[derive(Clone)]
 struct Logs {
-    /// Away only while it looks, on a thread that may wait for the disk.
-    watcher: Option<Watcher>,
     witness: Witness,
+    metrics: Arc<Metrics>,
 }
 
 impl Logs {
-    async fn look(&mut self, metrics: &Metrics) -> Result<(), Refusal> {
-        let Some(mut watcher) = self.watcher.take() else { return Ok(()) };
-        let looked = tokio::task::spawn_blocking(move || {
-            let change = watcher.look();
-            (watcher, change)
-        });
-        let Ok((mut watcher, change)) = looked.await else { return Ok(()) };
-        if let Some(change) = change {
-            change.problems.iter().for_each(|problem| tracing::error!("{problem}"));
-            let rotated = change.rotated.iter();
-            rotated
-                .for_each(|origin| tracing::warn!(%origin, "the log has other keys than before"));
-            metrics.bad_log_files(change.refused);
-            // Durable before they are used: from then on nobody replaces them silently.
-            if !change.pins.is_empty() {
-                self.witness.pin_keys(change.pins.clone()).await?;
+    /// Takes what is in the folder now, and follows it from then on.
+    async fn follow(
+        self,
+        watcher: Watcher,
+        config: &Config,
+        clock: &Arc<dyn Clock>,
+        background: &mut Background,
+    ) -> Result<(), Refusal> {
+        let mut watcher = Some(self.look(watcher).await?);
+        let (poll, dir) = (config.logs_poll, config.logs_dir.clone());
+        let clock = Arc::clone(clock);
+        background.helper("logs", move || {
+            let (logs, dir, clock) = (self.clone(), dir.clone(), Arc::clone(&clock));
+            let watcher = watcher.take();
+            async move {
+                let watcher = match watcher {
+                    Some(watcher) => watcher,
+                    // The one before panicked: this one looks at every file again.
+                    None => logs.new_watcher(dir, poll, &*clock).await,
+                };
+                logs.follow_on(watcher, poll, &*clock).await;
             }
-            watcher.apply(change, self.witness.roster());
-            tracing::info!(logs = self.witness.roster().len(), "the folder of logs was read");
-        }
-        self.watcher = Some(watcher);
+        });
         Ok(())
     }
-}
 
-async fn follow_logs(poll: Duration, mut logs: Logs, metrics: Arc<Metrics>, clock: Arc<dyn Clock>) {
-    let mut pause = poll;
-    loop {
-        clock.sleep(pause).await;
-        let started = clock.monotonic();
-        if logs.look(&metrics).await.is_err() {
-            // The store failed, and the process ends.
-            return;
+    async fn new_watcher(&self, dir: PathBuf, poll: Duration, clock: &dyn Clock) -> Watcher {
+        loop {
+            let store = Arc::clone(self.witness.store());
+            match tasks::blocking(move || pins(&store)).await {
+                Ok(pins) => return Watcher::new(dir, pins),
+                Err(error) => tracing::error!(%error, "the keys of the logs cannot be read"),
+            }
+            clock.sleep(poll * LOOK_PAUSES_MAX).await;
         }
-        let took = clock.monotonic().saturating_sub(started);
-        pause = (took * LOOK_SHARE).clamp(poll, poll * LOOK_PAUSES_MAX);
+    }
+
+    async fn follow_on(&self, mut watcher: Watcher, poll: Duration, clock: &dyn Clock) {
+        let mut pause = poll;
+        loop {
+            clock.sleep(pause).await;
+            let started = clock.monotonic();
+            watcher = match self.look(watcher).await {
+                Ok(watcher) => watcher,
+                // The store failed, and the process ends.
+                Err(_) => return,
+            };
+            let took = clock.monotonic().saturating_sub(started);
+            pause = (took * LOOK_SHARE).clamp(poll, poll * LOOK_PAUSES_MAX);
+        }
+    }
+
+    /// Looks once, on a thread that may wait for the disk.
+    async fn look(&self, watcher: Watcher) -> Result<Watcher, Refusal> {
+        let looked = move || {
+            let mut watcher = watcher;
+            let change = watcher.look();
+            (watcher, change)
+        };
+        let (mut watcher, change) = tasks::blocking(looked).await;
+        let Some(change) = change else { return Ok(watcher) };
+        change.problems.iter().for_each(|problem| tracing::error!("{problem}"));
+        let rotated = change.rotated.iter();
+        rotated.for_each(|origin| tracing::warn!(%origin, "the log has other keys than before"));
+        self.metrics.bad_log_files(change.refused);
+        // Durable before they are used: from then on nobody replaces them silently.
+        if !change.pins.is_empty() {
+            self.witness.pin_keys(change.pins.clone()).await?;
+        }
+        watcher.apply(change, self.witness.roster());
+        tracing::info!(logs = self.witness.roster().len(), "the folder of logs was read");
+        Ok(watcher)
     }
 }
 

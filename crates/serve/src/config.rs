@@ -213,6 +213,13 @@ impl Values {
         }
     }
 
+    /// How long the port stays open after a signal to stop: not at all on loopback, unless it is set.
+    pub fn drain(&self, listen: &Listen) -> Duration {
+        let key = Setting::DRAIN_MS.key;
+        let is_set = self.values.contains_key(key);
+        if listen.is_loopback() && !is_set { Duration::ZERO } else { self.millis(key) }
+    }
+
     /// The data folder: by default the folder `name` under `$XDG_DATA_HOME` or `~/.local/share`.
     pub fn data_dir(
         &self,
@@ -250,6 +257,7 @@ mod tests {
             Setting::path("data_dir", "What."),
             Setting::number("a_max", (1, 5), "2", "How many."),
             Setting::tables("parts", &["file", "mode"], "Which."),
+            Setting::DRAIN_MS,
         ],
         environment: "A_",
         read_elsewhere: &["A_LOG", "A_B_"],
@@ -289,7 +297,20 @@ mod tests {
         let example = TABLE.example_settings();
         assert!(example.starts_with("# Where.\n#= listen = \"127.0.0.1:1\"\n\n# Anywhere.\n"));
         assert!(example.contains("# How many. From 1 to 5.\n#= a_max = 2\n"));
-        assert!(example.ends_with("# Which.\n#= parts = {}\n"));
+        assert!(example.contains("# Which.\n#= parts = {}\n"));
+    }
+
+    #[test]
+    fn a_port_that_others_reach_drains_and_one_on_loopback_only_if_it_is_set() {
+        let listen = |text: &str, consent| Listen { text: text.to_owned(), consent, why: "" };
+        let near = [listen("127.0.0.1:1", true), listen("host:1", false)];
+        let far = [listen("192.0.2.1:1", true), listen("host:1", true)];
+        let none = Values::new(&TABLE);
+        assert_eq!(near.each_ref().map(|listen| none.drain(listen).as_millis()), [0, 0]);
+        assert_eq!(far.each_ref().map(|listen| none.drain(listen).as_millis()), [3_000, 3_000]);
+        let set = of("drain_ms = 20").unwrap();
+        assert_eq!([set.drain(&near[0]), set.drain(&far[0])].map(|d| d.as_millis()), [20, 20]);
+        assert!(of("drain_ms = 3600001").is_err());
     }
 
     #[test]

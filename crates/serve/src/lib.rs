@@ -13,7 +13,10 @@
 //! | [`body`] | answers of plain HTTP, and bodies read within a bound |
 //! | [`metrics`] | requests counted by route and code |
 //! | [`identity`] | the key that a port's TLS is known by |
-//! | [`process`] | threads, and the signals that end it |
+//! | [`health`] | whether the server is ready, or what is in the way |
+//! | [`ops`] | `/healthz`, `/readyz` and `/metrics` |
+//! | [`output`] | what is printed |
+//! | [`process`] | `main`, threads, and how a server stops |
 //!
 //! No storage engine, no log and no witness is known here.
 
@@ -38,5 +41,11 @@ pub mod body;
 pub mod metrics;
 
 pub mod identity;
+
+pub mod health;
+
+pub mod ops;
+
+pub mod output;
 
 pub mod process;

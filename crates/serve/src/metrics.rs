@@ -1,12 +1,19 @@
-//! Requests counted by route and code, and connections that were not served, for Prometheus.
+//! Requests counted by route and code, connections that were not served, and panics by task, for
+//! Prometheus.
 //!
-//! Both labels come out of fixed lists. Counting a request costs one array access and one atomic
+//! The labels come out of fixed lists. Counting a request costs one array access and one atomic
 //! addition: its row is known by then, and nothing is looked up by text.
 
+use std::fmt;
 use std::sync::OnceLock;
 
-use prometheus_client::metrics::counter::Counter;
+use base::tasks::Supervisor;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::route::{RouteTable, RowAt};
@@ -109,13 +116,13 @@ pub struct Requests {
     names: Box<[&'static str]>,
     counts: Family<Labels, Counter>,
     cells: Box<[OnceLock<Counter>]>,
-    panics: Counter,
     unserved: Family<[(&'static str, &'static str); 1], Counter>,
+    supervisor: Supervisor,
 }
 
 impl Requests {
-    /// None so far, of the rows of `routes`.
-    pub fn new<T: Copy>(routes: &RouteTable<T>) -> Self {
+    /// None so far, of the rows of `routes`; `supervisor` counts the panics.
+    pub fn new<T: Copy>(routes: &RouteTable<T>, supervisor: Supervisor) -> Self {
         let names = routes.routes().map(|route| route.name);
         let names: Box<[_]> = std::iter::once(OTHER).chain(names).collect();
         let cells = names.len() * OUTCOMES.len();
@@ -128,17 +135,22 @@ impl Requests {
             names,
             counts: Family::default(),
             cells: (0..cells).map(|_| OnceLock::new()).collect(),
-            panics: Counter::default(),
             unserved,
+            supervisor,
         }
     }
 
     /// Makes the counts part of what `registry` is scraped for.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("requests", "Requests by route and code", self.counts.clone());
-        registry.register("panics", "Requests that ended in a panic", self.panics.clone());
         let text = "Connections closed at once or not accepted, by reason";
         registry.register("connections_refused", text, self.unserved.clone());
+        registry.register_collector(Box::new(Panics(self.supervisor.clone())));
+    }
+
+    /// Who counts the panics.
+    pub fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
     }
 
     /// One request of a row ended, or one that no row is for.
@@ -159,7 +171,33 @@ impl Requests {
 
     /// One request panicked and was answered for.
     pub fn panicked(&self) {
-        self.panics.inc();
+        self.supervisor.panicked("request");
+    }
+}
+
+/// The panics of all tasks and requests, and the helpers that are down for one.
+#[derive(Debug)]
+struct Panics(Supervisor);
+
+impl Collector for Panics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let (panics, down) = (self.0.panics(), self.0.down());
+        let text = "Panics of requests, tasks and threads";
+        let metric = encoder.encode_descriptor("panics", text, None, MetricType::Counter)?;
+        ConstCounter::new(panics.values().sum::<u64>()).encode(metric)?;
+        let text = "Panics by task, requests among them";
+        let mut metric =
+            encoder.encode_descriptor("task_panics", text, None, MetricType::Counter)?;
+        for (name, count) in panics {
+            let labels = [("task", name)];
+            ConstCounter::new(count).encode(metric.encode_family(&labels)?)?;
+        }
+        let text = "Tasks that panicked and wait to be started again";
+        let mut metric = encoder.encode_descriptor("task_down", text, None, MetricType::Gauge)?;
+        for name in down {
+            ConstGauge::new(1_i64).encode(metric.encode_family(&[("task", name)])?)?;
+        }
+        Ok(())
     }
 }
 
@@ -168,7 +206,7 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn requests() -> Requests {
-        Requests::new(&RouteTable::new(&crate::route::tests::ROWS))
+        Requests::new(&RouteTable::new(&crate::route::tests::ROWS), Supervisor::new())
     }
 
     pub(crate) fn scrape(requests: &Requests) -> String {
@@ -193,6 +231,29 @@ pub(crate) mod tests {
             r#"requests_total{route="other",code="OK"} 1"#,
         ] {
             assert!(text.contains(line), "{line} in {text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn panics_are_counted_in_all_and_by_task() {
+        let requests = requests();
+        let supervisor = requests.supervisor().clone();
+        let before = scrape(&requests);
+        assert!(before.contains("\npanics_total 0\n") && !before.contains("task="), "{before}");
+        requests.panicked();
+        let task = supervisor.helper("backup", || async { panic!("on purpose") });
+        while supervisor.down().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let text = scrape(&requests);
+        task.abort();
+        for line in [
+            "panics_total 2",
+            "task_panics_total{task=\"backup\"} 1",
+            "task_panics_total{task=\"request\"} 1",
+            "task_down{task=\"backup\"} 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
     }
 

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::body::Body;
 use crate::identity::Identity;
 use crate::metrics::{Requests, Unserved};
-use base::tasks;
+use base::tasks::Supervisor;
 
 use first_bytes::{Begun, Speaks};
 use places::{Place, Places};
@@ -119,8 +119,28 @@ impl Port {
         self.address
     }
 
-    /// Accepts until the server stops, then lets requests in flight end.
-    pub async fn serve<S>(self, stack: S)
+    /// Accepts until the server stops, or until accepting panics, which ends the process; then lets
+    /// requests in flight end.
+    pub async fn serve<S>(self, stack: S, supervisor: Supervisor)
+    where
+        S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        let graceful = GracefulShutdown::new();
+        let accept = self.accept_all(&graceful, stack, &supervisor);
+        // The supervisor says that the process must end.
+        let _accepted = supervisor.vitally("listener", accept).await;
+        drop(self.listener);
+        let ended = tokio::time::timeout(self.shutdown_timeout, graceful.shutdown()).await;
+        if ended.is_err() {
+            tracing::warn!("requests in flight did not end in time");
+        }
+    }
+
+    async fn accept_all<S>(&self, graceful: &GracefulShutdown, stack: S, supervisor: &Supervisor)
     where
         S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
             + Clone
@@ -129,7 +149,6 @@ impl Port {
         S::Future: Send + 'static,
     {
         let builder = connection_builder(self.header_bytes_max, self.header_timeout);
-        let graceful = GracefulShutdown::new();
         while let Some((stream, place)) = self.next().await {
             // Small answers must not wait for the acknowledgement of the ones before.
             if let Err(error) = stream.set_nodelay(true) {
@@ -141,7 +160,7 @@ impl Port {
             let tls = self.identity.as_ref().map(Identity::acceptor);
             let stopping = self.stopping.clone();
             let header_timeout = self.header_timeout;
-            drop(tasks::spawn("connection", async move {
+            drop(supervisor.task("connection", async move {
                 let begun = tokio::time::timeout(header_timeout, begin(stream, tls));
                 match stopping.run_until_cancelled(begun).await {
                     Some(Ok(Ok(Some(Opened::Plain(speaks, stream))))) => {
@@ -155,11 +174,6 @@ impl Port {
                 }
                 drop(place);
             }));
-        }
-        drop(self.listener);
-        let ended = tokio::time::timeout(self.shutdown_timeout, graceful.shutdown()).await;
-        if ended.is_err() {
-            tracing::warn!("requests in flight did not end in time");
         }
     }
 

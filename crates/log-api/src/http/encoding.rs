@@ -178,8 +178,8 @@ impl Encoder {
             drop(core);
             encoded
         };
-        match tokio::task::spawn_blocking(compress).await {
-            Ok(Ok(encoded)) if encoded.len() < bytes.len() => {
+        match base::tasks::blocking(compress).await {
+            Ok(encoded) if encoded.len() < bytes.len() => {
                 let encoded = Bytes::from(encoded);
                 self.lock().add(key, encoded.clone());
                 (encoded, key.encoding)

@@ -20,13 +20,14 @@ use serve::route::{Params, Route};
 
 use encoding::Encoder;
 use serve::body::{self, Body, plain};
+use serve::ops::{Ops, Target as Asked};
 
 /// The handlers' parts. Cloning it is cheap.
 #[derive(Clone, Debug)]
 pub struct Http {
     logs: Logs,
     encoder: Encoder,
-    ops: ops::Ops,
+    ops: Ops,
 }
 
 /// What answers a row of the table.
@@ -36,15 +37,14 @@ pub enum Target {
     Tile,
     Bundle,
     Add,
-    Healthz,
     Discard,
-    Readyz,
-    Metrics,
+    /// What an operator asks for.
+    Ops(Asked),
 }
 
 impl Http {
     /// Serves `logs`; encoded bundles are kept by `encoder`.
-    pub fn new(logs: Logs, encoder: Encoder, ops: ops::Ops) -> Self {
+    pub fn new(logs: Logs, encoder: Encoder, ops: Ops) -> Self {
         Self { logs, encoder, ops }
     }
 
@@ -83,9 +83,7 @@ impl Http {
                 Ok(path) => self.bundle(log, path, &parts.headers).await,
                 Err(_) => not_found(),
             },
-            Target::Healthz => plain(StatusCode::OK, "ok"),
-            Target::Readyz => self.ops.ready(),
-            Target::Metrics => self.ops.metrics(),
+            Target::Ops(asked) => self.ops.answer(asked),
         };
         if parts.method == Method::HEAD {
             *response.body_mut() = Body::empty();

@@ -1,48 +1,16 @@
-//! What an operator asks for: readiness and metrics. Liveness is being answered at all.
+//! What the logs say to an operator: whether they can do their work, and gauges.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use base::clock::Clock;
-use http::{HeaderValue, Response, StatusCode, header};
-use serve::body::{Body, full, plain};
 
-use crate::metrics::{LogGauge, LogGauges, Metrics};
+use crate::metrics::{LogGauge, LogGauges};
 use log_core::read::Reads;
 use log_core::{Registry, WeakRegistry};
 
 /// How long the store or the head journal may fail before the server is not ready.
 const STALLED_AFTER: Duration = Duration::from_secs(5);
-
-/// The parts of the operator's routes. Cloning it is cheap.
-#[derive(Clone, Debug)]
-pub struct Ops {
-    registry: Registry,
-    metrics: Arc<Metrics>,
-}
-
-impl Ops {
-    /// Answers for the logs of `registry`.
-    pub fn new(registry: Registry, metrics: Arc<Metrics>) -> Self {
-        Self { registry, metrics }
-    }
-
-    pub(super) fn ready(&self) -> Response<Body> {
-        match readiness(&self.registry) {
-            Ok(()) => plain(StatusCode::OK, "ready"),
-            Err(reason) => plain(StatusCode::SERVICE_UNAVAILABLE, reason),
-        }
-    }
-
-    pub(super) fn metrics(&self) -> Response<Body> {
-        let mut response = Response::new(full(self.metrics.encode()));
-        let headers = response.headers_mut();
-        let text = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(text));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
-    }
-}
 
 /// Whether every log can commit and journal, or what it cannot.
 pub fn readiness(registry: &Registry) -> Result<(), &'static str> {

@@ -8,7 +8,6 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use base::tasks;
 use log_proto::log_v1 as pb;
 use log_proto::log_v1::append_stream_request::{Items, Message as Asked, Open};
 use log_proto::log_v1::append_stream_response::{self as answers, Message as Answer};
@@ -19,7 +18,7 @@ use serve::refusal::Refusal;
 use tonic::{Request, Streaming};
 
 use super::convert::{self, Level};
-use super::stream::{Ended, Sender};
+use super::stream::{Ended, Sender, start};
 use super::unproven::Unproven;
 use super::{Answers, Service, receipt};
 use crate::logs::scope;
@@ -45,16 +44,15 @@ pub(super) fn open(
     let scope = scope(&Principal::of(request.extensions()));
     let requests = request.into_inner();
     let (sender, answers) = service.open_stream()?;
-    let service = service.clone();
-    let run = async move {
-        let stopping = service.shared.stopping.clone();
-        let serve = stopping.run_until_cancelled(serve(service, scope, requests, &sender));
+    let own = service.clone();
+    start(service, "append-stream", sender, |sender| async move {
+        let stopping = own.shared.stopping.clone();
+        let serve = stopping.run_until_cancelled(serve(own, scope, requests, &sender));
         let stop = serve.await.unwrap_or_else(|| Err(refusal::shutting_down()));
         if let Err(refusal) = stop {
             sender.fail(refusal).await;
         }
-    };
-    drop(tasks::spawn("append-stream", run));
+    });
     Ok(answers)
 }
 

@@ -21,6 +21,7 @@ pub mod convert;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::tasks::Supervisor;
 use log_proto::log_v1 as pb;
 use log_proto::log_v1::log_service_server::LogService;
 use serve::principal::Principal;
@@ -71,6 +72,11 @@ impl Service {
         let streams = Arc::new(Semaphore::new(options.streams_max));
         let shared = Shared { logs, options, streams, stopping };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Watches over the tasks of streams.
+    fn supervisor(&self) -> &Supervisor {
+        self.logs().metrics().supervisor()
     }
 
     /// An answer as gRPC has it. A refusal is counted by its reason.

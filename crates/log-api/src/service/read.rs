@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use base::tasks;
 use bytes::Bytes;
 use log_proto::log_v1 as pb;
 use log_proto::log_v1::get_inclusion_proof_request::Entry as InclusionOf;
@@ -36,21 +37,12 @@ pub(super) async fn list_checkpoints(
     let after = convert::archive_position(&page_token)?;
     let engine = Arc::clone(service.logs().reads().engine());
     let read = move || engine.checkpoints(id, from_size, after, limit + 1);
-    let found = blocking(read).await?.map_err(IntoRefusal::into_refusal)?;
+    let found = tasks::blocking(read).await.map_err(IntoRefusal::into_refusal)?;
     let (checkpoints, more) = answer::page(&found, limit, convert::archived);
     let last = found[..checkpoints.len()].last();
     let last = last.map(|last| convert::archive_token(last.position()));
     let next_page_token = last.filter(|_| more).unwrap_or_default();
     Ok(pb::ListCheckpointsResponse { checkpoints, next_page_token })
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Refusal> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| {
-        tracing::error!(%error, "a blocking read panicked");
-        Refusal::internal()
-    })
 }
 
 /// The head that a proof is made against: the newest signed one, or one that covers what was asked for.

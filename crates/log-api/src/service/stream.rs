@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use base::tasks;
+use base::tasks::Supervisor;
 use log_proto::log_v1 as pb;
 use log_proto::log_v1::watch_checkpoints_response::Message as Watched;
 use merkle::{Hash, LeafIndex, TreeSize};
@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::{Answers, Service, convert, receipt};
-use crate::refusal::{self, IntoRefusal};
+use crate::refusal::{self, API, IntoRefusal};
 use log_core::read::{Reads, Snapshot};
 use log_core::{CALL_ENTRIES_MAX, Log, Published, SignedHead};
 
@@ -48,6 +48,38 @@ impl<T> Sender<T> {
     pub(super) async fn closed(&self) {
         self.answers.closed().await;
     }
+}
+
+/// Runs the body of a stream.
+pub(super) fn start<T, F>(
+    service: &Service,
+    name: &'static str,
+    sender: Sender<T>,
+    body: impl FnOnce(Sender<T>) -> F,
+) where
+    T: Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let answers = sender.answers.clone();
+    run(service.supervisor(), name, answers, body(sender));
+}
+
+/// After a panic in `body` the caller is told so: the answers up to there must not look like all of them.
+fn run<T: Send + 'static>(
+    supervisor: &Supervisor,
+    name: &'static str,
+    answers: mpsc::Sender<Result<T, Status>>,
+    body: impl Future<Output = ()> + Send + 'static,
+) {
+    let caught = supervisor.clone();
+    // It ends when its caller is gone or the server stops.
+    drop(supervisor.start(name, async move {
+        if caught.caught(name, body).await.is_none() {
+            let panicked = Refusal::internal().into_status(API.domain);
+            // A caller that is gone needs no answer.
+            drop(answers.send(Err(panicked)).await);
+        }
+    }));
 }
 
 impl Service {
@@ -108,12 +140,11 @@ pub(super) async fn get_entries(
         return Err(refusal::bad_range("range", "ascending"));
     }
     let (sender, answers) = service.open_stream()?;
-    let service = service.clone();
-    let send = async move {
-        let call = Entries { service: &service, log: &log, head: &head, with_receipts };
+    let own = service.clone();
+    start(service, "get-entries", sender, |sender| async move {
+        let call = Entries { service: &own, log: &log, head: &head, with_receipts };
         drop(call.send(&sender, range.start..end).await);
-    };
-    drop(tasks::spawn("get-entries", send));
+    });
     Ok(answers)
 }
 
@@ -174,16 +205,15 @@ pub(super) fn watch_checkpoints(
         return Err(refusal::beyond_size("from_size", from_size, committed.get()));
     }
     let (sender, answers) = service.open_stream()?;
-    let service = service.clone();
-    let send = async move {
-        let mut watch = Watch { service, log, sender, sent: from, with_entries: entries };
+    let own = service.clone();
+    start(service, "watch-checkpoints", sender, move |sender| async move {
+        let mut watch = Watch { service: own, log, sender, sent: from, with_entries: entries };
         let stopping = watch.service.shared.stopping.clone();
         let stopped = stopping.run_until_cancelled(watch.run()).await.is_none();
         if stopped {
             watch.sender.fail(refusal::shutting_down()).await;
         }
-    };
-    drop(tasks::spawn("watch-checkpoints", send));
+    });
     Ok(answers)
 }
 
@@ -265,5 +295,27 @@ impl Watch {
             range.start = advance(range.start, count).map_err(|_| Ended)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_that_panics_fails_and_one_that_ends_does_not() {
+        for panics in [true, false] {
+            let supervisor = Supervisor::new();
+            let (answers, mut received) = mpsc::channel(ANSWERS_MAX);
+            let sender = answers.clone();
+            run(&supervisor, "stream", answers, async move {
+                drop(sender.send(Ok(1)).await);
+                assert!(!panics, "on purpose");
+            });
+            assert_eq!(received.recv().await.unwrap().unwrap(), 1);
+            let end = received.recv().await.map(|end| end.unwrap_err().code());
+            assert_eq!(end, panics.then_some(tonic::Code::Internal));
+            assert_eq!(supervisor.panics().contains_key("stream"), panics);
+        }
     }
 }

@@ -45,7 +45,12 @@ impl Committer {
 
     /// The thread's body.
     pub(crate) fn run(mut self) {
-        while self.wait() && self.step(self.around.clock.unix_ms()) {}
+        while self.wait() {
+            tasks::trip("committer");
+            if !self.step(self.around.clock.unix_ms()) {
+                break;
+            }
+        }
         self.inbox.take().iter().for_each(|line| line.queue.close(&AppendError::ShuttingDown));
     }
 
@@ -165,8 +170,8 @@ impl Committer {
         } else {
             let around = Arc::clone(&self.around);
             let delivery = async move { deliver(&around, plans) };
-            let (runtime, on_panic) = (&self.around.runtime, self.around.on_panic());
-            drop(tasks::spawn_vital_on(runtime, "deliver", delivery, on_panic));
+            let on_panic = self.around.on_panic();
+            drop(self.around.supervisor.vital("deliver", delivery, on_panic));
         }
     }
 

@@ -8,13 +8,14 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use base::clock::{Clock, ManualClock};
+use base::tasks::Supervisor;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use merkle::{LeafIndex, TreeSize, leaf_hashes};
 use storage::faulty::{Fault, FaultyEngine};
 use storage::memory::MemoryEngine;
 use storage::{DedupKey, Engine, LogId, LogName, Scope};
-use tokio::runtime::{Handle, Runtime};
+use tokio::runtime::Runtime;
 
 use super::*;
 use crate::error::Fatal;
@@ -47,7 +48,7 @@ impl Sim {
         let around = Arc::new(Surroundings {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             observer: Arc::new(Unobserved),
-            runtime: Handle::current(),
+            supervisor: Supervisor::new(),
             health: Health::new(0),
             on_fatal: Arc::new(move |fatal| told.lock().unwrap().push(fatal)),
         });

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use base::clock::Clock;
-use tokio::runtime::Handle;
+use base::tasks::Supervisor;
 
 use crate::error::{AppendError, Fatal};
 use crate::invariants::{Invariant, check};
@@ -86,11 +86,11 @@ impl Disk {
     }
 }
 
-/// What every room gets: the clock, the observer, the runtime for its tasks, and the health that all share.
+/// What every room gets: the clock, the observer, who watches over its tasks, and the health that all share.
 pub(crate) struct Surroundings {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Arc<dyn Observer>,
-    pub(crate) runtime: Handle,
+    pub(crate) supervisor: Supervisor,
     pub(crate) health: Health,
     pub(crate) on_fatal: OnFatal,
 }

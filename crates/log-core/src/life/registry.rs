@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use base::clock::Clock;
 use base::keys::Readers;
-use base::tasks;
+use base::tasks::{self, Supervisor};
 use formats::{KeyFile, Origin};
 use merkle::Hash;
 use tokio::task::JoinHandle;
@@ -57,6 +57,8 @@ pub struct RegistryOptions {
     /// Who witnesses which log; `None` where no log has a policy.
     pub witness: Option<WitnessOptions>,
     pub observer: Arc<dyn Observer>,
+    /// Watches over the tasks and threads of the logs.
+    pub supervisor: Supervisor,
     /// Called once if the process must end; must not block.
     pub on_fatal: OnFatal,
 }
@@ -116,7 +118,7 @@ pub(crate) struct Taken {
 pub(crate) struct Workers {
     pub(crate) committer: Option<thread::JoinHandle<()>>,
     pub(crate) signing: Option<thread::JoinHandle<()>>,
-    pub(crate) disk_watch: Option<JoinHandle<Option<()>>>,
+    pub(crate) disk_watch: Option<JoinHandle<()>>,
 }
 
 impl Registry {
@@ -239,7 +241,8 @@ impl Registry {
     /// up would leave a name that is taken, and no log.
     pub async fn create(&self, new: CreateLog) -> Result<Log, CreateError> {
         let registry = self.clone();
-        let creating = tasks::spawn("create log", async move { registry.create_now(new).await });
+        let create = async move { registry.create_now(new).await };
+        let creating = self.inner.building.around.supervisor.task("create log", create);
         // A panic of the task was logged where it happened.
         creating.await.ok().flatten().unwrap_or(Err(CreateError::OutcomeUnknown))
     }
@@ -290,6 +293,7 @@ impl Registry {
     /// that was acknowledged is lost.
     pub async fn shutdown(&self) {
         let inner = &self.inner;
+        inner.building.around.supervisor.stop();
         if inner.stopping.swap(true, Ordering::SeqCst) {
             inner.abort();
             return;
@@ -453,7 +457,7 @@ impl Inner {
             [workers.committer.take(), workers.signing.take()]
         };
         let join = || threads.into_iter().flatten().for_each(|thread| drop(thread.join()));
-        drop(self.building.around.runtime.spawn_blocking(join).await);
+        tasks::blocking(join).await;
     }
 }
 

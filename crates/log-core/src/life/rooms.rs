@@ -4,12 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use base::tasks;
 use storage::{Engine, LogRecord, LogState};
 
 use crate::append::{Append, CommitterInbox, Gate, Line, LineParts};
 use crate::health::Surroundings;
-use crate::publish::{Publish, Publisher, PublisherParts};
+use crate::publish::{self, Publish, PublisherParts};
 use crate::sign::{LogKeys, Seal, Sign, SignerInbox};
 use crate::types::{Limits, Published, SignedHead, TreeView};
 use crate::watch::Watch;
@@ -129,16 +128,13 @@ impl Building {
             limits: Arc::clone(&self.limits),
             around: Arc::clone(&self.around),
         };
-        let (around, runtime) = (&self.around, &self.around.runtime);
-        let publisher = Publisher::new(parts, archived).run();
-        let task = tasks::spawn_vital_on(runtime, "publisher", publisher, around.on_panic());
+        let supervisor = &self.around.supervisor;
         // It ends with its log, on `Wish::Stop` or with the runtime.
-        drop(task);
+        drop(supervisor.start("publisher", publish::keep(parts, archived)));
         if let Some(witnesses) = &rooms.witnesses {
-            let rounds = witness::run(Arc::clone(witnesses));
+            let witnesses = Arc::clone(witnesses);
             // It ends when the publisher does.
-            drop(tasks::spawn_vital_on(runtime, "witness rounds", rounds, around.on_panic()));
+            drop(supervisor.helper("witness rounds", move || witness::run(Arc::clone(&witnesses))));
         }
-        rooms.publish.wake();
     }
 }

@@ -8,10 +8,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
 use std::time::Duration;
 
-use base::tasks;
+use base::tasks::Supervisor;
 use formats::SignedCheckpoint;
 use merkle::{Hash, TreeSize};
-use tokio::runtime::Handle;
 
 use super::recover::{Reader, unsigned};
 use super::registry::{Inner, RegistryOptions, Taken, Workers};
@@ -127,7 +126,7 @@ fn building(options: &RegistryOptions, logs: usize) -> (Building, Owner) {
     let around = Surroundings {
         clock: Arc::clone(&options.clock),
         observer: Arc::clone(&options.observer),
-        runtime: Handle::current(),
+        supervisor: options.supervisor.clone(),
         health: Health::new(options.limits.min_free_bytes),
         on_fatal: Arc::new(move |fatal| {
             if let Some(inner) = to_close.get().and_then(Weak::upgrade) {
@@ -326,24 +325,27 @@ fn start_writers(
     let thread = |name, result: std::io::Result<_>| {
         result.map_err(|source| StartError::Thread { name, source })
     };
-    let spawned = tasks::spawn_thread("committer", move || committer.run(), around.on_panic());
+    let supervisor = &around.supervisor;
+    let run = move || committer.run();
+    let spawned = supervisor.vital_thread("committer", run, around.on_panic());
     workers.committer = Some(thread("committer", spawned)?);
-    let spawned = tasks::spawn_thread("signing", move || signer.run(), around.on_panic());
+    let spawned = supervisor.vital_thread("signing", move || signer.run(), around.on_panic());
     workers.signing = Some(thread("signing", spawned)?);
-    let watch = watch_disk(Arc::clone(engine), Arc::clone(around));
-    workers.disk_watch = Some(tasks::spawn_on(&around.runtime, "disk watch", watch));
+    let (store, watching) = (Arc::clone(engine), Arc::clone(around));
+    let watch = move || watch_disk(Arc::clone(&store), Arc::clone(&watching));
+    workers.disk_watch = Some(supervisor.helper("disk watch", watch));
     drop(workers);
     for Opened { rooms, archived } in opened {
         inner.building.start(rooms, *archived);
         if rooms.append.state() == LogState::Draining {
-            go_on_freezing(&around.runtime, rooms);
+            go_on_freezing(supervisor, rooms);
         }
     }
     Ok(())
 }
 
 /// A log that was being frozen when the last process ended is frozen now.
-fn go_on_freezing(runtime: &Handle, rooms: &Arc<Rooms>) {
+fn go_on_freezing(supervisor: &Supervisor, rooms: &Arc<Rooms>) {
     let rooms = Arc::clone(rooms);
     let freeze = async move {
         if let Err(error) = rooms.publish.ask(Wish::Freeze).await {
@@ -351,7 +353,7 @@ fn go_on_freezing(runtime: &Handle, rooms: &Arc<Rooms>) {
             tracing::warn!(%log, %error, "the log was not frozen");
         }
     };
-    drop(tasks::spawn_on(runtime, "freeze", freeze));
+    drop(supervisor.task("freeze", freeze));
 }
 
 async fn watch_disk(engine: Arc<dyn Engine>, around: Arc<Surroundings>) {

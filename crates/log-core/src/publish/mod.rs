@@ -4,7 +4,7 @@
 
 mod publisher;
 
-pub(crate) use publisher::{Publisher, PublisherParts};
+pub(crate) use publisher::{PublisherParts, keep};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -32,7 +32,7 @@ const SIGNING_SHARE: u32 = 12;
 const PACE_MAX: Duration = Duration::from_millis(50);
 
 /// The rooms that a publisher works with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct PublisherParts {
     pub(crate) publish: Publish,
     pub(crate) append: Append,
@@ -43,9 +43,23 @@ pub(crate) struct PublisherParts {
     pub(crate) around: Arc<Surroundings>,
 }
 
+/// The publisher of a log. It is started again after a panic; what it was asked for meanwhile waits.
+/// `archived`: the log's published checkpoint is in the archive.
+pub(crate) async fn keep(rooms: PublisherParts, archived: bool) {
+    let (kept, mut archived) = (rooms.clone(), archived);
+    let make = move || {
+        // The one before may have missed a new head, and nobody knows what it archived.
+        kept.publish.wake();
+        Publisher::new(kept.clone(), std::mem::take(&mut archived)).run()
+    };
+    rooms.around.supervisor.clone().keep("publisher", make).await;
+    rooms.publish.close();
+    rooms.witnesses.as_ref().inspect(|witnesses| witnesses.stop());
+}
+
 /// The task of one log, with what it remembers.
 #[derive(Debug)]
-pub(crate) struct Publisher {
+struct Publisher {
     rooms: PublisherParts,
     /// The committed tree grew.
     grown: watch::Receiver<()>,
@@ -62,8 +76,7 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// `archived`: the log's published checkpoint is in the archive.
-    pub(crate) fn new(rooms: PublisherParts, archived: bool) -> Self {
+    fn new(rooms: PublisherParts, archived: bool) -> Self {
         let grown = rooms.append.tree().follow();
         let witnessed = rooms.witnesses.as_ref().map(|witnesses| witnesses.follow());
         let pace = Duration::ZERO;
@@ -71,7 +84,7 @@ impl Publisher {
     }
 
     /// The task's body.
-    pub(crate) async fn run(mut self) {
+    async fn run(mut self) {
         loop {
             self.news().await;
             for (wish, answer) in self.rooms.publish.inbox.take() {
@@ -79,8 +92,6 @@ impl Publisher {
                 // A send fails only if the caller has gone, and then nobody needs the answer.
                 drop(answer.send(result));
                 if wish == Wish::Stop {
-                    self.rooms.publish.close();
-                    self.rooms.witnesses.as_ref().inspect(|witnesses| witnesses.stop());
                     return;
                 }
             }

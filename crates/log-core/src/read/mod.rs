@@ -136,9 +136,7 @@ impl Reads {
             answer => return answer,
         }
         let snapshot = Arc::clone(snapshot);
-        let task = tokio::task::spawn_blocking(move || read(&snapshot, Access::Disk));
-        // The only other error is a runtime that is shutting down, where nobody waits for an answer.
-        task.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        base::tasks::blocking(move || read(&snapshot, Access::Disk)).await
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<LogId, Arc<Snapshot>>> {

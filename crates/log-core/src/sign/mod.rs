@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use base::tasks;
 use bytes::Bytes;
 use formats::VerifierKey;
 use merkle::TreeSize;
@@ -111,9 +112,7 @@ impl Sign {
     /// ML-DSA-44 takes the better part of a millisecond, for which no request would be served.
     pub(crate) async fn with_all_keys(&self, view: &Arc<TreeView>) -> Result<Bytes, SignError> {
         let (seal, view) = (Arc::clone(&self.seal), Arc::clone(view));
-        let signing = tokio::task::spawn_blocking(move || seal.sign_all(&view));
-        // Cancelled only where the runtime ends.
-        signing.await.unwrap_or(Err(SignError::ShuttingDown))
+        tasks::blocking(move || seal.sign_all(&view)).await
     }
 }
 

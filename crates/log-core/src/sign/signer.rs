@@ -47,6 +47,7 @@ impl Signer {
     /// The thread's body.
     pub(crate) fn run(mut self) {
         while self.inbox.wait(0).is_some() {
+            tasks::trip("signing");
             self.step();
         }
     }
@@ -110,7 +111,7 @@ impl Signer {
             answers.into_iter().for_each(send);
         } else {
             let delivery = async move { answers.into_iter().for_each(send) };
-            drop(tasks::spawn_on(&self.around.runtime, "deliver", delivery));
+            drop(self.around.supervisor.task("deliver", delivery));
         }
     }
 

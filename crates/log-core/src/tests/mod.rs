@@ -72,6 +72,7 @@ impl Rig {
             adopt_journal: self.adopt_journal,
             witness: None,
             observer: Arc::clone(&self.observer),
+            supervisor: base::tasks::Supervisor::new(),
             on_fatal: Arc::new(move |fatal| fatals.lock().unwrap().push(fatal)),
         })
     }

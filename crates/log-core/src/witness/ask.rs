@@ -11,7 +11,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::tasks;
 use bytes::Bytes;
 use formats::SignedCheckpoint;
 use futures_util::future::join_all;
@@ -113,10 +112,12 @@ pub(crate) async fn ask_all(logs: Vec<Witnesses>, clock: &dyn Clock) -> Result<(
     let mut first_passes = Vec::new();
     for witnessing in logs.into_iter().filter(|witnessing| witnessing.gate.is_waiting()) {
         let (told, first_pass) = oneshot::channel();
-        let runtime = witnessing.around.runtime.clone();
-        let body = Asking::new(witnessing).run(Arc::clone(&places), told);
+        let supervisor = witnessing.around.supervisor.clone();
+        let (places, mut told) = (Arc::clone(&places), Some(told));
+        let ask =
+            move || Asking::new(Arc::clone(&witnessing)).run(Arc::clone(&places), told.take());
         // It ends when the log takes entries, is refused or stops.
-        drop(tasks::spawn_on(&runtime, "ask witnesses", body));
+        drop(supervisor.helper("ask witnesses", ask));
         first_passes.push(first_pass);
     }
     let mut late = clock.sleep(START_WAIT);
@@ -144,7 +145,12 @@ impl Asking {
         Self { witnessing, unanswered: (0..peers).collect(), passes: 0 }
     }
 
-    async fn run(mut self, places: Arc<Semaphore>, told: oneshot::Sender<Result<(), StartError>>) {
+    /// `told` hears of the first pass; `None` after a panic.
+    async fn run(
+        mut self,
+        places: Arc<Semaphore>,
+        told: Option<oneshot::Sender<Result<(), StartError>>>,
+    ) {
         let stop = self.witnessing.stop.clone();
         stop.run_until_cancelled(async move {
             // The semaphore is never closed.
@@ -153,7 +159,7 @@ impl Asking {
             drop(place);
             let go_on = first.is_ok();
             // A send fails if the start no longer waits. The log stays refused all the same.
-            drop(told.send(first));
+            drop(told.map(|told| told.send(first)));
             while go_on && self.witnessing.gate.is_waiting() {
                 self.pause().await;
                 if self.pass().await.is_err() {

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::tasks;
 use bytes::Bytes;
 use formats::SignedCheckpoint;
 use merkle::TreeSize;
@@ -44,13 +43,16 @@ pub(crate) async fn run(witnessing: Witnesses) {
     let (reports, received) = mpsc::channel(peers.max(1) * REPORTS_MAX);
     let targets = watch::Sender::new(None);
     for peer in 0..peers {
-        let submitter =
-            Submitter::new(Arc::clone(&witnessing), peer, targets.subscribe(), reports.clone());
+        let (asked, targets) = (Arc::clone(&witnessing), targets.subscribe());
+        let reports = reports.clone();
+        let submit = move || {
+            Submitter::new(Arc::clone(&asked), peer, targets.clone(), reports.clone()).run()
+        };
+        let supervisor = &witnessing.around.supervisor;
+        let kept = supervisor.clone().keep("witness submitter", submit);
         let stop = witnessing.stop.clone();
-        let body = async move { stop.run_until_cancelled(submitter.run()).await };
-        // It ends when the log stops.
-        let (runtime, on_panic) = (&witnessing.around.runtime, witnessing.around.on_panic());
-        drop(tasks::spawn_vital_on(runtime, "witness submitter", body, on_panic));
+        // It ends when the log stops, or these rounds do.
+        drop(supervisor.start("witness submitter", stop.run_until_cancelled_owned(kept)));
     }
     let rounds = Rounds {
         witnessing: &witnessing,

@@ -41,6 +41,7 @@ impl Opened {
             adopt_journal: false,
             witness: None,
             observer: Arc::new(Unobserved),
+            supervisor: base::tasks::Supervisor::new(),
             on_fatal: Arc::new(|fatal| panic!("{fatal:?}")),
         });
         Self { engine, registry: registry.unwrap() }

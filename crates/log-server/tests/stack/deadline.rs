@@ -73,6 +73,7 @@ impl Rig {
             adopt_journal: false,
             witness: None,
             observer: Arc::<Gate>::clone(&gate),
+            supervisor: base::tasks::Supervisor::new(),
             on_fatal: Arc::new(|fatal| panic!("{fatal:?}")),
         });
         let registry = registry.unwrap();
@@ -82,7 +83,7 @@ impl Rig {
         let options =
             ServiceOptions { receipt_wait_default: HOUR, receipt_wait_max: HOUR, streams_max: 1 };
         let reads = Arc::new(Reads::new(engine, 1 << 20));
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(base::tasks::Supervisor::new()));
         let stopping = CancellationToken::new();
         let logs = Logs::new(registry.clone(), reads, metrics);
         let service = Service::new(logs, options, stopping);

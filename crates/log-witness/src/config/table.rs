@@ -89,8 +89,9 @@ pub const SETTINGS: &[Setting] = &[
         "shutdown_timeout_ms",
         (0, HOUR_MS),
         "10000",
-        "How long requests in flight may take to end after a signal to stop.",
+        "How long requests in flight may take to end after the port is closed.",
     ),
+    Setting::DRAIN_MS,
     Setting::number(
         "cache_bytes",
         (64 * KIB, 64 * GIB),

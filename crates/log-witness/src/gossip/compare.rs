@@ -187,10 +187,8 @@ impl Tiles {
             return;
         }
         let dir = self.logs_dir.clone();
-        // A panic in it was logged where it happened: the addresses stay those of before.
-        if let Ok(urls) = tokio::task::spawn_blocking(move || read_urls(&dir)).await {
-            (self.read, self.urls) = (Some(now), urls);
-        }
+        let urls = base::tasks::blocking(move || read_urls(&dir)).await;
+        (self.read, self.urls) = (Some(now), urls);
     }
 
     /// The addresses of a log that can be asked.

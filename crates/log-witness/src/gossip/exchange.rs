@@ -201,7 +201,7 @@ fn as_known(told: &Told<'_>, evidence: bool) -> pb::KnownHead {
 
 /// The heads that one peer was handed, so that it gets each of them once; and again after a while, as it
 /// may have started anew or had no room. Bounded by the heads that are stuck.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Handed {
     heads: HashSet<(Origin, TreeSize, Hash)>,
     since: Duration,

@@ -34,7 +34,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base::clock::Clock;
-use base::tasks::{self, Background};
+use base::tasks::Background;
 use bytes::Bytes;
 use formats::{Evidence, NotShown, Origin, SignedCheckpoint};
 use log_proto::gossip_v1::gossip_service_server::GossipServiceServer;
@@ -130,7 +130,8 @@ impl Gossip {
         };
         let gossip = Self { inner: Arc::new(inner) };
         gossip.follow_witness();
-        background.spawn("gossip", rounds::run(&gossip)?);
+        let rounds = rounds::Rounds::new(&gossip)?;
+        background.helper("gossip", move || rounds.run());
         Ok(gossip)
     }
 
@@ -240,7 +241,7 @@ impl Gossip {
         inner.convictions.send_modify(|convictions| *convictions += 1);
         if let Some(webhook) = inner.options.webhook.clone() {
             let post = webhook.post(evidence.format(), Arc::clone(&inner.clock));
-            drop(tasks::spawn("webhook", post));
+            drop(inner.metrics.supervisor().task("webhook", post));
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ use crate::witness::OriginHash;
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One peer: the connection to it, and what it was told.
+#[derive(Clone)]
 pub(super) struct Peer {
     gossip: Gossip,
     address: PeerAddress,

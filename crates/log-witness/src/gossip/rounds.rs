@@ -20,23 +20,35 @@ const COMPARISONS_MAX: usize = 64;
 /// How often the task looks for heads to compare in the time of a round.
 const TICKS_PER_ROUND: u32 = 4;
 
-/// The task.
-///
-/// # Errors
-/// The machine's certificate authorities, which vouch for a peer, cannot be read.
-pub(super) fn run(gossip: &Gossip) -> Result<impl Future<Output = ()> + use<>, GossipError> {
-    let peers = gossip.inner.options.peers.iter();
-    let peers: Vec<Peer> =
-        peers.map(|address| Peer::new(gossip, address)).collect::<Result<_, _>>()?;
-    let comparisons = Comparisons {
-        gossip: gossip.clone(),
-        tiles: Tiles::new(gossip.inner.options.logs_dir.clone()),
-        busy: HashSet::new(),
-        refused_seen: HashSet::new(),
-    };
-    Ok(async move {
-        join(comparisons.run(), join_all(peers.into_iter().map(Peer::follow))).await;
-    })
+/// What the task is made of, each time it is started.
+pub(super) struct Rounds {
+    gossip: Gossip,
+    /// None of them has exchanged anything yet.
+    peers: Vec<Peer>,
+}
+
+impl Rounds {
+    /// # Errors
+    /// The machine's certificate authorities, which vouch for a peer, cannot be read.
+    pub(super) fn new(gossip: &Gossip) -> Result<Self, GossipError> {
+        let peers = gossip.inner.options.peers.iter();
+        let peers = peers.map(|address| Peer::new(gossip, address)).collect::<Result<_, _>>()?;
+        Ok(Self { gossip: gossip.clone(), peers })
+    }
+
+    /// The task.
+    pub(super) fn run(&self) -> impl Future<Output = ()> + use<> {
+        let comparisons = Comparisons {
+            gossip: self.gossip.clone(),
+            tiles: Tiles::new(self.gossip.inner.options.logs_dir.clone()),
+            busy: HashSet::new(),
+            refused_seen: HashSet::new(),
+        };
+        let peers = self.peers.clone();
+        async move {
+            join(comparisons.run(), join_all(peers.into_iter().map(Peer::follow))).await;
+        }
+    }
 }
 
 /// What comparing needs, and nobody else sees.

@@ -29,9 +29,8 @@ impl GossipService for Gossip {
         let _permit = self.permit()?;
         let known = exchange::known(request.get_ref()).map_err(bad_field)?;
         let gossip = self.clone();
-        // It reads notes and evidence from the store.
-        let answered = tokio::task::spawn_blocking(move || gossip.answer(&known)).await;
-        answered.map(Response::new).map_err(|_| Status::internal("internal error"))
+        let answer = base::tasks::blocking(move || gossip.answer(&known)).await;
+        Ok(Response::new(answer))
     }
 
     async fn push(

@@ -4,23 +4,19 @@
 mod read;
 mod submit;
 
-use std::sync::Arc;
-
-use base::clock::Clock;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use serve::body::{self, Body, full, plain};
+use http::{Method, Request, Response, StatusCode};
+use serve::body::{self, Body, plain};
+use serve::ops::{Ops, Target as Asked};
 use serve::route::{Params, Route};
 
-use crate::metrics::Metrics;
 use crate::witness::{OriginHash, Witness};
 
 /// The handlers' parts. Cloning it is cheap.
 #[derive(Clone, Debug)]
 pub struct Http {
     pub witness: Witness,
-    pub metrics: Arc<Metrics>,
-    pub clock: Arc<dyn Clock>,
+    pub ops: Ops,
 }
 
 /// What answers a row of the table.
@@ -30,9 +26,8 @@ pub enum Target {
     SignSubtree,
     Checkpoint,
     Evidence,
-    Healthz,
-    Readyz,
-    Metrics,
+    /// What an operator asks for.
+    Ops(Asked),
 }
 
 /// 64 lowercase hexadecimal digits.
@@ -86,35 +81,17 @@ impl Http {
                 Some(hash) => read::evidence(witness, hash).await,
                 None => not_found(),
             },
-            Target::Healthz => plain(StatusCode::OK, "ok"),
-            Target::Readyz => self.ready(),
-            Target::Metrics => self.scrape(),
+            Target::Ops(asked) => self.ops.answer(asked),
         };
         if parts.method == Method::HEAD {
             *response.body_mut() = Body::empty();
         }
         if route.is_public() { body::open_to_pages(response) } else { response }
     }
-
-    fn ready(&self) -> Response<Body> {
-        match readiness(&self.witness, self.clock.unix_ms()) {
-            Ok(()) => plain(StatusCode::OK, "ready"),
-            Err(reason) => plain(StatusCode::SERVICE_UNAVAILABLE, reason),
-        }
-    }
-
-    fn scrape(&self) -> Response<Body> {
-        let mut response = Response::new(full(self.metrics.encode()));
-        let headers = response.headers_mut();
-        let text = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(text));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
-    }
 }
 
 /// Whether every log can be cosigned, or what is in the way.
-fn readiness(witness: &Witness, now_ms: u64) -> Result<(), &'static str> {
+pub fn readiness(witness: &Witness, now_ms: u64) -> Result<(), &'static str> {
     if witness.has_failed() {
         return Err("the store cannot be written: nothing is signed until a restart");
     }

@@ -30,9 +30,7 @@ async fn look_up(
 ) -> Result<Option<Vec<u8>>, StoreError> {
     let Some(origin) = witness.public().origin(&hash) else { return Ok(None) };
     let store = std::sync::Arc::clone(witness.store());
-    let found = tokio::task::spawn_blocking(move || read(&store, &origin)).await;
-    // It ends early only when the process does.
-    found.unwrap_or(Ok(None))
+    base::tasks::blocking(move || read(&store, &origin)).await
 }
 
 fn answer(found: Result<Option<Vec<u8>>, StoreError>, absent: &str) -> Response<Body> {

@@ -4,6 +4,7 @@
 //! are on stable storage, all of them or none. Whoever waits for a write shares its sync with everybody
 //! else who waits, whatever their log.
 
+mod overlay;
 mod rows;
 
 pub use rows::{RefusedNote, RowFault, StoredCheckpoint, TrustRow};
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use base::durable::{self, FileError};
 use formats::Origin;
+use overlay::Overlay;
 use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable, TableDefinition};
 
 const CHECKPOINTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("checkpoints");
@@ -86,6 +88,19 @@ impl Store {
         if fresh {
             durable::sync_dir(folder)?;
         }
+        store.check_layout()?;
+        Ok(store)
+    }
+
+    /// Opens the store at `path` to check it: nothing is written to its file, which may be on a disk that
+    /// takes no writes.
+    ///
+    /// # Errors
+    /// Another process has it open.
+    pub fn open_to_check(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+        let file = Overlay::open(path).map_err(|error| opening(path, error))?;
+        let opened = Database::builder().set_cache_size(cache_bytes).create_with_backend(file);
+        let store = Self { db: opened.map_err(|error| opening(path, error))? };
         store.check_layout()?;
         Ok(store)
     }

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use base::clock::Clock;
-use base::tasks;
+use base::tasks::{self, Supervisor};
 use formats::Origin;
 use tokio::sync::watch;
 
@@ -65,13 +65,17 @@ pub(super) struct Parts {
 
 impl Committer {
     /// Starts the thread.
-    pub(super) fn start(parts: Parts) -> std::io::Result<(Self, JoinHandle<()>)> {
+    pub(super) fn start(
+        parts: Parts,
+        supervisor: &Supervisor,
+    ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (orders, received) = sync_channel(QUEUE_STEPS_MAX);
         let failed = parts.failed.clone();
         let on_panic = move || {
             failed.send_replace(true);
         };
-        let thread = tasks::spawn_thread("committer", move || run(&parts, &received), on_panic)?;
+        let body = move || run(&parts, &received);
+        let thread = supervisor.vital_thread("committer", body, on_panic)?;
         Ok((Self { orders }, thread))
     }
 
@@ -99,6 +103,7 @@ fn run(parts: &Parts, orders: &Receiver<Order>) {
     let mut stopping = false;
     while !stopping {
         let Ok(first) = orders.recv() else { return };
+        tasks::trip("committer");
         let steps = gather(first, orders, &mut stopping);
         if !commit(parts, steps) {
             parts.failed.send_replace(true);

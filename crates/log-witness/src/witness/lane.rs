@@ -77,6 +77,7 @@ impl Lane {
     /// Works until it is told to stop.
     pub(super) fn run(&mut self, orders: &Receiver<Order>) {
         while let Ok(order) = orders.recv() {
+            base::tasks::trip("lane");
             match order {
                 Order::Submit { request, verified, answer } => {
                     let (step, lines) = self.submit(&request, &verified);

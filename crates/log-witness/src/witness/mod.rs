@@ -100,7 +100,8 @@ impl Witness {
             clock: Arc::clone(&clock),
             failed: on_failed.clone(),
         };
-        let (committer, thread) = Committer::start(parts)?;
+        let supervisor = parts.metrics.supervisor().clone();
+        let (committer, thread) = Committer::start(parts, &supervisor)?;
         let mut threads = vec![thread];
         let (cosigner, mut senders) = (Arc::new(cosigner), Vec::with_capacity(lanes));
         for logs in shares {
@@ -112,7 +113,7 @@ impl Witness {
                 on_failed.send_replace(true);
             };
             let run = move || lane.run(&received);
-            threads.insert(0, tasks::spawn_thread("lane", run, on_panic)?);
+            threads.insert(0, supervisor.vital_thread("lane", run, on_panic)?);
             senders.push(orders);
         }
         let threads = Mutex::new(threads);
@@ -198,7 +199,7 @@ impl Witness {
         let committer = self.inner.committer.clone();
         // It waits where the queue is full, so not on a thread that serves.
         let step = Step { writes, head: None, done };
-        drop(tokio::task::spawn_blocking(move || committer.commit(step)));
+        tasks::blocking(move || committer.commit(step)).await;
         match answered.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(StoreFailed)) | Err(_) => Err(Refusal::Unavailable),

@@ -54,10 +54,10 @@ impl Front {
         let url = format!("https://{}", listener.local_addr().unwrap());
         let handshakes: Arc<AtomicUsize> = Arc::default();
         let count = Arc::clone(&handshakes);
-        drop(base::tasks::spawn("front", async move {
+        drop(base::tasks::Supervisor::new().task("front", async move {
             while let Ok((near, _)) = listener.accept().await {
                 let (acceptor, count) = (acceptor.clone(), Arc::clone(&count));
-                drop(base::tasks::spawn("front connection", async move {
+                drop(base::tasks::Supervisor::new().task("front connection", async move {
                     let Ok(mut near) = acceptor.accept(near).await else { return };
                     count.fetch_add(1, Ordering::SeqCst);
                     let mut far = TcpStream::connect(target).await.unwrap();

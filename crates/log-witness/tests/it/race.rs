@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base::tasks;
+use base::tasks::Supervisor;
 use formats::SignedCheckpoint;
 
 use crate::common::{Node, TestLog};
@@ -21,7 +21,8 @@ async fn of_many_that_build_on_one_size_one_is_cosigned() {
         let submit = |extra: u64| {
             let (log, node) = (Arc::clone(&log), Arc::clone(&node));
             let size = held + extra;
-            tasks::spawn("submit", async move { (size, node.add(log.body(held, size)).await) })
+            Supervisor::new()
+                .task("submit", async move { (size, node.add(log.body(held, size)).await) })
         };
         let submitted: Vec<_> = (1..=SUBMITTERS).map(submit).collect();
         let mut won = Vec::new();
@@ -73,7 +74,8 @@ async fn concurrent_submitters_only_ever_grow_the_tree() {
             cosigned
         }
     };
-    let tasks: Vec<_> = (1..=16).map(|step| tasks::spawn("submit", submit(step))).collect();
+    let tasks: Vec<_> =
+        (1..=16).map(|step| Supervisor::new().task("submit", submit(step))).collect();
     let mut steps = BTreeMap::new();
     for task in tasks {
         for (old, size) in task.await.unwrap().unwrap() {

@@ -56,6 +56,13 @@ impl Listen {
         Ok(found)
     }
 
+    /// Whether only this machine can reach what it names. A name is not looked up for it: without
+    /// consent it never stands for other addresses.
+    pub(super) fn is_loopback(&self) -> bool {
+        let address = self.text.parse::<SocketAddr>();
+        address.map_or(!self.consent, |address| address.ip().is_loopback())
+    }
+
     /// Refuses an address that other machines can reach, unless there is consent.
     pub(super) fn allow(&self, addresses: &[SocketAddr]) -> Result<(), ConfigError> {
         let open = addresses.iter().find(|address| !address.ip().is_loopback());

@@ -130,6 +130,14 @@ impl Setting {
         Self { key, kind: Kind::Texts, default: "", help }
     }
 
+    /// How a server leaves those who send requests the time to hear that it stops.
+    pub const DRAIN_MS: Self = Self::number(
+        "drain_ms",
+        (0, 3_600_000),
+        "3000",
+        "How long the port stays open after a signal to stop, while /readyz says 503. On loopback 0 unless set.",
+    );
+
     /// Its flag, without the dashes in front.
     pub fn flag_name(&self) -> String {
         self.key.replace('_', "-")

@@ -81,7 +81,8 @@ fn open_with(options: PortOptions, header_timeout: Duration, with_tls: bool) -> 
     let stack = service_fn(async |_: Request<Incoming>| {
         Ok::<_, Infallible>(plain(http::StatusCode::OK, "here"))
     });
-    drop(tasks::spawn("port", port.serve(stack)));
+    let supervisor = Supervisor::new();
+    drop(supervisor.task("port", port.serve(stack, supervisor.clone())));
     Open { address, counts, places, identity, stopping, _folder: folder }
 }
 

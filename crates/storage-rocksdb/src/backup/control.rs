@@ -14,8 +14,10 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
+
+use base::tasks::{self, Supervisor};
 
 use super::BackupError;
 use crate::RocksEngine;
@@ -45,6 +47,7 @@ impl ControlServer {
         engine: Arc<RocksEngine>,
         data_dir: &Path,
         prepare: impl Fn() + Send + 'static,
+        supervisor: &Supervisor,
     ) -> Result<Self, StorageError> {
         let path = data_dir.join(SOCKET);
         let failed = |error| StorageError::io(&path, error);
@@ -63,6 +66,7 @@ impl ControlServer {
                 if stop.load(Ordering::Acquire) {
                     break;
                 }
+                tasks::trip("backup");
                 if let Err(error) =
                     caller.and_then(|caller| answer(caller, &engine, &data_dir, &prepare))
                 {
@@ -70,7 +74,8 @@ impl ControlServer {
                 }
             }
         };
-        let thread = thread::Builder::new().name("control".into()).spawn(serve).map_err(failed)?;
+        let thread = supervisor.helper_thread("backup", Arc::clone(&stopping), serve);
+        let thread = thread.map_err(failed)?;
         Ok(Self { socket, stopping, thread: Some(thread), _folder: folder })
     }
 }
@@ -78,6 +83,8 @@ impl ControlServer {
 impl Drop for ControlServer {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Release);
+        // It may be in the pause after a panic.
+        self.thread.as_ref().inspect(|thread| thread.thread().unpark());
         // Wakes the thread; if nobody can connect any more, it is gone already.
         let woken = UnixStream::connect(&self.socket).is_ok();
         if let (true, Some(thread)) = (woken, self.thread.take()) {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use base::tasks::Supervisor;
 use formats::{Checkpoint, PrivateKey, Timestamp};
 use tempfile::TempDir;
 
@@ -86,7 +87,8 @@ fn open(db: &Path) -> RocksEngine {
 fn a_running_server_writes_the_backup_and_it_restores() {
     let (data, engine) = Data::new();
     let engine = Arc::new(engine);
-    let control = ControlServer::start(Arc::clone(&engine), &data.data(), || ()).unwrap();
+    let control =
+        ControlServer::start(Arc::clone(&engine), &data.data(), || (), &Supervisor::new()).unwrap();
     let out = data.path("backup");
     let report = backup(&data.data(), &out, &RocksOptions::default()).unwrap();
     assert!(report.live);
@@ -130,7 +132,7 @@ fn a_stopped_server_is_backed_up_too_and_a_stale_socket_is_no_obstacle() {
     let report = backup(&data.data(), &data.path("backup"), &RocksOptions::default()).unwrap();
     assert!(!report.live);
     let engine = Arc::new(open(&data.data().join(DB)));
-    drop(ControlServer::start(engine, &data.data(), || ()).unwrap());
+    drop(ControlServer::start(engine, &data.data(), || (), &Supervisor::new()).unwrap());
     let restored = data.restore(None).unwrap();
     assert_eq!(restored.logs[0].name.as_str(), "log-1");
 }

@@ -1,6 +1,7 @@
 //! Keeping other processes out of a store that is read where it lies.
 
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, fcntl_lock};
@@ -12,7 +13,8 @@ use storage::StorageError;
 /// takes none. Released when dropped.
 #[derive(Debug)]
 pub struct StoreLock {
-    _file: File,
+    /// `None` where nobody can write, and nobody has.
+    _file: Option<File>,
 }
 
 impl StoreLock {
@@ -23,15 +25,25 @@ impl StoreLock {
             return Err(StorageError::NotAStore { path: path.to_path_buf() });
         }
         let lock = path.join("LOCK");
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&lock)
-            .map_err(|error| StorageError::io(&lock, error))?;
-        fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)
+        let opened =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&lock);
+        let (file, operation) = match opened {
+            Ok(file) => (file, FlockOperation::NonBlockingLockExclusive),
+            // Whoever writes has the disk mounted elsewhere, if anybody does: a shared lock needs no right
+            // to write, and conflicts with theirs.
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                match File::open(&lock) {
+                    Ok(file) => (file, FlockOperation::NonBlockingLockShared),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        return Ok(Self { _file: None });
+                    }
+                    Err(error) => return Err(StorageError::io(&lock, error)),
+                }
+            }
+            Err(error) => return Err(StorageError::io(&lock, error)),
+        };
+        fcntl_lock(&file, operation)
             .map_err(|_| StorageError::InUse { path: path.to_path_buf() })?;
-        Ok(Self { _file: file })
+        Ok(Self { _file: Some(file) })
     }
 }

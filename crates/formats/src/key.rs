@@ -7,11 +7,10 @@
 //! <https://c2sp.org/signed-note@v1.0.0#verifier-keys>
 
 use alloc::boxed::Box;
-use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
+use core::fmt::{self, Write as _};
 use core::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
@@ -342,8 +341,7 @@ pub fn read_vkeys(bytes: &[u8]) -> Result<Vec<VerifierKey>, KeysError> {
 pub fn format_vkeys(keys: &[VerifierKey]) -> String {
     let mut text = String::new();
     for key in keys {
-        text.push_str(&key.to_string());
-        text.push('\n');
+        writeln!(text, "{key}").expect("writing to a string cannot fail");
     }
     text
 }

@@ -25,7 +25,7 @@ A running witness picks both up. Neither file is ever overwritten.
 
 Examples:
   cairn witness add-log audit --vkey @audit.vkey --logs-dir ~/.local/share/cairn-witness/logs
-  cairn witness add-log audit --vkey @audit.vkey --logs-dir logs --url https://log.example/logs/audit";
+  cairn witness add-log a --vkey @audit.vkey --logs-dir logs --url https://log.example/logs/audit";
 
 const STATUS_HELP: &str = "\
 Asks witnesses what they hold of a log: the witnesses of --policy that have a URL, and every URL given.

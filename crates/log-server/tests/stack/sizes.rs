@@ -25,7 +25,7 @@ async fn batches_and_their_proofs_fit() {
     let batch = client.append_batch(batch_request(entries, pb::Receipt::Signed)).await;
     assert_eq!(batch.unwrap().into_inner().receipt_reached(), pb::Receipt::Signed);
     // Refused one by one, each with its text.
-    let refused = vec![keyed(&[7; 65_536], &[7; 65]); 100];
+    let refused = vec![keyed(&vec![7; 65_536], &[7; 65]); 100];
     let refused = refused.into_iter().chain(vec![keyed(b"", &[7; 64]); 9_900]).collect();
     let batch = client.append_batch(batch_request(refused, pb::Receipt::Signed)).await;
     assert_eq!(batch.unwrap().into_inner().results.len(), 10_000);
@@ -47,7 +47,7 @@ async fn entries_with_receipts_arrive_in_messages_that_fit() {
     let stack = Stack::new().await;
     let mut client = at_defaults(&stack);
     for _ in 0..2 {
-        let entries = vec![entry(&[7; 65_535]); 128];
+        let entries = vec![entry(&vec![7; 65_535]); 128];
         client.append_batch(batch_request(entries, pb::Receipt::Signed)).await.unwrap();
     }
     let range = Some(pb::IndexRange { start: 0, end: 0 });

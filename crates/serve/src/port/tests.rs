@@ -64,15 +64,15 @@ fn options() -> PortOptions {
 
 /// With room for one connection.
 fn open(header_timeout: Duration, with_tls: bool) -> Open {
-    open_with(options(), header_timeout, with_tls)
+    open_with(&options(), header_timeout, with_tls)
 }
 
-fn open_with(options: PortOptions, header_timeout: Duration, with_tls: bool) -> Open {
+fn open_with(options: &PortOptions, header_timeout: Duration, with_tls: bool) -> Open {
     let folder = tempfile::tempdir().unwrap();
     let identity = Identity::open(&folder.path().join("tls"), Readers::Nobody).unwrap();
     let stopping = CancellationToken::new();
     let counts = counts();
-    let mut port = Port::open(&options, Arc::clone(&counts), &stopping).unwrap();
+    let mut port = Port::open(options, Arc::clone(&counts), &stopping).unwrap();
     port.header_timeout = header_timeout;
     if with_tls {
         port = port.with_tls(identity.clone());
@@ -253,7 +253,7 @@ async fn answered(stream: &mut TcpStream) {
 #[tokio::test]
 async fn a_connection_beyond_the_limits_is_closed_at_once_and_counted() {
     let options = PortOptions { connections_max: 3, connections_per_address_max: 2, ..options() };
-    let open = open_with(options, LONG, false);
+    let open = open_with(&options, LONG, false);
     let mut kept = Vec::new();
     for from in ["127.0.0.1:0", "127.0.0.1:0", "127.0.0.2:0"] {
         let mut stream = connect_from(from, open.address).await;

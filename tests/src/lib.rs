@@ -3,11 +3,13 @@
 
 pub mod layout_1;
 pub mod witness;
+pub mod wrong_clock;
 
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::OnceLock,
@@ -122,6 +124,22 @@ pub fn eventually<T>(mut ask: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < deadline, "no answer for a minute");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// The status and the body of a GET from a server at `http://ADDRESS:PORT`.
+pub fn get(url: &str, path: &str) -> (u16, String) {
+    let authority = url.strip_prefix("http://").expect("the server listens on http");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n");
+    let mut answer = String::new();
+    let mut exchange = || -> std::io::Result<()> {
+        let mut stream = TcpStream::connect(authority)?;
+        stream.write_all(request.as_bytes())?;
+        stream.read_to_string(&mut answer).map(drop)
+    };
+    exchange().expect("the server answers");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    (status.expect("a status"), body.to_owned())
 }
 
 /// `count` different lines of one length.

@@ -24,8 +24,14 @@ pub struct Witness {
 impl Witness {
     /// Starts a witness that makes its keys.
     pub fn start(name: &'static str) -> Self {
+        Self::start_under(&[], name)
+    }
+
+    /// Starts it through another program, which ends with the command line it is to run.
+    pub fn start_under(wrapper: &[String], name: &'static str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let (child, url) = spawn(name, &dir, "127.0.0.1:0").expect("the witness starts");
+        let spawned = spawn(wrapper, name, &dir, "127.0.0.1:0");
+        let (child, url) = spawned.expect("the witness starts");
         Self { name, dir, child, url }
     }
 
@@ -33,7 +39,7 @@ impl Witness {
     pub fn restart(&mut self) -> Result<()> {
         self.kill();
         let listen = self.url.strip_prefix("http://").context("it listens on http")?.to_owned();
-        (self.child, self.url) = spawn(self.name, &self.dir, &listen)?;
+        (self.child, self.url) = spawn(&[], self.name, &self.dir, &listen)?;
         Ok(())
     }
 
@@ -87,9 +93,17 @@ impl Drop for Witness {
     }
 }
 
-fn spawn(name: &str, dir: &TempDir, listen: &str) -> Result<(Child, String)> {
+fn spawn(wrapper: &[String], name: &str, dir: &TempDir, listen: &str) -> Result<(Child, String)> {
     let stderr = dir.path().join("stderr");
-    let mut child = Command::new(binary("cairn-witness"))
+    let mut command = match wrapper {
+        [program, rest @ ..] => {
+            let mut command = Command::new(program);
+            command.args(rest).arg(binary("cairn-witness"));
+            command
+        }
+        [] => Command::new(binary("cairn-witness")),
+    };
+    let mut child = command
         .arg("--data-dir")
         .arg(dir.path().join("data"))
         .args(["--listen", listen, "--logs-poll-ms", "50"])

@@ -1,4 +1,16 @@
-//! Time, read through a trait so that tests decide what it is.
+//! Time, read through a trait so that tests decide what it is, and believed only as far as clocks agree.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`steps`] | whether the wall clock is believed: pure |
+//! | [`checked`] | a clock that gives the wall clock's time only while it is believed |
+//! | [`accepted`] | the file that remembers what an operator accepted |
+//! | [`rfc3339`] | times as text |
+
+pub mod accepted;
+pub mod checked;
+pub mod rfc3339;
+pub mod steps;
 
 use std::fmt;
 use std::future::Future;
@@ -6,6 +18,7 @@ use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::oneshot;
 
 /// A sleep in progress.
@@ -19,8 +32,16 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Time since an arbitrary start; never steps back.
     fn monotonic(&self) -> Duration;
 
+    /// Time since the machine started, time asleep included: nobody sets this clock.
+    fn boot_time(&self) -> Duration;
+
     /// Completes once [`Self::monotonic`] has advanced by `duration`.
     fn sleep(&self, duration: Duration) -> Sleep;
+}
+
+/// The boot-time clock in milliseconds.
+pub fn boot_ms(clock: &dyn Clock) -> i64 {
+    i64::try_from(clock.boot_time().as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The clock of the machine.
@@ -52,6 +73,11 @@ impl Clock for SystemClock {
         self.start.elapsed()
     }
 
+    fn boot_time(&self) -> Duration {
+        // The system counts from zero and never has a negative boot time.
+        clock_gettime(ClockId::Boottime).try_into().unwrap_or_default()
+    }
+
     fn sleep(&self, duration: Duration) -> Sleep {
         Box::pin(tokio::time::sleep(duration))
     }
@@ -67,17 +93,23 @@ pub struct ManualClock {
 struct ManualState {
     unix_ms: u64,
     monotonic: Duration,
+    asleep: Duration,
     sleepers: Vec<(Duration, oneshot::Sender<()>)>,
 }
 
 impl ManualClock {
     /// Starts at `unix_ms` milliseconds since the Unix epoch.
     pub fn new(unix_ms: u64) -> Self {
-        let state = ManualState { unix_ms, monotonic: Duration::ZERO, sleepers: Vec::new() };
+        let state = ManualState {
+            unix_ms,
+            monotonic: Duration::ZERO,
+            asleep: Duration::ZERO,
+            sleepers: Vec::new(),
+        };
         Self { state: Mutex::new(state) }
     }
 
-    /// Moves both readings on, and ends the sleeps that are due.
+    /// Moves all readings on, and ends the sleeps that are due.
     pub fn advance(&self, by: Duration) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.monotonic += by;
@@ -93,7 +125,14 @@ impl ManualClock {
         }
     }
 
-    /// Sets the wall clock, forwards or back; sleeps do not notice.
+    /// The machine sleeps: the wall clock and the boot-time clock go on, sleeps do not notice.
+    pub fn suspend(&self, duration: Duration) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.asleep += duration;
+        state.unix_ms += u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    }
+
+    /// Sets the wall clock alone, forwards or back; sleeps do not notice.
     pub fn set_unix_ms(&self, unix_ms: u64) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).unix_ms = unix_ms;
     }
@@ -111,6 +150,11 @@ impl Clock for ManualClock {
 
     fn monotonic(&self) -> Duration {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).monotonic
+    }
+
+    fn boot_time(&self) -> Duration {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.monotonic + state.asleep
     }
 
     fn sleep(&self, duration: Duration) -> Sleep {
@@ -139,5 +183,23 @@ mod tests {
         assert_eq!(clock.sleepers(), 0);
         sleep.await;
         assert_eq!(clock.unix_ms(), 1_005);
+    }
+
+    #[test]
+    fn the_wall_clock_steps_alone_and_sleep_counts_as_boot_time() {
+        let clock = ManualClock::new(1_000);
+        clock.set_unix_ms(500);
+        assert_eq!((clock.unix_ms(), clock.boot_time()), (500, Duration::ZERO));
+        clock.suspend(Duration::from_secs(1));
+        assert_eq!((clock.unix_ms(), clock.boot_time()), (1_500, Duration::from_secs(1)));
+        assert_eq!(clock.monotonic(), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_boot_time_of_the_machine_goes_on() {
+        let clock = SystemClock::new();
+        let before = clock.boot_time();
+        assert!(before > Duration::ZERO);
+        assert!(clock.boot_time() >= before);
     }
 }

@@ -196,7 +196,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         write(&path, &keys(1)).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         for readers in [Readers::Nobody, Readers::Group] {
             assert!(matches!(read(&path, readers), Err(KeysError::Readable { mode: 0o644, .. })));
         }

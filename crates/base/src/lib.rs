@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`durable`] | files that appear whole and synced, or not at all |
 //! | [`keys`] | private key files, made and read |
-//! | [`clock`], [`tasks`] | time that tests can set; tasks and threads with names |
+//! | [`clock`], [`tasks`] | time that tests can set, and what is believed of it; named tasks and threads |
 
 pub mod durable;
 

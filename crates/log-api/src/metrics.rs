@@ -19,7 +19,6 @@ use serve::metrics::Requests;
 
 use log_core::invariants::Invariant;
 use log_core::observe::Observer;
-use storage::LogName;
 
 type OneLabel = [(&'static str, &'static str); 1];
 
@@ -39,8 +38,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// A fresh set, all at zero, with every invariant present so that alerts can be written on it. Panics are counted
-    /// by `supervisor`.
+    /// A fresh set, all at zero, with every invariant present so that alerts can be written on
+    /// it. Panics are counted by `supervisor`.
     pub fn new(supervisor: Supervisor) -> Self {
         let mut registry = Registry::with_prefix("cairn");
         let requests = Arc::new(Requests::new(&crate::routes::table(), supervisor));
@@ -165,6 +164,9 @@ pub trait LogGauges: Send + Sync + std::fmt::Debug + 'static {
 
     /// Bytes free on the store's disk, once they are known.
     fn free_bytes(&self) -> Option<u64>;
+
+    /// The wall clock less the log's time.
+    fn clock_offset_seconds(&self) -> f64;
 }
 
 #[derive(Debug)]
@@ -200,15 +202,21 @@ impl prometheus_client::collector::Collector for LogCollector {
             gauge_value(log.indexed_size)
         })?;
         let (entries, bytes) = self.source.queued();
-        let mut total = |name: &str, help: &str, value: u64| {
+        let mut total = |name: &str, help: &str, value: f64| {
             let kind = prometheus_client::metrics::MetricType::Gauge;
             let metric = encoder.encode_descriptor(name, help, None, kind)?;
-            ConstGauge::new(gauge_value(value)).encode(metric)
+            ConstGauge::new(value).encode(metric)
         };
-        total("queue_entries", "Entries waiting for a commit, over all logs", entries)?;
-        total("queue_bytes", "Entry bytes waiting for a commit, over all logs", bytes)?;
+        let text = "Entries waiting for a commit, over all logs";
+        total("queue_entries", text, gauge_value(entries))?;
+        let text = "Entry bytes waiting for a commit, over all logs";
+        total("queue_bytes", text, gauge_value(bytes))?;
+        let text = "The wall clock less the time that signatures state; 0 while it is believed";
+        total("clock_offset_seconds", text, self.source.clock_offset_seconds())?;
         match self.source.free_bytes() {
-            Some(free) => total("free_bytes", "Bytes free on the disk of the store", free),
+            Some(free) => {
+                total("free_bytes", "Bytes free on the disk of the store", gauge_value(free))
+            }
             None => Ok(()),
         }
     }
@@ -229,10 +237,6 @@ impl Observer for Metrics {
 
     fn journal_failed(&self) {
         self.refused("JOURNAL_UNAVAILABLE");
-    }
-
-    fn clock_behind(&self, _log: &LogName, _behind: Duration) {
-        self.refused("CLOCK_BEHIND");
     }
 
     fn invariant_violated(&self, invariant: Invariant) {
@@ -271,6 +275,10 @@ mod tests {
             fn free_bytes(&self) -> Option<u64> {
                 Some(9)
             }
+
+            fn clock_offset_seconds(&self) -> f64 {
+                -1.5
+            }
         }
         let metrics = Metrics::new(Supervisor::new());
         metrics.collect_logs(Arc::new(Two));
@@ -289,6 +297,7 @@ mod tests {
             r#"cairn_log_tree_size{log="b"} 7"#,
             "cairn_queue_entries 2",
             "cairn_free_bytes 9",
+            "cairn_clock_offset_seconds -1.5",
         ] {
             assert!(text.lines().any(|found| found.starts_with(line)), "{line}\n{text}");
         }

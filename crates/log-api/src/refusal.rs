@@ -191,9 +191,6 @@ impl IntoRefusal for SignError {
             Self::JournalUnavailable => {
                 refuse(Kind::Unavailable, ErrorReason::JournalUnavailable).retry(RETRY_RESTART)
             }
-            Self::ClockBehind { .. } => {
-                refuse(Kind::Unavailable, ErrorReason::ClockBehind).retry(RETRY_RESTART)
-            }
             Self::Retired => refuse(Kind::Precondition, ErrorReason::LogRetired),
             Self::ReadOnly => refuse(Kind::Precondition, ErrorReason::ReadOnly),
             Self::TooManyWaiting { retry_after } => {

@@ -317,7 +317,7 @@ fn sources<'e>(
 
 /// The entry is committed before its head is signed, so an append that fails with these is in the log.
 fn signing_failed(reason: ErrorReason) -> bool {
-    matches!(reason, ErrorReason::JournalUnavailable | ErrorReason::ClockBehind)
+    reason == ErrorReason::JournalUnavailable
 }
 
 /// The name of a reason as it stands in `ErrorInfo`: without the enumeration's prefix.
@@ -452,7 +452,6 @@ fn reason_hint(reason: ErrorReason, advice: Advice) -> &'static str {
         | ErrorReason::TooManyLogs
         | ErrorReason::JournalUnavailable
         | ErrorReason::ShuttingDown
-        | ErrorReason::ClockBehind
         | ErrorReason::Deadline
         | ErrorReason::Internal => advice_hint(advice),
     }

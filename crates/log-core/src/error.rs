@@ -78,8 +78,6 @@ pub enum SignError {
     BeyondSize { wanted: TreeSize, committed: TreeSize },
     #[error("head journal cannot be written")]
     JournalUnavailable,
-    #[error("clock is {behind_ms} ms behind the last head")]
-    ClockBehind { behind_ms: u64 },
     #[error("key could not sign")]
     KeyFailed,
     #[error("log is retired and signs nothing")]

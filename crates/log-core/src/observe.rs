@@ -25,9 +25,6 @@ pub trait Observer: Send + Sync + 'static {
     /// A checkpoint was published.
     fn published(&self, _log: &LogName) {}
 
-    /// Signing stopped: the clock is this far behind the last head.
-    fn clock_behind(&self, _log: &LogName, _behind: Duration) {}
-
     /// An invariant does not hold; the process ends right after this.
     fn invariant_violated(&self, _invariant: Invariant) {}
 }

@@ -41,6 +41,8 @@ pub struct Limits {
     pub publish_interval_min: Duration,
     /// The least time between two archived checkpoints of a log.
     pub history_interval: Duration,
+    /// How far the wall clock may move against the boot-time clock and still be believed.
+    pub clock_step_max: Duration,
 }
 
 /// For tests: a server's defaults stand in its settings.
@@ -57,6 +59,7 @@ impl Default for Limits {
             min_free_bytes: 256 * 1024 * 1024,
             publish_interval_min: Duration::from_millis(4),
             history_interval: Duration::from_secs(1),
+            clock_step_max: Duration::from_hours(24),
         }
     }
 }
@@ -183,6 +186,9 @@ pub struct Published {
     pub head: StoredHead,
     /// When it was published, in milliseconds since the Unix epoch.
     pub published_ms: u64,
+    /// The boot-time clock when it was published, in milliseconds; below 0 if that was before the machine
+    /// started. Its age is counted from here, as the wall clock may step.
+    pub published_boot_ms: i64,
     /// Its cosignatures satisfy the log's witness policy.
     pub witnessed: bool,
 }

@@ -143,6 +143,7 @@ fn limits(values: &Values) -> Limits {
         min_free_bytes: values.number("min_free_bytes"),
         publish_interval_min: values.millis("publish_interval_min_ms"),
         history_interval: values.millis("history_interval_ms"),
+        clock_step_max: values.duration("clock_step_max"),
     }
 }
 

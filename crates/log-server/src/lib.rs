@@ -1,5 +1,8 @@
 //! The log server put together: storage, logs, interface and port.
 
+pub mod admin;
 pub mod config;
 pub mod server;
+
+mod handler;
 pub mod witnesses;

@@ -1,10 +1,11 @@
-//! The subcommands that work on a store, served or not, and print what they found.
+//! The subcommands that work on a store, served or not, or speak to its server, and print what they found.
 
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use log_server::admin;
 use log_server::config::Config;
 use storage::LogName;
 use storage_rocksdb::fsck::Progress;
@@ -31,9 +32,13 @@ pub(super) fn fsck(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
 }
 
 pub(super) fn backup(config: &Config, out: &Path) -> anyhow::Result<ExitCode> {
-    let report = backup::backup(&config.data_dir, out, &config.storage)?;
-    let by = if report.live { "the running server" } else { "this process" };
-    writeln!(output::results(), "backup written to {} by {by}", report.out.display())?;
+    let out = std::path::absolute(out)?;
+    let live = admin::back_up_live(&config.data_dir, &out)?;
+    if !live {
+        backup::backup(&config.data_dir, &out, &config.storage)?;
+    }
+    let by = if live { "the running server" } else { "this process" };
+    writeln!(output::results(), "backup written to {} by {by}", out.display())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -88,6 +93,11 @@ pub(super) fn retire(config: &Config, log: &str) -> anyhow::Result<ExitCode> {
     let report = backup::retire(data_dir, heads_dir, &name, &config.storage)?;
     let (log, size) = (&report.log, report.size);
     writeln!(output::results(), "log {log} is retired at size {size}: it signs nothing any more")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn clock_accept(config: &Config) -> anyhow::Result<ExitCode> {
+    writeln!(output::results(), "{}", admin::clock_accept(&config.data_dir)?)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,34 +1,29 @@
 //! The server put together: storage, logs, services, and one port for gRPC and HTTP.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base::clock::{Clock, SystemClock};
+use base::durable::FileError;
 use base::tasks::{Background, Supervisor};
-use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use http::{Request, Response};
 use log_proto::log_v1::log_service_server::LogServiceServer;
-use serve::body::Body;
+use serve::admin::AdminServer;
 use serve::config::{ConfigError, Listen};
-use serve::grpc;
 use serve::health::Health;
 use serve::middleware::Chain;
 use serve::ops::Ops;
 use serve::port::Port;
 use serve::process::{self, Serving};
-use serve::route::Matched;
 use tokio_util::sync::CancellationToken;
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
+use crate::admin;
 use crate::config::{Config, WitnessConfig};
+use crate::handler::Handler;
 use crate::witnesses::HttpWitnesses;
 use log_api::http::Http;
 use log_api::http::encoding::Encoder;
@@ -47,14 +42,11 @@ use log_core::{
 };
 use storage::{Engine, StorageError};
 use storage_rocksdb::RocksEngine;
-use storage_rocksdb::backup::ControlServer;
 
 /// The log that a first start makes.
 pub const DEFAULT_LOG: &str = "default";
 /// The gRPC health name of witnessed receipts: it fails alone, as stale witnesses never stop appends.
 pub const WITNESSED_HEALTH: &str = "cairn.log.v1.LogService/witnessed";
-/// How long a backup waits for its checkpoints, at most.
-const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long tasks may take to end once the server has stopped.
 const TASKS_END_WITHIN: Duration = Duration::from_secs(2);
 /// How often readiness is looked at for the gRPC health service.
@@ -79,6 +71,8 @@ pub enum StartError {
     Random(getrandom::Error),
     #[error(transparent)]
     Witnesses(#[from] witness_client::AuthoritiesError),
+    #[error("operators cannot be answered: {0}")]
+    Admin(#[from] FileError),
 }
 
 /// A server that serves.
@@ -94,8 +88,8 @@ pub struct Server {
     background: Background,
     accepting: tokio::task::JoinHandle<Option<()>>,
     fatal: tokio::sync::watch::Receiver<Option<Fatal>>,
-    /// Answers `cairn-server backup` while the store is open here.
-    control: Option<ControlServer>,
+    /// Answers operators; `None` where the server is read-only.
+    admin: Option<AdminServer>,
 }
 
 impl Server {
@@ -104,35 +98,22 @@ impl Server {
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         let engine = Arc::new(open_engine(config)?);
         let store = Arc::<RocksEngine>::clone(&engine);
-        let mut server = Self::start_on(config, store, Arc::new(SystemClock::new())).await?;
-        if config.read_only {
-            return Ok(server);
-        }
-        let (runtime, registry) = (tokio::runtime::Handle::current(), server.registry.downgrade());
-        let prepare = move || {
-            if let Some(registry) = registry.upgrade() {
-                let archived =
-                    async { tokio::time::timeout(ARCHIVE_TIMEOUT, registry.archive()).await };
-                if runtime.block_on(archived).is_err() {
-                    tracing::warn!("a backup holds older checkpoints than it could");
-                }
-            }
-        };
-        let supervisor = server.metrics.supervisor().clone();
-        match ControlServer::start(engine, &config.data_dir, prepare, &supervisor) {
-            Ok(control) => server.control = Some(control),
-            Err(error) => {
-                server.stop().await;
-                return Err(error.into());
-            }
-        }
-        Ok(server)
+        Self::start_with(config, store, Some(engine), Arc::new(SystemClock::new())).await
     }
 
-    /// As [`Self::start`], on an engine and a clock that are there already.
+    /// As [`Self::start`], on an engine and a clock that are there already. It writes no backups.
     pub async fn start_on(
         config: &Config,
         engine: Arc<dyn Engine>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        Self::start_with(config, engine, None, clock).await
+    }
+
+    async fn start_with(
+        config: &Config,
+        engine: Arc<dyn Engine>,
+        rocks: Option<Arc<RocksEngine>>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new(Supervisor::new()));
@@ -142,7 +123,7 @@ impl Server {
         let registry = tokio::task::block_in_place(|| Registry::open(options))?;
         let stopping = CancellationToken::new();
         let supervisor = metrics.supervisor().clone();
-        let parts = Parts { registry: registry.clone(), reads, metrics, clock, fatal };
+        let parts = Parts { registry: registry.clone(), reads, metrics, rocks, fatal };
         let served = parts.serve(config, stopping.clone()).await;
         if served.is_err() {
             // What has begun ends, and lets go of the store.
@@ -205,7 +186,9 @@ impl Server {
         drop((&mut self.accepting).await);
         self.registry.shutdown().await;
         self.background.ended().await;
-        drop(self.control.take());
+        if let Some(admin) = self.admin.take() {
+            admin.stop().await;
+        }
         let ended = self.metrics.supervisor().ended();
         if tokio::time::timeout(TASKS_END_WITHIN, ended).await.is_err() {
             tracing::warn!("some tasks did not end in time");
@@ -244,7 +227,8 @@ struct Parts {
     registry: Registry,
     reads: Arc<Reads>,
     metrics: Arc<Metrics>,
-    clock: Arc<dyn Clock>,
+    /// The store, where it can be backed up.
+    rocks: Option<Arc<RocksEngine>>,
     fatal: tokio::sync::watch::Receiver<Option<Fatal>>,
 }
 
@@ -275,6 +259,7 @@ impl Parts {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
         let stack = chain.around(self.handler(config, &health, &reporter, reflection, &stopping));
+        let admin = admin::start(config, &self.registry, self.rocks.clone(), &supervisor)?;
         let port = self.open_port(config, &stopping)?;
         let address = port.address();
         let accepting = supervisor.task("port", port.serve(stack, supervisor.clone()));
@@ -290,7 +275,7 @@ impl Parts {
             background,
             accepting,
             fatal,
-            control: None,
+            admin,
         })
     }
 
@@ -307,7 +292,7 @@ impl Parts {
         }
         let rate = config.leaf_index_busy_rate;
         let (registry, reads) = (self.registry.clone(), Arc::clone(&self.reads));
-        let clock = Arc::clone(&self.clock);
+        let clock = Arc::clone(self.registry.clock()) as Arc<dyn Clock>;
         background.helper("leaf index", move || {
             leaf_index::follow(registry.clone(), Arc::clone(&reads), Arc::clone(&clock), rate)
         });
@@ -317,7 +302,7 @@ impl Parts {
         self.metrics.collect_logs(Arc::new(RegistryGauges {
             registry: self.registry.downgrade(),
             reads: Arc::downgrade(&self.reads),
-            clock: Arc::clone(&self.clock),
+            clock: Arc::clone(self.registry.clock()),
         }));
         self.metrics.collect(WitnessCollector::new(self.registry.downgrade()));
     }
@@ -460,75 +445,5 @@ fn chain(config: &Config, metrics: &Arc<Metrics>, request_id_prefix: u32) -> Cha
         grpc_timeout: config.http_timeout + config.service.receipt_wait_max,
         identity: None,
         quota: None,
-    }
-}
-
-/// Sends a request to what answers its row.
-#[derive(Clone)]
-struct Handler<R> {
-    log: LogServiceServer<Service>,
-    health: HealthServer<HealthService>,
-    reflection: R,
-    http: Http,
-}
-
-impl<R, B> tower::Service<Matched<B, To>> for Handler<R>
-where
-    R: tower::Service<
-            Request<grpc::Checked<B>>,
-            Response = Response<Body>,
-            Error = Infallible,
-            Future: Send + 'static,
-        >,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Answering;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // None of the services has to be waited for: each bounds itself when it is called.
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, matched: Matched<B, To>) -> Self::Future {
-        let Matched { request, route, to, .. } = matched;
-        let checked = |request| grpc::checked(request, route, &API);
-        let answer: Result<Answer, Box<Response<Body>>> = match to {
-            To::Log => checked(request).map(|request| self.log.call(request)),
-            To::Health => checked(request).map(|request| self.health.call(request)),
-            To::Reflection => checked(request)
-                .map(|request| -> Answer { Box::pin(self.reflection.call(request)) }),
-            To::Http(target) => {
-                let http = self.http.clone();
-                let answer = async move { Ok(http.answer(request, route, target).await) };
-                return Answering::Http(Box::pin(answer));
-            }
-        };
-        let refuse =
-            |refused: Box<Response<Body>>| -> Answer { Box::pin(std::future::ready(Ok(*refused))) };
-        Answering::Grpc(answer.unwrap_or_else(refuse))
-    }
-}
-
-type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
-
-/// An answer on its way. A refusal of gRPC has details whoever made it.
-enum Answering {
-    Grpc(Answer),
-    Http(Answer),
-}
-
-impl Future for Answering {
-    type Output = Result<Response<Body>, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut *self {
-            Self::Grpc(answer) => {
-                answer.as_mut().poll(cx).map_ok(|answer| grpc::answered(answer, &API))
-            }
-            Self::Http(answer) => answer.as_mut().poll(cx),
-        }
     }
 }

@@ -28,6 +28,8 @@ pub struct Config {
     /// The name to make keys under at a first start.
     pub name: Option<String>,
     pub logs_poll: Duration,
+    /// How far the wall clock may move against the boot-time clock and still be believed.
+    pub clock_step_max: Duration,
     pub worker_threads: usize,
     pub signer_threads: usize,
     pub connections_max: usize,
@@ -62,6 +64,7 @@ impl Config {
             key_readers: Readers::of_setting(values.flag("allow_group_readable_keys")),
             name: Some(values.text("name").to_owned()).filter(|name| !name.is_empty()),
             logs_poll: values.millis("logs_poll_ms"),
+            clock_step_max: values.duration("clock_step_max"),
             worker_threads: values.count("worker_threads"),
             signer_threads: values.count("signer_threads"),
             connections_max: values.count("connections_max"),
@@ -105,6 +108,11 @@ impl Config {
     /// The private keys; their public halves are beside them.
     pub fn keys_path(&self) -> PathBuf {
         self.data_dir.join("keys/witness")
+    }
+
+    /// What is remembered of an accepted clock.
+    pub fn clock_path(&self) -> PathBuf {
+        self.data_dir.join("clock-accepted")
     }
 
     /// The private key of the port's TLS; its pin is beside it.

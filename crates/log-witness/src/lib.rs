@@ -19,6 +19,7 @@ pub mod roster;
 
 pub mod store;
 
+pub mod admin;
 pub mod fsck;
 pub mod trust;
 

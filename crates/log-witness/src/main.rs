@@ -8,7 +8,7 @@ use log_witness::config::{self, Command, Config, TABLE};
 use log_witness::server::Server;
 use log_witness::store::Store;
 use log_witness::witness::Cosigner;
-use log_witness::{fsck, trust};
+use log_witness::{admin, fsck, trust};
 use serve::output::{listening, results, say};
 use serve::process::{self, RunOptions};
 
@@ -34,6 +34,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Fsck { config } => check(&config),
         Command::Trust { config, origin } => trust_again(&config, &origin),
+        Command::ClockAccept { config } => {
+            let said = admin::clock_accept(&config.data_dir)?;
+            writeln!(results(), "{said}")?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

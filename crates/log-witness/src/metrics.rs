@@ -6,7 +6,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use base::clock::Clock;
+use base::clock::boot_ms;
+use base::clock::checked::CheckedClock;
 use base::tasks::Supervisor;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -19,7 +20,7 @@ use prometheus_client::registry::{Registry, Unit};
 use serve::metrics::Requests;
 
 use crate::roster::Roster;
-use crate::witness::Public;
+use crate::witness::{Held, Public};
 
 type RefusalLabels = [(&'static str, String); 2];
 
@@ -141,7 +142,7 @@ impl Metrics {
 pub struct LogGauges {
     pub public: Arc<Public>,
     pub roster: Arc<Roster>,
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<CheckedClock>,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and 2^53 leaves are enough")]
@@ -151,33 +152,28 @@ fn gauge_value(value: u64) -> f64 {
 
 impl Collector for LogGauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let heads = self.public.heads();
-        let now_s = self.clock.unix_ms() / 1_000;
-        let mut family = |name: &str, help: &str, value: &dyn Fn(&crate::witness::Held) -> u64| {
+        let heads = self.public.heads_with_age(boot_ms(&*self.clock));
+        let mut family = |name: &str, help: &str, value: &dyn Fn(&Held, u64) -> u64| {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for (origin, held) in &heads {
+            for (origin, held, age_s) in &heads {
                 let labels = [("log", origin.as_str())];
-                let gauge = ConstGauge::new(gauge_value(value(held)));
+                let gauge = ConstGauge::new(gauge_value(value(held, *age_s)));
                 gauge.encode(metric.encode_family(&labels)?)?;
             }
             Ok::<(), std::fmt::Error>(())
         };
-        family("log_size", "Leaves of the last cosigned checkpoint", &|held| held.size.get())?;
-        family("log_age_seconds", "Time since the last cosignature", &|held| {
-            now_s.saturating_sub(held.time.seconds())
-        })?;
-        family(
-            "log_clock_ahead_seconds",
-            "By how much the last cosignature is ahead of the clock",
-            &|held| held.time.seconds().saturating_sub(now_s),
-        )?;
-        let mut total = |name: &str, help: &str, value: usize| {
+        family("log_size", "Leaves of the last cosigned checkpoint", &|held, _| held.size.get())?;
+        family("log_age_seconds", "Time since the last cosignature", &|_, age_s| age_s)?;
+        let mut total = |name: &str, help: &str, value: f64| {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            ConstGauge::new(gauge_value(u64::try_from(value).unwrap_or(u64::MAX))).encode(metric)
+            ConstGauge::new(value).encode(metric)
         };
-        total("logs", "Logs that are witnessed", self.roster.len())?;
+        let count = |value: usize| gauge_value(u64::try_from(value).unwrap_or(u64::MAX));
+        total("logs", "Logs that are witnessed", count(self.roster.len()))?;
         let text = "Logs with evidence against them that are not trusted";
-        total("logs_distrusted", text, self.public.distrusted())
+        total("logs_distrusted", text, count(self.public.distrusted()))?;
+        let text = "The wall clock less the time that signatures state; 0 while it is believed";
+        total("clock_offset_seconds", text, self.clock.offset_seconds())
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use base::clock::checked::CheckedClock;
 use base::clock::{Clock, SystemClock};
 use base::durable::{self, FileError};
 use base::tasks::{self, Background, PANIC_EXIT_CODE, Supervisor};
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use formats::{Origin, VerifierKey};
 use http::Response;
 use log_proto::gossip_v1::gossip_service_server::GossipServiceServer;
+use serve::admin::AdminServer;
 use serve::body::Body;
 use serve::config::{ConfigError, Listen};
 use serve::grpc;
@@ -29,6 +31,7 @@ use serve::route::Matched;
 use tls::Pin;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin;
 use crate::config::Config;
 use crate::gossip::{
     self, Gossip, GossipError, GossipOptions, PeerUrlError, Webhook, WebhookError,
@@ -104,6 +107,8 @@ pub struct Server {
     stopping: CancellationToken,
     background: Background,
     accepting: tokio::task::JoinHandle<Option<()>>,
+    /// Answers operators; `None` once it has stopped.
+    admin: Option<AdminServer>,
 }
 
 impl Server {
@@ -115,6 +120,9 @@ impl Server {
 
     /// As [`Self::start`], with a clock that is there already.
     pub async fn start_with(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let checked = CheckedClock::new(clock, config.clock_step_max, config.clock_path());
+        let checked = Arc::new(checked);
+        let clock = Arc::clone(&checked) as Arc<dyn Clock>;
         let gossip_options = tokio::task::block_in_place(|| gossip_options(config))?;
         let opened = tokio::task::block_in_place(|| open(config))?;
         let supervisor = Supervisor::new();
@@ -130,16 +138,24 @@ impl Server {
                 lanes: signer_threads(config.signer_threads),
             })
         })?;
+        if let Some(newest_s) = witness.public().newest_s() {
+            checked.open(newest_s.saturating_mul(1_000));
+        }
         metrics.collect_logs(LogGauges {
             public: Arc::clone(witness.public()),
             roster,
-            clock: Arc::clone(&clock),
+            clock: Arc::clone(&checked),
         });
         let stopping = CancellationToken::new();
         let mut background = Background::new(supervisor.clone(), stopping.clone());
         let logs = Logs { witness: witness.clone(), metrics: Arc::clone(&metrics) };
         logs.follow(opened.watcher, config, &clock, &mut background).await?;
+        let watched = Arc::clone(&checked);
+        background.helper("clock", move || Arc::clone(&watched).watch());
 
+        let commands = admin::commands(Arc::clone(&checked));
+        let admin =
+            AdminServer::start(&config.data_dir, commands, Arc::clone(&clock), &supervisor)?;
         let pin = opened.identity.pin();
         let port = open_port(config, &metrics, &stopping)?.with_tls(opened.identity);
         let address = port.address();
@@ -151,8 +167,8 @@ impl Server {
             Arc::clone(&metrics),
             &mut background,
         )?;
-        let checked = witness.clone();
-        let ready = move || readiness(&checked, clock.unix_ms());
+        let (checking, believed) = (witness.clone(), Arc::clone(&checked));
+        let ready = move || readiness(&checking, &believed);
         let health = Health::new(supervisor.clone(), ready);
         let scraped = Arc::clone(&metrics);
         let ops = Ops::new(health.clone(), move || scraped.encode());
@@ -171,6 +187,7 @@ impl Server {
             stopping,
             background,
             accepting,
+            admin: Some(admin),
         })
     }
 
@@ -213,6 +230,9 @@ impl Server {
         // A panic of the task was logged where it happened.
         drop((&mut self.accepting).await);
         self.background.ended().await;
+        if let Some(admin) = self.admin.take() {
+            admin.stop().await;
+        }
         let witness = self.witness.clone();
         tasks::blocking(move || witness.stop()).await;
         let ended = self.metrics.supervisor().ended();

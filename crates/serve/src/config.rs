@@ -183,6 +183,12 @@ impl Values {
         Duration::from_millis(self.number(key))
     }
 
+    /// A setting that is a number with its unit.
+    pub fn duration(&self, key: &'static str) -> Duration {
+        table::duration(self.text(key))
+            .expect("durations are checked when they are set, defaults by a test")
+    }
+
     /// Whether a setting is `true`.
     pub fn flag(&self, key: &'static str) -> bool {
         self.text(key) == "true"
@@ -258,6 +264,7 @@ mod tests {
             Setting::number("a_max", (1, 5), "2", "How many."),
             Setting::tables("parts", &["file", "mode"], "Which."),
             Setting::DRAIN_MS,
+            Setting::duration("wait_max", "1d", "How long."),
         ],
         environment: "A_",
         read_elsewhere: &["A_LOG", "A_B_"],
@@ -298,6 +305,7 @@ mod tests {
         assert!(example.starts_with("# Where.\n#= listen = \"127.0.0.1:1\"\n\n# Anywhere.\n"));
         assert!(example.contains("# How many. From 1 to 5.\n#= a_max = 2\n"));
         assert!(example.contains("# Which.\n#= parts = {}\n"));
+        assert!(example.ends_with("# How long.\n#= wait_max = \"1d\"\n"));
     }
 
     #[test]
@@ -311,6 +319,24 @@ mod tests {
         let set = of("drain_ms = 20").unwrap();
         assert_eq!([set.drain(&near[0]), set.drain(&far[0])].map(|d| d.as_millis()), [20, 20]);
         assert!(of("drain_ms = 3600001").is_err());
+    }
+
+    #[test]
+    fn durations_have_a_unit_and_limits() {
+        assert_eq!(Values::new(&TABLE).duration("wait_max"), Duration::from_hours(24));
+        for (text, seconds) in
+            [("1s", 1), ("90s", 90), ("15m", 900), ("12h", 43_200), ("36500d", 3_153_600_000)]
+        {
+            let values = of(&format!("wait_max = {text:?}")).unwrap();
+            assert_eq!(values.duration("wait_max"), Duration::from_secs(seconds));
+        }
+        for text in ["", "1", "s", "0s", "-1s", "+1s", "1.5h", "1 s", "1w", "36501d", "1d1h"] {
+            assert!(of(&format!("wait_max = {text:?}")).is_err(), "{text}");
+        }
+        insta::assert_snapshot!(
+            error("wait_max = 86400"),
+            @r#"wait_max is "86400" in the configuration file, it must be a number with s, m, h or d behind it, from 1s to 36500d"#
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@
 //! | [`ops`] | `/healthz`, `/readyz` and `/metrics` |
 //! | [`output`] | what is printed |
 //! | [`process`] | `main`, threads, and how a server stops |
+//! | [`admin`] | how an operator's commands reach a running server |
 //!
 //! No storage engine, no log and no witness is known here.
 
@@ -49,3 +50,5 @@ pub mod ops;
 pub mod output;
 
 pub mod process;
+
+pub mod admin;

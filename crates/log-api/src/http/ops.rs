@@ -1,9 +1,11 @@
 //! What the logs say to an operator: whether they can do their work, and gauges.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use base::clock::Clock;
+use base::clock::boot_ms;
+use base::clock::checked::CheckedClock;
 
 use crate::metrics::{LogGauge, LogGauges};
 use log_core::read::Reads;
@@ -11,28 +13,33 @@ use log_core::{Registry, WeakRegistry};
 
 /// How long the store or the head journal may fail before the server is not ready.
 const STALLED_AFTER: Duration = Duration::from_secs(5);
+/// How an operator accepts the clock.
+const CLOCK_ACCEPT: &str = "cairn-server clock accept";
 
-/// Whether every log can commit and journal, or what it cannot.
-pub fn readiness(registry: &Registry) -> Result<(), &'static str> {
+/// Whether every log can commit and journal and the clock is believed, or what is wrong.
+pub fn readiness(registry: &Registry) -> Result<(), Cow<'static, str>> {
     if registry.is_read_only() {
         return Ok(());
     }
     if !registry.can_commit() {
-        return Err("nothing can be committed until a restart");
+        return Err("nothing can be committed until a restart".into());
     }
     if !registry.can_sign() {
-        return Err("the head journal cannot be written");
+        return Err("the head journal cannot be written".into());
     }
     if registry.is_disk_low() {
-        return Err("the disk is nearly full: appends are refused until there is more room");
+        return Err("the disk is nearly full: appends are refused until there is more room".into());
     }
     if registry.commits_stalled_for() >= STALLED_AFTER {
-        return Err("no commit has succeeded for 5 seconds");
+        return Err("no commit has succeeded for 5 seconds".into());
     }
     if registry.journal_stalled_for() >= STALLED_AFTER {
-        return Err("the head journal could not be written for 5 seconds");
+        return Err("the head journal could not be written for 5 seconds".into());
     }
-    Ok(())
+    match registry.clock().reading().trouble(CLOCK_ACCEPT) {
+        Some(trouble) => Err(trouble.into()),
+        None => Ok(()),
+    }
 }
 
 /// The logs' gauges, read at each scrape. They hold nothing: the logs hold the metrics that hold these.
@@ -40,7 +47,7 @@ pub fn readiness(registry: &Registry) -> Result<(), &'static str> {
 pub struct RegistryGauges {
     pub registry: WeakRegistry,
     pub reads: Weak<Reads>,
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<CheckedClock>,
 }
 
 impl LogGauges for RegistryGauges {
@@ -48,11 +55,12 @@ impl LogGauges for RegistryGauges {
         let (Some(registry), Some(reads)) = (self.registry.upgrade(), self.reads.upgrade()) else {
             return Vec::new();
         };
-        let now = self.clock.unix_ms();
+        let now_ms = boot_ms(&*self.clock);
         let logs = registry.list(None, usize::MAX);
         let gauge = |log: &log_core::Log| {
             let published = log.published();
-            let age = Duration::from_millis(now.saturating_sub(published.published_ms));
+            let age_ms = now_ms.saturating_sub(published.published_boot_ms);
+            let age = Duration::from_millis(u64::try_from(age_ms).unwrap_or(0));
             let indexed = reads.engine().leaf_indexed_to(log.id());
             LogGauge {
                 name: log.name().as_str().to_owned(),
@@ -74,5 +82,9 @@ impl LogGauges for RegistryGauges {
 
     fn free_bytes(&self) -> Option<u64> {
         self.registry.upgrade()?.free_bytes()
+    }
+
+    fn clock_offset_seconds(&self) -> f64 {
+        self.clock.offset_seconds()
     }
 }

@@ -106,7 +106,6 @@ fn the_outcome_is_unknown_only_where_it_is() {
         (Code::DeadlineExceeded, "DEADLINE"),
         // The entry is committed before its head is signed.
         (Code::Unavailable, "JOURNAL_UNAVAILABLE"),
-        (Code::Unavailable, "CLOCK_BEHIND"),
     ] {
         assert!(unknown(code, reason), "{reason}");
     }

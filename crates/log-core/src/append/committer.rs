@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use base::clock::Clock as _;
 use base::tasks;
 use storage::{CommitOutcome, Engine, LogCommit, LogId, Row};
 

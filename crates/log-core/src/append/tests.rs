@@ -3,10 +3,12 @@
 //! a runtime but do not run on it: within a task, tokio would make polls fail after a while.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use base::clock::checked::CheckedClock;
 use base::clock::{Clock, ManualClock};
 use base::tasks::Supervisor;
 use bytes::Bytes;
@@ -45,8 +47,10 @@ impl Sim {
         let clock = Arc::new(ManualClock::new(START_MS));
         let fatals = Arc::<Mutex<Vec<Fatal>>>::default();
         let told = Arc::clone(&fatals);
+        let below = Arc::clone(&clock) as Arc<dyn Clock>;
+        let checked = CheckedClock::new(below, Duration::from_hours(24), PathBuf::new());
         let around = Arc::new(Surroundings {
-            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            clock: Arc::new(checked),
             observer: Arc::new(Unobserved),
             supervisor: Supervisor::new(),
             health: Health::new(0),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use base::clock::Clock;
+use base::clock::checked::CheckedClock;
 use base::tasks::Supervisor;
 
 use crate::error::{AppendError, Fatal};
@@ -88,7 +88,8 @@ impl Disk {
 
 /// What every room gets: the clock, the observer, who watches over its tasks, and the health that all share.
 pub(crate) struct Surroundings {
-    pub(crate) clock: Arc<dyn Clock>,
+    /// Its wall time is the log's time.
+    pub(crate) clock: Arc<CheckedClock>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) supervisor: Supervisor,
     pub(crate) health: Health,

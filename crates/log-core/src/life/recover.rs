@@ -154,7 +154,8 @@ impl Reader<'_> {
             return Err(damaged());
         }
         let head = StoredHead { size, root: *signed.root(), ..view.head };
-        Ok(Some(Published { note, head, published_ms, witnessed: false }))
+        let published_boot_ms = 0;
+        Ok(Some(Published { note, head, published_ms, published_boot_ms, witnessed: false }))
     }
 
     /// Looks further and further back, so that a long archive costs a few reads.
@@ -205,6 +206,12 @@ fn hash_entries(entries: &[StoredEntry]) -> Vec<Hash> {
 pub(super) fn unsigned(view: &Arc<TreeView>) -> (SignedHead, Published) {
     let signed = SignedHead { view: Arc::clone(view), note: Bytes::new() };
     let head = view.head;
-    let published = Published { note: Bytes::new(), head, published_ms: 0, witnessed: false };
+    let published = Published {
+        note: Bytes::new(),
+        head,
+        published_ms: 0,
+        published_boot_ms: 0,
+        witnessed: false,
+    };
     (signed, published)
 }

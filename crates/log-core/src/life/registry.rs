@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use base::clock::Clock;
+use base::clock::checked::CheckedClock;
 use base::keys::Readers;
 use base::tasks::{self, Supervisor};
 use formats::{KeyFile, Origin};
@@ -46,7 +47,7 @@ pub struct RegistryOptions {
     pub keys_dir: PathBuf,
     /// Who beside this process may read them.
     pub key_readers: Readers,
-    /// The journal of signed heads.
+    /// The journal of signed heads, and what is known of the clock.
     pub heads_dir: PathBuf,
     /// The first part of origins that are not given.
     pub hostname: String,
@@ -79,8 +80,8 @@ pub struct Registry {
     pub(crate) inner: Arc<Inner>,
 }
 
-/// The logs, for as long as somebody else holds them.
-#[derive(Clone, Debug)]
+/// The logs, for as long as somebody else holds them. By default nobody does.
+#[derive(Clone, Debug, Default)]
 pub struct WeakRegistry {
     inner: Weak<Inner>,
 }
@@ -119,6 +120,7 @@ pub(crate) struct Workers {
     pub(crate) committer: Option<thread::JoinHandle<()>>,
     pub(crate) signing: Option<thread::JoinHandle<()>>,
     pub(crate) disk_watch: Option<JoinHandle<()>>,
+    pub(crate) clock_watch: Option<JoinHandle<()>>,
 }
 
 impl Registry {
@@ -216,6 +218,11 @@ impl Registry {
     /// For how long syncs of the head journal have been tried without success; zero if none waits.
     pub fn journal_stalled_for(&self) -> Duration {
         self.health().journaling.stalled_for(self.inner.building.around.clock.monotonic())
+    }
+
+    /// The clock that signatures go by.
+    pub fn clock(&self) -> &Arc<CheckedClock> {
+        &self.inner.building.around.clock
     }
 
     /// Entries and entry bytes that wait in the queues of all logs.
@@ -431,7 +438,7 @@ impl Inner {
             rooms.witnesses.as_ref().inspect(|witnesses| witnesses.stop());
         }
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(watch) = &workers.disk_watch {
+        for watch in [&workers.disk_watch, &workers.clock_watch].into_iter().flatten() {
             watch.abort();
         }
     }
@@ -441,7 +448,7 @@ impl Inner {
     }
 
     /// All logs, by name.
-    fn all(&self) -> Vec<Arc<Rooms>> {
+    pub(super) fn all(&self) -> Vec<Arc<Rooms>> {
         let logs = self.logs();
         logs.values().map(|log| Arc::clone(&log.rooms)).collect()
     }

@@ -8,6 +8,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
 use std::time::Duration;
 
+use base::clock::checked::CheckedClock;
+use base::clock::{Clock as _, boot_ms};
 use base::tasks::Supervisor;
 use formats::SignedCheckpoint;
 use merkle::{Hash, TreeSize};
@@ -23,9 +25,12 @@ use crate::inbox::{Doorbell, Inbox};
 use crate::publish::Wish;
 use crate::sign::{Keyring, KeyringError, LogKeys, Signer, WAITING_MAX, generate};
 use crate::types::{CALL_BYTES_MAX, CALL_ENTRIES_MAX, Limits, Published, SignedHead, TreeView};
+use crate::witness::{self, Witnesses};
 use storage::journal::{HEADS_MAX, Journal, JournalHead, JournalHeads, origin_hash};
 use storage::{Engine, LogRecord, LogState};
 
+/// The file beside the journal that remembers what was accepted of the clock.
+const CLOCK_ACCEPTED: &str = "clock-accepted";
 /// How often the free space of the store's disk is read.
 const DISK_WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -44,6 +49,9 @@ pub(crate) fn open(options: RegistryOptions) -> Result<Arc<Inner>, StartError> {
     let opening =
         Opening { options: &options, keyring: &keyring, heads: &heads, building: &building };
     let opened = records.iter().map(|record| opening.log(record)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(newest_ms) = opened.iter().map(|opened| opened.time_floor_ms).max() {
+        building.around.clock.open(newest_ms);
+    }
     let inner = Arc::new(Inner {
         taken: Mutex::new(taken(&records, &heads)),
         logs: RwLock::new(by_name(&opened)),
@@ -123,8 +131,13 @@ type Owner = Arc<OnceLock<Weak<Inner>>>;
 fn building(options: &RegistryOptions, logs: usize) -> (Building, Owner) {
     let owner = Owner::default();
     let (to_close, on_fatal) = (Arc::clone(&owner), Arc::clone(&options.on_fatal));
+    let clock = CheckedClock::new(
+        Arc::clone(&options.clock),
+        options.limits.clock_step_max,
+        options.heads_dir.join(CLOCK_ACCEPTED),
+    );
     let around = Surroundings {
-        clock: Arc::clone(&options.clock),
+        clock: Arc::new(clock),
         observer: Arc::clone(&options.observer),
         supervisor: options.supervisor.clone(),
         health: Health::new(options.limits.min_free_bytes),
@@ -162,6 +175,8 @@ fn taken(records: &[LogRecord], heads: &JournalHeads) -> Taken {
 /// A log with what its publisher must know.
 struct Opened {
     rooms: Arc<Rooms>,
+    /// The latest time that is signed.
+    time_floor_ms: u64,
     archived: bool,
 }
 
@@ -195,11 +210,15 @@ impl Opening<'_> {
             self.check(&reader, &view, journaled)?;
         }
         let mut archived = reader.archived(&view)?;
+        if let Some(archived) = &mut archived {
+            archived.published_boot_ms = published_boot_ms(&self.building.around.clock, archived);
+        }
         let (keys, signed) = self.keys_and_head(&reader, &record, &view, archived.as_ref())?;
         let witnessed = self.witnessed(&reader, keys.as_ref(), archived.as_mut())?;
         let published = archived.clone().unwrap_or_else(|| unsigned(&view).1);
+        let time_floor_ms = journaled.map_or(0, |head| head.time_ms).max(view.head.time_ms);
         let parts = LogParts {
-            time_floor_ms: journaled.map_or(0, |head| head.time_ms).max(view.head.time_ms),
+            time_floor_ms,
             record,
             keys,
             signed,
@@ -209,7 +228,7 @@ impl Opening<'_> {
             witnessed,
         };
         let rooms = Arc::new(self.building.rooms(parts));
-        Ok(Opened { rooms, archived: archived.is_some() })
+        Ok(Opened { rooms, time_floor_ms, archived: archived.is_some() })
     }
 
     /// The archived checkpoint as a witnessed head, if it satisfies the log's policy; it then says so.
@@ -334,14 +353,25 @@ fn start_writers(
     let (store, watching) = (Arc::clone(engine), Arc::clone(around));
     let watch = move || watch_disk(Arc::clone(&store), Arc::clone(&watching));
     workers.disk_watch = Some(supervisor.helper("disk watch", watch));
+    let (owner, clock) = (Arc::downgrade(inner), Arc::clone(&around.clock));
+    let watch = move || witness::watch_clock(witnesses_of(owner.clone()), Arc::clone(&clock));
+    workers.clock_watch = Some(supervisor.helper("clock watch", watch));
     drop(workers);
-    for Opened { rooms, archived } in opened {
+    for Opened { rooms, archived, .. } in opened {
         inner.building.start(rooms, *archived);
         if rooms.append.state() == LogState::Draining {
             go_on_freezing(supervisor, rooms);
         }
     }
     Ok(())
+}
+
+/// The witnesses of all logs, for as long as somebody else holds the logs.
+fn witnesses_of(inner: Weak<Inner>) -> impl Fn() -> Option<Vec<Witnesses>> + Send + use<> {
+    move || {
+        let logs = inner.upgrade()?.all();
+        Some(logs.iter().filter_map(|rooms| rooms.witnesses.clone()).collect())
+    }
 }
 
 /// A log that was being frozen when the last process ended is frozen now.
@@ -364,4 +394,11 @@ async fn watch_disk(engine: Arc<dyn Engine>, around: Arc<Surroundings>) {
         }
         around.clock.sleep(DISK_WATCH_INTERVAL).await;
     }
+}
+
+/// When a checkpoint of an earlier process was published, by the boot-time clock; now where the wall clock
+/// says that it was later.
+fn published_boot_ms(clock: &CheckedClock, published: &Published) -> i64 {
+    let age_ms = clock.unix_ms().saturating_sub(published.published_ms);
+    boot_ms(clock).saturating_sub(i64::try_from(age_ms).unwrap_or(i64::MAX))
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::clock::{Clock as _, boot_ms};
 use bytes::Bytes;
 use merkle::TreeSize;
 use storage::{ArchivedCheckpoint, LogState, Row, StoredHead};
@@ -186,8 +187,8 @@ impl Publisher {
         let covered = head.size <= self.rooms.append.tree().load().head.size;
         let Surroundings { clock, observer, .. } = &*self.rooms.around;
         self.rooms.around.check(covered, Invariant::NotAheadOfCommitted);
-        let published_ms = clock.unix_ms();
-        let published = Published { note, head, published_ms, witnessed };
+        let (published_ms, published_boot_ms) = (clock.unix_ms(), boot_ms(&**clock));
+        let published = Published { note, head, published_ms, published_boot_ms, witnessed };
         self.rooms.publish.published.send_replace(Arc::new(published));
         observer.published(&self.rooms.append.record().name);
         self.started_at = Some(started);

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use base::clock::Clock as _;
 use base::tasks;
 use storage::journal::{Journal, JournalError, JournalHead, origin_hash};
 use storage::{LogId, StoredHead};
@@ -17,10 +18,6 @@ use crate::health::Surroundings;
 use crate::inbox::DELIVER_IN_TASK_FROM;
 use crate::invariants::Invariant;
 use crate::types::{SignedHead, TreeView};
-
-/// How far the clock may be behind the last head. Beyond this, times in signatures would say nothing, so
-/// signing stops.
-const CLOCK_BEHIND_MAX_MS: u64 = 60_000;
 
 /// The only writer of the head journal.
 pub(crate) struct Signer {
@@ -131,18 +128,7 @@ impl Signer {
         if signed.is_released() && signed.size() == view.head.size {
             return Ok(signed);
         }
-        self.check_clock(seal, &view.head)?;
         sign_view(seal, view)
-    }
-
-    fn check_clock(&self, seal: &Seal, head: &StoredHead) -> Result<(), SignError> {
-        let behind_ms = head.time_ms.saturating_sub(self.around.clock.unix_ms());
-        if behind_ms <= CLOCK_BEHIND_MAX_MS {
-            return Ok(());
-        }
-        let behind = std::time::Duration::from_millis(behind_ms);
-        self.around.observer.clock_behind(&seal.record.name, behind);
-        Err(SignError::ClockBehind { behind_ms })
     }
 
     /// The record a head needs, if the journal does not end with it.

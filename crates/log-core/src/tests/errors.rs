@@ -78,7 +78,6 @@ fn signing_and_creating_errors() {
     insta::assert_snapshot!(lines(&[
         &SignError::BeyondSize { wanted, committed },
         &SignError::JournalUnavailable,
-        &SignError::ClockBehind { behind_ms: 60_001 },
         &SignError::KeyFailed,
         &SignError::Retired,
         &SignError::TooManyWaiting { retry_after: Duration::from_millis(50) },
@@ -98,7 +97,6 @@ fn signing_and_creating_errors() {
     ]), @r#"
     size 9 is beyond the committed size 7
     head journal cannot be written
-    clock is 60001 ms behind the last head
     key could not sign
     log is retired and signs nothing
     too many callers wait for a signed head, try again in 50 ms

@@ -61,8 +61,8 @@ async fn checkpoints_are_published_apart_and_archived_further_apart() {
     rig.limits.publish_interval_min = Duration::from_millis(5);
     let (registry, log) = rig.start().await;
     log.append(numbered(0, 1)).await.unwrap();
-    // The disk watch sleeps too.
-    while rig.clock.sleepers() < 2 {
+    // The disk watch and the clock watch sleep too.
+    while rig.clock.sleepers() < 3 {
         tokio::task::yield_now().await;
     }
     assert_eq!(log.published().head.size, size(0));
@@ -71,7 +71,7 @@ async fn checkpoints_are_published_apart_and_archived_further_apart() {
     assert_eq!(archive(&log).len(), 1, "the size-0 checkpoint was archived within the second");
 
     log.append(numbered(1, 1)).await.unwrap();
-    while rig.clock.sleepers() < 2 {
+    while rig.clock.sleepers() < 3 {
         tokio::task::yield_now().await;
     }
     rig.clock.advance(Duration::from_secs(1));
@@ -168,23 +168,6 @@ async fn a_freeze_that_was_cut_short_goes_on() {
     let log = registry.log("default").unwrap();
     assert_eq!(verified(&log, &log.freeze().await.unwrap().note), (2, 2));
     assert_eq!(log.state(), LogState::Frozen);
-    registry.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn time_never_goes_back_and_a_clock_far_behind_stops_signing() {
-    let rig = Rig::new();
-    let (registry, log) = rig.start().await;
-    rig.clock.set_unix_ms(START_MS - 60_000);
-    log.append(numbered(0, 1)).await.unwrap();
-    assert_eq!(log.tree().head.time_ms, START_MS);
-    log.sign_covering(size(1)).await.unwrap();
-    rig.clock.set_unix_ms(START_MS - 60_001);
-    log.append(numbered(1, 1)).await.unwrap();
-    let stopped = log.sign_covering(size(2)).await.unwrap_err();
-    assert_eq!(stopped, SignError::ClockBehind { behind_ms: 60_001 });
-    rig.clock.set_unix_ms(START_MS);
-    log.sign_covering(size(2)).await.unwrap();
     registry.shutdown().await;
 }
 

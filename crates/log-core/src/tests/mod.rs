@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "a panic in a test's own task must reach the test")]
 
 mod appending;
+mod clock;
 mod errors;
 mod faults;
 mod heads;

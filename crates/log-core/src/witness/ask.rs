@@ -21,7 +21,7 @@ use super::calls::Answer;
 use super::pause::pause;
 use super::submit::body;
 use super::trouble::Trouble;
-use super::{Witnesses, Witnessing, evidence};
+use super::{Witnesses, Witnessing, clock, evidence};
 use crate::error::StartError;
 use crate::read::{Access, ReadError, Reads, Snapshot};
 use crate::types::TreeView;
@@ -182,10 +182,12 @@ impl Asking {
         self.passes = self.passes.saturating_add(1);
         let peers: Vec<usize> = self.unanswered.iter().copied().collect();
         let answers = join_all(peers.iter().map(|&peer| standing(&self.witnessing, peer))).await;
+        let mut holders = Vec::new();
         for (peer, answer) in peers.into_iter().zip(answers) {
             match answer {
-                Ok(()) => {
+                Ok(held) => {
                     self.unanswered.remove(&peer);
+                    holders.push((peer, held));
                 }
                 Err(Answerless::Trouble(trouble)) => self.tell(peer, &trouble),
                 Err(Answerless::Refusal(refusal)) => {
@@ -195,6 +197,8 @@ impl Asking {
                 }
             }
         }
+        // Before an entry is taken, which states the time.
+        clock::ask(&self.witnessing, &holders).await;
         self.decide();
         Ok(())
     }
@@ -250,8 +254,8 @@ impl From<Trouble> for Answerless {
     }
 }
 
-/// `Ok` if the witness says that it holds nothing newer than the log.
-async fn standing(witnessing: &Witnessing, peer: usize) -> Result<(), Answerless> {
+/// The size that a witness holds, where that is nothing newer than the log has.
+async fn standing(witnessing: &Witnessing, peer: usize) -> Result<TreeSize, Answerless> {
     let witness = witnessing.policy.peers()[peer].name.clone();
     let claimed = match held(witnessing, peer).await {
         Ok(size) => size,
@@ -288,7 +292,7 @@ async fn standing(witnessing: &Witnessing, peer: usize) -> Result<(), Answerless
         Elsewhere::Known(_) if claimed > store && !is_distrusted(witnessing, peer) => {
             StartError::WitnessClaims { log: name, witness, claimed, store }
         }
-        Elsewhere::Known(_) => return Ok(()),
+        Elsewhere::Known(_) => return Ok(claimed),
     };
     Err(Answerless::Refusal(Box::new(refusal)))
 }

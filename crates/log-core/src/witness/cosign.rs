@@ -7,7 +7,15 @@ use formats::{Policy, SignedCheckpoint, Timestamp, UnverifiedNote, VerifierKey};
 
 use super::trouble::BadAnswer;
 
-/// The signature lines of an answer, by the witness's position in the policy. `asked` are the positions of
+/// A cosignature that verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cosignature {
+    pub(super) line: String,
+    /// What the witness's clock showed.
+    pub(super) time: Timestamp,
+}
+
+/// The cosignatures of an answer, by the witness's position in the policy. `asked` are the positions of
 /// the witnesses that we asked. We ignore lines of unknown keys; one bad line of a known key refuses the
 /// whole answer.
 pub(super) fn cosignatures(
@@ -15,7 +23,7 @@ pub(super) fn cosignatures(
     policy: &Policy,
     asked: &[usize],
     answer: &[u8],
-) -> Result<BTreeMap<usize, String>, BadAnswer> {
+) -> Result<BTreeMap<usize, Cosignature>, BadAnswer> {
     // The lines are parsed alone first: behind the checkpoint, an empty line would change its text.
     parse_signature_lines(answer)?;
     let note = [target.as_bytes(), answer].concat();
@@ -29,12 +37,12 @@ pub(super) fn cosignatures(
     };
     let mut found = BTreeMap::new();
     for signature in verified.signatures() {
-        if signature.time().is_none_or(|time| time == Timestamp::ZERO) {
-            return Err(BadAnswer::NoTime);
-        }
+        let time = signature.time().filter(|time| *time != Timestamp::ZERO);
+        let time = time.ok_or(BadAnswer::NoTime)?;
         let position = asked.iter().find(|position| key(position) == signature.key());
         let position = *position.expect("only the keys given here verify");
-        found.entry(position).or_insert_with(|| lines[signature.position()].to_owned());
+        let line = lines[signature.position()].to_owned();
+        found.entry(position).or_insert(Cosignature { line, time });
     }
     Ok(found)
 }
@@ -83,8 +91,12 @@ mod tests {
         let (first, second) = (line(&ed, &head, 5), line(&ml, &head, 6));
         let answer = format!("{}{second}{first}{}", line(&stranger, &head, 5), line(&ed, &head, 8));
         let found = cosignatures(&target, &policy, &[0, 1], answer.as_bytes()).unwrap();
-        assert_eq!(found, BTreeMap::from([(0, first), (1, second)]));
-        let both = found.into_values().collect::<String>();
+        let at = |line: String, seconds| {
+            let time = Timestamp::new(seconds).unwrap();
+            Cosignature { line, time }
+        };
+        assert_eq!(found, BTreeMap::from([(0, at(first, 5)), (1, at(second, 6))]));
+        let both = found.into_values().map(|cosignature| cosignature.line).collect::<String>();
         let signed = target.with_signature_lines(both.as_bytes()).unwrap();
         let keys: Vec<_> = policy.witnesses().iter().map(|witness| witness.key().clone()).collect();
         let note = UnverifiedNote::parse(signed.as_bytes()).unwrap();

@@ -27,6 +27,7 @@ mod pause;
 mod trouble;
 
 mod ask;
+mod clock;
 mod evidence;
 mod status;
 
@@ -35,6 +36,7 @@ pub use policy::{LogPolicy, OnQuorumLoss, PolicyRefusal};
 pub use status::{TROUBLES, WitnessStatus, WitnessingStatus};
 
 pub(super) use ask::ask_all;
+pub(super) use clock::watch_clock;
 pub(super) use rounds::run;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +57,7 @@ use crate::read::Reads;
 use crate::sign::Sign;
 use crate::types::{Published, SignedHead, TreeView};
 use crate::watch::Watch;
+use clock::Clocks;
 use status::PeerState;
 use storage::{LogName, LogRecord};
 
@@ -130,6 +133,8 @@ pub(super) struct Witnessing {
     progress: watch::Sender<Progress>,
     /// What is known of each address of the policy. Each is written by its submitter.
     peers: Vec<PeerState>,
+    /// Each is written by whoever has verified a cosignature.
+    clocks: Clocks,
     wake: Notify,
     /// Callers that wait for a witnessed head now.
     waiters: AtomicUsize,
@@ -171,6 +176,7 @@ impl Witnessing {
             around,
             progress,
             peers,
+            clocks: Clocks::default(),
             wake: Notify::new(),
             waiters: AtomicUsize::new(0),
             unwitnessed: AtomicU64::new(0),

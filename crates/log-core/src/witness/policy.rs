@@ -128,7 +128,7 @@ fn peers<C: WitnessCalls>(policy: &Policy) -> Result<Vec<Peer>, PolicyRefusal> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use bytes::Bytes;
     use formats::{Checkpoint, KeyName, Origin, PrivateKey, Signer as _, Timestamp};
     use futures_util::future::BoxFuture;
@@ -138,7 +138,7 @@ mod tests {
     use crate::witness::Answer;
 
     /// Takes every address that is text, and makes no call.
-    struct NoCalls;
+    pub(in super::super) struct NoCalls;
 
     impl WitnessCalls for NoCalls {
         fn address(given: &[u8]) -> Result<WitnessAddress, CallError> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::clock::Clock as _;
 use bytes::Bytes;
 use formats::SignedCheckpoint;
 use merkle::TreeSize;
@@ -291,7 +292,10 @@ impl Collected {
         }
         self.answered.insert(peer);
         match result {
-            Submitted::Cosigned(lines) => self.lines.extend(lines),
+            Submitted::Cosigned(cosigned) => {
+                let lines = cosigned.into_iter().map(|(witness, found)| (witness, found.line));
+                self.lines.extend(lines);
+            }
             Submitted::Failed => {}
             Submitted::Superseded => {
                 self.superseded.insert(peer);

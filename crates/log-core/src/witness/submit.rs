@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::clock::Clock as _;
 use bytes::Bytes;
 use formats::{AddCheckpoint, SignedCheckpoint};
 use merkle::{Hash, TreeSize};
@@ -14,7 +15,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::ask::{self, Elsewhere};
 use super::calls::Answer;
-use super::cosign::cosignatures;
+use super::clock;
+use super::cosign::{Cosignature, cosignatures};
 use super::held::{Claim, Held, judge};
 use super::pause::pause;
 use super::policy::Peer;
@@ -23,6 +25,7 @@ use super::status::PeerState;
 use super::trouble::{BadAnswer, Trouble};
 use super::{WitnessOptions, Witnesses, Witnessing, evidence};
 use crate::read::{Access, Reads, Snapshot};
+use crate::types::TreeView;
 
 /// Submissions of one head in a row, each with a proof from the size that the witness named last. Others
 /// may submit heads of this log too, but a witness that names another size every time is wrong.
@@ -41,8 +44,8 @@ pub(super) struct Report {
 
 #[derive(Debug)]
 pub(super) enum Result {
-    /// Verified lines, by the witness's position in the policy.
-    Cosigned(BTreeMap<usize, String>),
+    /// By the witness's position in the policy.
+    Cosigned(BTreeMap<usize, Cosignature>),
     /// No cosignature. The submitter pauses and tries again.
     Failed,
     /// The witness holds a newer head, which this log has too.
@@ -128,9 +131,10 @@ impl Submitter {
             }
             match self.call(old, target).await? {
                 Answer::Cosigned(answer) => {
-                    let lines = self.verified(target, &answer)?;
+                    let cosigned = self.verified(target, &answer)?;
                     self.held = Held::Cosigned(target.size());
-                    return Ok(Result::Cosigned(lines));
+                    clock::heard(&self.witnessing, &cosigned);
+                    return Ok(Result::Cosigned(cosigned));
                 }
                 Answer::Conflict { size: Some(claimed) } => self.claimed(claimed, Some(old))?,
                 other => return Err(Trouble::of(other)),
@@ -149,31 +153,16 @@ impl Submitter {
     }
 
     async fn call(&self, old: TreeSize, target: &Target) -> std::result::Result<Answer, Trouble> {
-        let proof = self.proof(old, target).await?;
+        let proof = proof(&self.witnessing, old, target.size(), &target.view).await?;
         let body = body(old, &proof, &target.signed);
         Ok(self.options().calls.add_checkpoint(&self.policy_peer().address, body).await?)
-    }
-
-    async fn proof(
-        &self,
-        old: TreeSize,
-        target: &Target,
-    ) -> std::result::Result<Vec<Hash>, Trouble> {
-        if old == TreeSize::ZERO || old == target.size() {
-            return Ok(Vec::new());
-        }
-        let (id, view) = (self.witnessing.record.id, Arc::clone(&target.view));
-        let snapshot = self.options().reads.committed(id, view)?;
-        let size = target.size();
-        let read = move |tree: &Snapshot, access: Access| tree.consistency(old, size, access);
-        Ok(Reads::run(&snapshot, read).await?)
     }
 
     fn verified(
         &self,
         target: &Target,
         answer: &[u8],
-    ) -> std::result::Result<BTreeMap<usize, String>, BadAnswer> {
+    ) -> std::result::Result<BTreeMap<usize, Cosignature>, BadAnswer> {
         let policy = self.witnessing.policy.policy();
         cosignatures(&target.signed, policy, &self.policy_peer().witnesses, answer)
     }
@@ -271,6 +260,21 @@ fn forgets(trouble: &Trouble) -> bool {
         trouble,
         Trouble::Unprocessable { .. } | Trouble::SizelessConflict | Trouble::Contradiction
     )
+}
+
+/// The proof that the tree of size `old` is the beginning of the tree `view`, of size `size`.
+pub(super) async fn proof(
+    witnessing: &Witnessing,
+    old: TreeSize,
+    size: TreeSize,
+    view: &Arc<TreeView>,
+) -> std::result::Result<Vec<Hash>, Trouble> {
+    if old == TreeSize::ZERO || old == size {
+        return Ok(Vec::new());
+    }
+    let snapshot = witnessing.options.reads.committed(witnessing.record.id, Arc::clone(view))?;
+    let read = move |tree: &Snapshot, access: Access| tree.consistency(old, size, access);
+    Ok(Reads::run(&snapshot, read).await?)
 }
 
 /// The body of a submission, no larger than every witness takes.

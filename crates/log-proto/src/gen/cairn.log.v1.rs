@@ -601,7 +601,6 @@ pub enum ErrorReason {
     OutcomeUnknown = 28,
     JournalUnavailable = 29,
     ShuttingDown = 30,
-    ClockBehind = 31,
     /// DEADLINE_EXCEEDED
     Deadline = 32,
     /// DATA_LOSS: stored data does not match the tree. Page the operator; run `cairn-server fsck`.
@@ -652,7 +651,6 @@ impl ErrorReason {
             Self::OutcomeUnknown => "ERROR_REASON_OUTCOME_UNKNOWN",
             Self::JournalUnavailable => "ERROR_REASON_JOURNAL_UNAVAILABLE",
             Self::ShuttingDown => "ERROR_REASON_SHUTTING_DOWN",
-            Self::ClockBehind => "ERROR_REASON_CLOCK_BEHIND",
             Self::Deadline => "ERROR_REASON_DEADLINE",
             Self::Corrupt => "ERROR_REASON_CORRUPT",
             Self::Internal => "ERROR_REASON_INTERNAL",
@@ -694,7 +692,6 @@ impl ErrorReason {
             "ERROR_REASON_OUTCOME_UNKNOWN" => Some(Self::OutcomeUnknown),
             "ERROR_REASON_JOURNAL_UNAVAILABLE" => Some(Self::JournalUnavailable),
             "ERROR_REASON_SHUTTING_DOWN" => Some(Self::ShuttingDown),
-            "ERROR_REASON_CLOCK_BEHIND" => Some(Self::ClockBehind),
             "ERROR_REASON_DEADLINE" => Some(Self::Deadline),
             "ERROR_REASON_CORRUPT" => Some(Self::Corrupt),
             "ERROR_REASON_INTERNAL" => Some(Self::Internal),

@@ -17,6 +17,7 @@ pub enum Command {
     Restore { config: Box<Config>, from: PathBuf, expect: Option<PathBuf> },
     Recover { config: Box<Config> },
     Retire { config: Box<Config>, log: String },
+    ClockAccept { config: Box<Config> },
 }
 
 /// Reads the arguments, the file they name and the environment. `Err(Ok(_))` is clap's own answer: help,
@@ -27,7 +28,8 @@ pub fn parse(
 ) -> Result<Command, Refusal> {
     let matches = command_line().try_get_matches_from(arguments)?;
     let (name, matches) = match matches.subcommand() {
-        Some((name, below)) => (name, below),
+        // Its one subcommand has the flags.
+        Some((name, below)) => (name, below.subcommand().map_or(below, |(_, last)| last)),
         None => ("serve", &matches),
     };
     let values = Values::read(&TABLE, matches, &variable)?;
@@ -45,6 +47,7 @@ pub fn parse(
             let log = matches.get_one::<String>("log").cloned().unwrap_or_default();
             Command::Retire { config, log }
         }
+        "clock" => Command::ClockAccept { config },
         _ => Command::Serve(config),
     })
 }
@@ -119,6 +122,25 @@ fn command_line() -> clap::Command {
                 .arg(Arg::new("log").value_name("LOG").required(true).help("Its name"))
                 .after_help("Examples:\n  cairn-server retire --data-dir data payments"),
         )
+        .subcommand(clock())
+}
+
+fn clock() -> clap::Command {
+    let accept = clap::Command::new("accept")
+        .about("Has the running server believe its clock as it stands")
+        .after_help(
+            "The server says on /readyz why it does not believe the clock. A clock that is wrong needs no \
+             command: once it is set right it is believed again. Whoever accepts a wrong one has its time \
+             signed, and no signature states an earlier time afterwards.",
+        );
+    // Before or behind `accept`.
+    let flags = TABLE.flags(|key| key == "data_dir").into_iter().map(|flag| flag.global(true));
+    clap::Command::new("clock")
+        .about("Decides about the clock of the running server after it stepped")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .args(flags)
+        .subcommand(accept)
 }
 
 fn value(name: &'static str, placeholder: &'static str, help: &'static str) -> Arg {
@@ -156,6 +178,14 @@ mod tests {
         assert!(matches!(parsed(&["fsck"]), Ok(Command::Fsck { json: false, .. })));
         assert!(matches!(parsed(&["backup", "--out", "b"]), Ok(Command::Backup { .. })));
         assert!(matches!(parsed(&["recover", "--truncate-wal"]), Ok(Command::Recover { .. })));
+        for accept in
+            [["clock", "accept", "--data-dir", "/d"], ["clock", "--data-dir", "/d", "accept"]]
+        {
+            let Ok(Command::ClockAccept { config }) = parsed(&accept) else {
+                panic!("clock accept takes a folder");
+            };
+            assert_eq!(config.data_dir, PathBuf::from("/d"));
+        }
     }
 
     #[test]
@@ -166,6 +196,10 @@ mod tests {
             &["backup"],
             &["recover"],
             &["retire"],
+            &["clock"],
+            &["clock", "--data-dir", "/d"],
+            &["clock", "accept", "--listen", "127.0.0.1:0"],
+            &["clock", "accept", "now"],
             &["--logs-max", "0"],
             &["--listen", "nowhere"],
         ] {

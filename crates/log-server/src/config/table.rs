@@ -143,6 +143,11 @@ pub const SETTINGS: &[Setting] = &[
         "1000",
         "The least time between two archived checkpoints of a log.",
     ),
+    Setting::duration(
+        "clock_step_max",
+        "1d",
+        "How far the clock may step, forward or back, and still be believed; beyond it, see `clock accept`.",
+    ),
     Setting::number(
         "min_free_bytes",
         (0, 1024 * GIB),

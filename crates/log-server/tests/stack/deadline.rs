@@ -178,5 +178,6 @@ pub(crate) fn limits() -> Limits {
         min_free_bytes: 0,
         publish_interval_min: Duration::from_millis(4),
         history_interval: Duration::from_secs(1),
+        clock_step_max: Duration::from_hours(24),
     }
 }

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioExecutor;
 use log_proto::log_v1 as pb;
 use log_proto::log_v1::log_service_client::LogServiceClient;
 
-use base::clock::SystemClock;
+use base::clock::{ManualClock, SystemClock};
 use log_server::config::{Config, TABLE};
 use log_server::server::{Server, StartError};
 use merkle::{Hash, LeafIndex, TreeSize, leaf_hash};
@@ -95,6 +95,33 @@ impl Stack {
         let clock = Arc::new(SystemClock::new());
         let server = Server::start_on(&config, store, clock).await.unwrap();
         (Self::connect(data, server).await, engine)
+    }
+
+    /// On a clock that the test moves.
+    pub(crate) async fn on_clock(clock: &Arc<ManualClock>) -> Self {
+        Self::over_on_clock(tempfile::tempdir().unwrap(), clock).await
+    }
+
+    /// As [`Self::on_clock`], over a data folder that may hold something already.
+    pub(crate) async fn over_on_clock(data: tempfile::TempDir, clock: &Arc<ManualClock>) -> Self {
+        let config = config(&data, &[]);
+        let opened = async {
+            loop {
+                match RocksEngine::open(&config.db_dir(), &config.storage) {
+                    Err(StorageError::InUse { .. }) => tokio::task::yield_now().await,
+                    result => return result.unwrap(),
+                }
+            }
+        };
+        let engine = Arc::new(tokio::time::timeout(PATIENCE, opened).await.unwrap());
+        let clock = Arc::<ManualClock>::clone(clock);
+        let server = Server::start_on(&config, engine, clock).await.unwrap();
+        Self::connect(data, server).await
+    }
+
+    /// The server's folder.
+    pub(crate) fn data(&self) -> &std::path::Path {
+        self.data.path()
     }
 
     async fn connect(data: tempfile::TempDir, server: Server) -> Self {

@@ -24,6 +24,7 @@ mod sizes;
 
 mod add;
 mod bundles;
+mod clock;
 mod operations;
 mod routes;
 mod tiles;

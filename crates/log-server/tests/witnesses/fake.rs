@@ -67,6 +67,8 @@ pub(crate) struct State {
     /// Whether it serves the checkpoint it holds.
     pub(crate) monitoring: bool,
     pub(crate) submissions: u64,
+    /// What its cosignatures state.
+    pub(crate) time: Timestamp,
     /// What a log must never send.
     pub(crate) breaches: Vec<String>,
 }
@@ -101,6 +103,7 @@ impl Witness {
             note: None,
             monitoring: true,
             submissions: 0,
+            time: TIME,
             breaches: Vec::new(),
         };
         let witness = Self {
@@ -240,7 +243,7 @@ impl Witness {
             return plain(422, Bytes::new());
         }
         (state.size, state.root) = (head.size(), *head.root());
-        let answer = self.lines(head, TIME);
+        let answer = self.lines(head, state.time);
         let note = [request.checkpoint().as_bytes(), answer.as_bytes()].concat();
         state.note = Some(note.into());
         plain(200, answer.into())

@@ -6,6 +6,7 @@
     reason = "a test fails where its fixtures do, and a fake's own tasks end with it"
 )]
 
+mod clock;
 mod fake;
 mod hostile;
 mod quorum;

@@ -14,6 +14,7 @@ pub enum Command {
     Serve(Box<Config>),
     Fsck { config: Box<Config> },
     Trust { config: Box<Config>, origin: Origin },
+    ClockAccept { config: Box<Config> },
 }
 
 /// Reads the arguments, the file they name and the environment.
@@ -23,7 +24,8 @@ pub fn parse(
 ) -> Result<Command, Refusal> {
     let matches = command_line().try_get_matches_from(arguments)?;
     let (name, matches) = match matches.subcommand() {
-        Some((name, below)) => (name, below),
+        // Its one subcommand has the flags.
+        Some((name, below)) => (name, below.subcommand().map_or(below, |(_, last)| last)),
         None => ("serve", &matches),
     };
     let values = Values::read(&TABLE, matches, &variable)?;
@@ -34,6 +36,7 @@ pub fn parse(
             let origin = matches.get_one::<Origin>("origin").cloned();
             Command::Trust { config, origin: origin.expect("clap requires it") }
         }
+        "clock" => Command::ClockAccept { config },
         _ => Command::Serve(config),
     })
 }
@@ -76,6 +79,25 @@ fn command_line() -> clap::Command {
             )
             .arg(origin),
         )
+        .subcommand(clock())
+}
+
+fn clock() -> clap::Command {
+    let accept = clap::Command::new("accept")
+        .about("Has the running witness believe its clock as it stands")
+        .after_help(
+            "The witness says on /readyz why it does not believe the clock. A clock that is wrong needs no \
+             command: once it is set right it is believed again. Whoever accepts a wrong one has its time \
+             signed, and no cosignature of the same log states an earlier time afterwards.",
+        );
+    // Before or behind `accept`.
+    let flags = TABLE.flags(|key| key == "data_dir").into_iter().map(|flag| flag.global(true));
+    clap::Command::new("clock")
+        .about("Decides about the clock of the running witness after it stepped")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .args(flags)
+        .subcommand(accept)
 }
 
 #[cfg(test)]
@@ -99,6 +121,14 @@ mod tests {
         assert_eq!(config.name.as_deref(), Some("example.com/w"));
         assert!(matches!(parsed(&["serve"]), Ok(Command::Serve(_))));
         assert!(matches!(parsed(&["fsck", "--data-dir", "/d"]), Ok(Command::Fsck { .. })));
+        for accept in
+            [["clock", "accept", "--data-dir", "/d"], ["clock", "--data-dir", "/d", "accept"]]
+        {
+            let Ok(Command::ClockAccept { config }) = parsed(&accept) else {
+                panic!("clock accept takes a folder");
+            };
+            assert_eq!(config.data_dir, std::path::Path::new("/d"));
+        }
         let trust = parsed(&["trust", "example.com/log"]);
         assert!(
             matches!(trust, Ok(Command::Trust { origin, .. }) if origin.as_str() == "example.com/log")
@@ -112,6 +142,9 @@ mod tests {
             &["fsck", "--listen", "127.0.0.1:0"],
             &["trust"],
             &["trust", ""],
+            &["clock"],
+            &["clock", "accept", "now"],
+            &["clock", "accept", "--listen", "127.0.0.1:0"],
             &["--logs-poll-ms", "0"],
         ] {
             assert!(parsed(arguments).is_err(), "{arguments:?}");

@@ -48,6 +48,11 @@ pub const SETTINGS: &[Setting] = &[
         "1000",
         "How often logs_dir is looked at; less often where a look takes long.",
     ),
+    Setting::duration(
+        "clock_step_max",
+        "1d",
+        "How far the clock may step, forward or back, and still be believed; beyond it, see `clock accept`.",
+    ),
     Setting::number(
         "worker_threads",
         (0, 1_024),

@@ -123,6 +123,10 @@ mod tests {
             Duration::ZERO
         }
 
+        fn boot_time(&self) -> Duration {
+            Duration::ZERO
+        }
+
         fn sleep(&self, duration: Duration) -> Sleep {
             self.0.lock().unwrap().push(duration);
             Box::pin(std::future::ready(()))

@@ -4,6 +4,9 @@
 mod read;
 mod submit;
 
+use std::borrow::Cow;
+
+use base::clock::checked::CheckedClock;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use serve::body::{self, Body, plain};
@@ -11,6 +14,9 @@ use serve::ops::{Ops, Target as Asked};
 use serve::route::{Params, Route};
 
 use crate::witness::{OriginHash, Witness};
+
+/// How an operator accepts the clock.
+const CLOCK_ACCEPT: &str = "cairn-witness clock accept";
 
 /// The handlers' parts. Cloning it is cheap.
 #[derive(Clone, Debug)]
@@ -90,15 +96,15 @@ impl Http {
     }
 }
 
-/// Whether every log can be cosigned, or what is in the way.
-pub fn readiness(witness: &Witness, now_ms: u64) -> Result<(), &'static str> {
+/// Whether every log can be cosigned and the clock is believed, or what is wrong.
+pub fn readiness(witness: &Witness, clock: &CheckedClock) -> Result<(), Cow<'static, str>> {
     if witness.has_failed() {
-        return Err("the store cannot be written: nothing is signed until a restart");
+        return Err("the store cannot be written: nothing is signed until a restart".into());
     }
-    if witness.public().clock_is_behind(now_ms / 1_000) {
-        return Err("the clock is behind the last cosignature of a log: set it right");
+    match clock.reading().trouble(CLOCK_ACCEPT) {
+        Some(trouble) => Err(trouble.into()),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn not_found() -> Response<Body> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use base::clock::Clock;
+use base::clock::{Clock, boot_ms};
 use base::tasks::{self, Supervisor};
 use formats::Origin;
 use tokio::sync::watch;
@@ -165,6 +165,6 @@ fn write(parts: &Parts, heads: Vec<(Origin, Held)>, writes: &[Write]) -> Result<
     }
     let took = parts.clock.monotonic().saturating_sub(started);
     parts.metrics.committed(took, writes.len());
-    parts.public.committed(heads, writes);
+    parts.public.committed(heads, writes, boot_ms(&*parts.clock));
     Ok(())
 }

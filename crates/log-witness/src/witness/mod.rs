@@ -29,9 +29,9 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use base::clock::Clock;
+use base::clock::{Clock, boot_ms};
 use base::tasks;
-use formats::{AddCheckpoint, Origin, SignSubtree, VerifierKey};
+use formats::{AddCheckpoint, Origin, SignSubtree, Timestamp, VerifierKey};
 use tokio::sync::{oneshot, watch};
 
 use crate::metrics::Metrics;
@@ -91,7 +91,7 @@ impl Witness {
         let Options { store, cosigner, roster, clock, metrics, lanes } = options;
         let lanes = lanes.max(1);
         let public = Arc::new(Public::default());
-        let shares = load(&store, &public, lanes)?;
+        let shares = load(&store, &public, lanes, &*clock)?;
         let (on_failed, failed) = watch::channel(false);
         let parts = Parts {
             store: Arc::clone(&store),
@@ -278,12 +278,13 @@ fn load(
     store: &Store,
     public: &Public,
     shares: usize,
+    clock: &dyn Clock,
 ) -> Result<Vec<HashMap<Origin, LogState>>, StoreError> {
     let mut logs: HashMap<Origin, LogState> = HashMap::new();
     let mut damage = None;
     store.each_checkpoint(|origin, row| match row.and_then(|row| held(&origin, &row)) {
         Ok(held) => {
-            public.load_head(origin.clone(), held);
+            public.load_head(origin.clone(), held, cosigned_boot_ms(clock, held.time));
             logs.entry(origin).or_default().held = held;
         }
         Err(found) => damage = Some(found),
@@ -308,6 +309,12 @@ fn load(
         lanes[share(&origin, shares)].insert(origin, state);
     }
     Ok(lanes)
+}
+
+/// When an earlier process cosigned, by the boot-time clock; now where the wall clock says that it was later.
+fn cosigned_boot_ms(clock: &dyn Clock, time: Timestamp) -> i64 {
+    let age_ms = clock.unix_ms().saturating_sub(time.seconds().saturating_mul(1_000));
+    boot_ms(clock).saturating_sub(i64::try_from(age_ms).unwrap_or(i64::MAX))
 }
 
 fn held(origin: &Origin, row: &crate::store::StoredCheckpoint) -> Result<Held, StoreError> {

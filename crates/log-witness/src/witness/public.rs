@@ -8,7 +8,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use formats::Origin;
 use sha2::{Digest as _, Sha256};
 
-use super::decide::{self, Held};
+use super::decide::Held;
 use crate::store::Write;
 
 /// SHA-256 of an origin: its name in the paths of the monitoring routes.
@@ -37,10 +37,19 @@ pub struct Public {
 
 #[derive(Debug, Default)]
 struct State {
-    heads: HashMap<Origin, Held>,
+    heads: HashMap<Origin, Head>,
     by_hash: HashMap<OriginHash, Origin>,
     /// Logs with evidence against them, and whether they are distrusted.
     accused: HashMap<Origin, bool>,
+}
+
+/// The last checkpoint cosigned for a log.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    held: Held,
+    /// The boot-time clock when it was cosigned, in milliseconds; below 0 if that was before the machine
+    /// started. Its age is counted from here, as the wall clock may step.
+    boot_ms: i64,
 }
 
 impl Public {
@@ -54,12 +63,27 @@ impl Public {
 
     /// The last checkpoint cosigned for a log.
     pub fn head(&self, origin: &Origin) -> Option<Held> {
-        self.read().heads.get(origin).copied()
+        self.read().heads.get(origin).map(|head| head.held)
     }
 
     /// All of them.
     pub fn heads(&self) -> Vec<(Origin, Held)> {
-        self.read().heads.iter().map(|(origin, held)| (origin.clone(), *held)).collect()
+        self.read().heads.iter().map(|(origin, head)| (origin.clone(), head.held)).collect()
+    }
+
+    /// All of them, each with the seconds since it was cosigned. `now_ms` is by the boot-time clock.
+    pub fn heads_with_age(&self, now_ms: i64) -> Vec<(Origin, Held, u64)> {
+        let age_s = |head: &Head| {
+            let age_ms = now_ms.saturating_sub(head.boot_ms);
+            u64::try_from(age_ms / 1_000).unwrap_or(0)
+        };
+        let heads = &self.read().heads;
+        heads.iter().map(|(origin, head)| (origin.clone(), head.held, age_s(head))).collect()
+    }
+
+    /// The latest time that a cosignature states, in seconds since the Unix epoch.
+    pub fn newest_s(&self) -> Option<u64> {
+        self.read().heads.values().map(|head| head.held.time.seconds()).max()
     }
 
     /// The log of that name in a path, if anything is stored of it.
@@ -83,25 +107,20 @@ impl Public {
         self.read().accused.clone()
     }
 
-    /// Whether a log was cosigned further in the future of `now_s` than is signed again.
-    pub fn clock_is_behind(&self, now_s: u64) -> bool {
-        let behind = |held: &Held| decide::time(now_s, held.time).is_err();
-        self.read().heads.values().any(behind)
-    }
-
-    pub(super) fn load_head(&self, origin: Origin, held: Held) {
-        self.write().set_head(origin, held);
+    /// What an earlier process cosigned, at `boot_ms` by the boot-time clock.
+    pub(super) fn load_head(&self, origin: Origin, held: Held, boot_ms: i64) {
+        self.write().set_head(origin, Head { held, boot_ms });
     }
 
     pub(super) fn load_trust(&self, origin: &Origin, trusted: bool) {
         self.write().set_trust(origin, trusted);
     }
 
-    /// Takes over what has just become durable.
-    pub(super) fn committed(&self, heads: Vec<(Origin, Held)>, writes: &[Write]) {
+    /// Takes over what has just become durable, at `boot_ms` by the boot-time clock.
+    pub(super) fn committed(&self, heads: Vec<(Origin, Held)>, writes: &[Write], boot_ms: i64) {
         let mut state = self.write();
         for (origin, held) in heads {
-            state.set_head(origin, held);
+            state.set_head(origin, Head { held, boot_ms });
         }
         for write in writes {
             if let Write::Trust { origin, row } = write {
@@ -112,12 +131,12 @@ impl Public {
 }
 
 impl State {
-    fn set_head(&mut self, origin: Origin, held: Held) {
+    fn set_head(&mut self, origin: Origin, new: Head) {
         if let Some(head) = self.heads.get_mut(&origin) {
-            *head = held;
+            *head = new;
         } else {
             self.by_hash.insert(origin_hash(&origin), origin.clone());
-            self.heads.insert(origin, held);
+            self.heads.insert(origin, new);
         }
     }
 

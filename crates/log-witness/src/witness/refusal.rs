@@ -37,10 +37,6 @@ pub enum Refusal {
     Proof(ProofError),
     #[error("this witness has no key that signs subtrees")]
     NoSubtreeKey,
-    #[error(
-        "this witness's clock is {behind_s} seconds behind its last cosignature: it signs nothing until that is cured"
-    )]
-    ClockBehind { behind_s: u64 },
     #[error("this witness has as many submissions waiting as it takes: try again")]
     Busy,
     #[error("this witness is stopping, or cannot write: try again")]
@@ -66,9 +62,7 @@ impl Refusal {
             Self::EmptyRoot | Self::ProofFromZero | Self::OtherRoot | Self::Proof(_) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            Self::ClockBehind { .. } | Self::Busy | Self::Unavailable => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Busy | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -87,7 +81,6 @@ impl Refusal {
             Self::OtherRoot => "other_root",
             Self::Proof(_) => "proof",
             Self::NoSubtreeKey => "no_subtree_key",
-            Self::ClockBehind { .. } => "clock_behind",
             Self::Busy => "busy",
             Self::Unavailable => "unavailable",
         }
@@ -124,7 +117,6 @@ mod tests {
             Refusal::OtherRoot,
             Refusal::Proof(ProofError::MissingHashes { found: 0 }),
             Refusal::NoSubtreeKey,
-            Refusal::ClockBehind { behind_s: 61 },
             Refusal::Busy,
             Refusal::Unavailable,
         ];
@@ -146,7 +138,6 @@ mod tests {
         422 other_root: the root hash is another one than that of the checkpoint cosigned at this size
         422 proof: the proof does not hold: the proof has 0 hashes, too few for these indexes and sizes
         404 no_subtree_key: this witness has no key that signs subtrees
-        503 clock_behind: this witness's clock is 61 seconds behind its last cosignature: it signs nothing until that is cured
         503 busy: this witness has as many submissions waiting as it takes: try again
         503 unavailable: this witness is stopping, or cannot write: try again
         ");

@@ -9,6 +9,8 @@ mod common;
 
 mod protocol;
 
+mod clock;
+
 mod subtree;
 
 mod hostile;

@@ -1,6 +1,5 @@
 //! add-checkpoint and the monitoring route (c2sp.org/tlog-witness), every status and their order.
 
-use base::clock::Clock as _;
 use formats::note::parse_signature_lines;
 use formats::{KeyFile, KeyName, PrivateKey, SignatureLine, VerifiedSignature, VerifierKey};
 use http::Method;
@@ -115,28 +114,6 @@ async fn every_refusal_has_its_status_in_the_order_of_the_specification() {
     let held = node.held(&log).await;
     assert!(held.body.starts_with("example.com/log\n5\n"), "nothing of this changed anything");
     node.cosigned(&log, 5, 8).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_time_never_goes_back_and_a_clock_far_behind_signs_nothing() {
-    let log = TestLog::new("example.com/log");
-    let node = Node::start(&[&log]).await;
-    node.cosigned(&log, 0, 5).await;
-    node.clock.set_unix_ms((NOW_S - 60) * 1_000);
-    let lines = node.cosigned(&log, 5, 5).await;
-    let line = &parse_signature_lines(lines.as_bytes()).unwrap()[0];
-    assert_eq!(line.signature()[..8], NOW_S.to_be_bytes(), "the last time again");
-    assert_eq!(node.get("/readyz").await.status, 200);
-    node.clock.set_unix_ms((NOW_S - 61) * 1_000);
-    let answer = node.add(log.body(5, 8)).await;
-    assert_eq!(answer.status, 503, "{answer:?}");
-    assert_eq!(node.get("/readyz").await.status, 503);
-    assert!(node.held(&log).await.body.starts_with("example.com/log\n5\n"));
-    assert_eq!(node.clock.unix_ms() / 1_000, NOW_S - 61);
-    node.clock.set_unix_ms(NOW_S * 1_000 + 7_000);
-    let lines = node.cosigned(&log, 5, 8).await;
-    let line = &parse_signature_lines(lines.as_bytes()).unwrap()[0];
-    assert_eq!(line.signature()[..8], (NOW_S + 7).to_be_bytes());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::time::Duration;
 
 use clap::Arg;
 use clap::builder::PossibleValue;
 
 use super::ConfigError;
 use super::listen::is_listen;
+
+const DAY_S: u64 = 86_400;
+/// A hundred years.
+const DURATION_MAX_S: u64 = 36_500 * DAY_S;
 
 /// What values a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +29,8 @@ pub enum Kind {
     Flag,
     /// A number within bounds, both included.
     Number { min: u64, max: u64 },
+    /// A number and its unit, such as `90s` or `1d`: from a second to a hundred years.
+    Duration,
     /// Tables by name, each with some of these keys, all of them texts: `[KEY.NAME]` in the file. Has no
     /// flag; the environment takes an inline table.
     Tables { keys: &'static [&'static str] },
@@ -43,6 +50,9 @@ impl Kind {
             Self::Number { min, max } if !is_number(value, min, max) => {
                 Err(format!("a number from {min} to {max}"))
             }
+            Self::Duration if duration(value).is_none() => {
+                Err("a number with s, m, h or d behind it, from 1s to 36500d".to_owned())
+            }
             Self::Tables { keys } if tables(value, keys).is_none() => {
                 Err(format!("tables of {}", keys.join(" and ")))
             }
@@ -52,6 +62,7 @@ impl Kind {
             | Self::Texts
             | Self::Flag
             | Self::Number { .. }
+            | Self::Duration
             | Self::Tables { .. } => Ok(()),
         }
     }
@@ -74,6 +85,16 @@ pub(super) fn tables(value: &str, keys: &[&str]) -> Option<Tables> {
 fn is_number(value: &str, min: u64, max: u64) -> bool {
     let digits = value.bytes().all(|b| b.is_ascii_digit());
     digits && value.parse().is_ok_and(|number: u64| (min..=max).contains(&number))
+}
+
+/// A number of seconds, minutes, hours or days, as [`Kind::Duration`] allows it.
+pub(super) fn duration(value: &str) -> Option<Duration> {
+    let (number, unit_s) = [('s', 1), ('m', 60), ('h', 3_600), ('d', DAY_S)]
+        .into_iter()
+        .find_map(|(unit, seconds)| Some((value.strip_suffix(unit)?, seconds)))?;
+    let seconds = is_number(number, 1, DURATION_MAX_S).then(|| number.parse::<u64>().ok())??;
+    let seconds = seconds.checked_mul(unit_s)?;
+    (seconds <= DURATION_MAX_S).then(|| Duration::from_secs(seconds))
 }
 
 /// One setting.
@@ -99,6 +120,11 @@ impl Setting {
         help: &'static str,
     ) -> Self {
         Self { key, kind: Kind::Number { min, max }, default, help }
+    }
+
+    /// A number and its unit.
+    pub const fn duration(key: &'static str, default: &'static str, help: &'static str) -> Self {
+        Self { key, kind: Kind::Duration, default, help }
     }
 
     /// `true` or `false`; false by default.
@@ -157,6 +183,7 @@ impl Setting {
             Kind::Text | Kind::Tables { .. } => arg.value_name("TEXT"),
             Kind::Texts => arg.value_name("TEXT").action(clap::ArgAction::Append),
             Kind::Number { .. } => arg.value_name("N"),
+            Kind::Duration => arg.value_name("TIME"),
         }
     }
 
@@ -169,11 +196,12 @@ impl Setting {
             | Kind::Text
             | Kind::Texts
             | Kind::Flag
+            | Kind::Duration
             | Kind::Tables { .. } => String::new(),
         };
         let value = match self.kind {
             Kind::Number { .. } | Kind::Flag | Kind::Tables { .. } => self.default.to_owned(),
-            Kind::Address | Kind::Path | Kind::Text | Kind::Texts => {
+            Kind::Address | Kind::Path | Kind::Text | Kind::Texts | Kind::Duration => {
                 format!("{:?}", self.default)
             }
         };

@@ -5,14 +5,12 @@
 //! holds the journal, and a restore never touches one: the journal is what tells an old store from the
 //! newest. Private keys are not in it either: they are copied once, when they are made.
 
-mod control;
 mod recover;
 mod restore;
 
 #[cfg(test)]
 mod tests;
 
-pub use control::ControlServer;
 pub use recover::{Cut, RecoverReport, Recovered, RetireReport, recover_truncating, retire};
 pub use restore::{RestoreReport, restore};
 
@@ -61,12 +59,6 @@ pub enum BackupError {
     NotABackup {
         /// The folder.
         path: PathBuf,
-    },
-    /// The running server refused.
-    #[error("the running server could not write the backup: {message}")]
-    Server {
-        /// What it said.
-        message: String,
     },
     /// The backup's content is damaged; nothing was restored.
     #[error("the backup is damaged, nothing was restored: {first}")]
@@ -168,36 +160,18 @@ pub struct SavedLog {
     pub root: Hash,
 }
 
-/// A backup that was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BackupReport {
-    /// The backup's folder.
-    pub out: PathBuf,
-    /// Whether a running server wrote it.
-    pub live: bool,
-}
-
 /// Writes a backup of the store in `data_dir` to `out`, a folder that must not exist.
 ///
-/// If a server has the store open, it is asked, over a socket in the data folder, and writes the backup
-/// itself: RocksDB can hold files back from deletion only in the process that writes, so that a copy
-/// made by another process beside it would be torn. Otherwise the store is opened here.
-pub fn backup(
-    data_dir: &Path,
-    out: &Path,
-    options: &RocksOptions,
-) -> Result<BackupReport, BackupError> {
-    let out = std::path::absolute(out).map_err(|error| StorageError::io(out, error))?;
-    if control::ask(data_dir, &out)? {
-        return Ok(BackupReport { out, live: true });
-    }
+/// A server that has the store open must write the backup itself, by [`write`]: RocksDB can hold files back
+/// from deletion only in the process that writes, so that a copy made by another process beside it would be
+/// torn. Here the store is opened, and in use it is refused.
+pub fn backup(data_dir: &Path, out: &Path, options: &RocksOptions) -> Result<(), BackupError> {
     let db = data_dir.join(DB);
     if !RocksEngine::exists(&db) {
         return Err(StorageError::NotAStore { path: db }.into());
     }
     let engine = RocksEngine::open(&db, options)?;
-    write(&engine, data_dir, &out)?;
-    Ok(BackupReport { out, live: false })
+    write(&engine, data_dir, out)
 }
 
 /// Writes a backup of an open store. The file `BACKUP` is the commit point: before it, what lies in

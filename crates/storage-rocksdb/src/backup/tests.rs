@@ -2,9 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use base::tasks::Supervisor;
 use formats::{Checkpoint, PrivateKey, Timestamp};
 use tempfile::TempDir;
 
@@ -84,20 +82,17 @@ fn open(db: &Path) -> RocksEngine {
 }
 
 #[test]
-fn a_running_server_writes_the_backup_and_it_restores() {
+fn a_store_in_use_is_backed_up_by_who_uses_it_and_restores() {
     let (data, engine) = Data::new();
-    let engine = Arc::new(engine);
-    let control =
-        ControlServer::start(Arc::clone(&engine), &data.data(), || (), &Supervisor::new()).unwrap();
     let out = data.path("backup");
-    let report = backup(&data.data(), &out, &RocksOptions::default()).unwrap();
-    assert!(report.live);
-    let error = backup(&data.data(), &out, &RocksOptions::default()).unwrap_err();
+    let in_use = backup(&data.data(), &out, &RocksOptions::default()).unwrap_err();
+    assert!(matches!(in_use, BackupError::Storage(StorageError::InUse { .. })), "{in_use}");
+    write(&engine, &data.data(), &out).unwrap();
+    let error = write(&engine, &data.data(), &out).unwrap_err();
     assert!(error.to_string().contains("nothing is ever overwritten"), "{error}");
     let then = data.planner.clone();
     let mut planner = data.planner.clone();
-    commit(&*engine, &[planner.append(entries(300, 5))]);
-    drop(control);
+    commit(&engine, &[planner.append(entries(300, 5))]);
     drop(engine);
     assert!(!out.join(KEYS).join("log-1").exists(), "private keys stay where they are");
     assert!(!out.join(HEADS).exists());
@@ -125,14 +120,10 @@ fn attachments_are_in_a_backup_and_in_what_is_restored() {
 }
 
 #[test]
-fn a_stopped_server_is_backed_up_too_and_a_stale_socket_is_no_obstacle() {
+fn a_store_that_nobody_uses_is_backed_up_too() {
     let (data, engine) = Data::new();
     drop(engine);
-    drop(std::os::unix::net::UnixListener::bind(data.data().join("control.sock")).unwrap());
-    let report = backup(&data.data(), &data.path("backup"), &RocksOptions::default()).unwrap();
-    assert!(!report.live);
-    let engine = Arc::new(open(&data.data().join(DB)));
-    drop(ControlServer::start(engine, &data.data(), || (), &Supervisor::new()).unwrap());
+    backup(&data.data(), &data.path("backup"), &RocksOptions::default()).unwrap();
     let restored = data.restore(None).unwrap();
     assert_eq!(restored.logs[0].name.as_str(), "log-1");
 }

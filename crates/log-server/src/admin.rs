@@ -1,0 +1,139 @@
+//! The commands that an operator gives a running server: a row for each in the table of [`commands`], and a
+//! function for whoever gives it.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::clock::Clock as _;
+use base::durable::FileError;
+use base::tasks::Supervisor;
+use log_core::{Registry, WeakRegistry};
+use serve::admin::{self, AdminServer, Answer, CallError, Commands};
+use storage_rocksdb::{RocksEngine, backup};
+
+use crate::config::Config;
+
+/// What the socket knows this server by.
+const PROGRAM: &str = "cairn-server";
+const CLOCK_ACCEPT: &str = "clock accept";
+const BACKUP: &str = "backup";
+/// How long a backup waits for its checkpoints, at most.
+const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an operator waits for a command that is done at once.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// Answers operators, not where the server is read-only: it may share its folder with one that is not.
+pub(crate) fn start(
+    config: &Config,
+    registry: &Registry,
+    engine: Option<Arc<RocksEngine>>,
+    supervisor: &Supervisor,
+) -> Result<Option<AdminServer>, FileError> {
+    if config.read_only {
+        return Ok(None);
+    }
+    let commands = commands(registry.downgrade(), engine, config.data_dir.clone());
+    let clock = Arc::clone(registry.clock());
+    AdminServer::start(&config.data_dir, commands, clock, supervisor).map(Some)
+}
+
+/// The table. Without `engine` there is no store that could be backed up.
+pub(crate) fn commands(
+    registry: WeakRegistry,
+    engine: Option<Arc<RocksEngine>>,
+    data_dir: PathBuf,
+) -> Commands {
+    let clock_registry = registry.clone();
+    let table = Commands::new(PROGRAM).with(CLOCK_ACCEPT, move |arguments| {
+        let registry = clock_registry.clone();
+        async move {
+            admin::none(&arguments)?;
+            accept_clock(registry).await
+        }
+    });
+    let Some(engine) = engine else { return table };
+    table.with(BACKUP, move |arguments| {
+        let (registry, engine) = (registry.clone(), Arc::clone(&engine));
+        let data_dir = data_dir.clone();
+        async move {
+            let out = admin::only(&arguments)?.into();
+            back_up(registry, engine, data_dir, out).await
+        }
+    })
+}
+
+async fn accept_clock(registry: WeakRegistry) -> Answer {
+    let registry = registry.upgrade().ok_or_else(stopping)?;
+    let accept = move || registry.clock().accept_for_operator();
+    // Cancelled only where the runtime ends.
+    tokio::task::spawn_blocking(accept).await.unwrap_or_else(|_| Err(stopping()))
+}
+
+/// Archives the newest heads, so that the copy proves what it holds, and copies the store.
+async fn back_up(
+    registry: WeakRegistry,
+    engine: Arc<RocksEngine>,
+    data_dir: PathBuf,
+    out: PathBuf,
+) -> Answer {
+    if let Some(registry) = registry.upgrade() {
+        let late = registry.clock().sleep(ARCHIVE_TIMEOUT);
+        tokio::select! {
+            () = registry.archive() => {}
+            () = late => tracing::warn!("a backup holds older checkpoints than it could"),
+        }
+    }
+    let write = move || backup::write(&engine, &data_dir, &out).map_err(|error| error.to_string());
+    let written = tokio::task::spawn_blocking(write).await.unwrap_or_else(|_| Err(stopping()));
+    written.map(|()| "the backup is written".to_owned())
+}
+
+fn stopping() -> String {
+    "the server is stopping".to_owned()
+}
+
+/// Has the server of a data folder believe its clock as it stands. Gives what the server says.
+pub fn clock_accept(data_dir: &Path) -> Result<String, CallError> {
+    admin::call(data_dir, PROGRAM, &[OsStr::new(CLOCK_ACCEPT)], Some(ANSWER_WITHIN))
+}
+
+/// Has the server of a data folder write a backup to `out`, an absolute path, however long that takes. False
+/// where no server runs: nobody has the store open then.
+pub fn back_up_live(data_dir: &Path, out: &Path) -> Result<bool, CallError> {
+    match admin::call(data_dir, PROGRAM, &[OsStr::new(BACKUP), out.as_os_str()], None) {
+        Ok(_) => Ok(true),
+        Err(CallError::NoServer { .. } | CallError::NotADataFolder { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::clock::SystemClock;
+    use storage_rocksdb::RocksOptions;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_running_server_writes_the_backup_and_a_stopped_one_leaves_it_to_the_caller() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, out) = (folder.path().join("data"), folder.path().join("out"));
+        let engine = RocksEngine::open(&data.join("db"), &RocksOptions::default()).unwrap();
+        let commands = commands(WeakRegistry::default(), Some(Arc::new(engine)), data.clone());
+        let clock = Arc::new(SystemClock::new());
+        let server = AdminServer::start(&data, commands, clock, &Supervisor::new()).unwrap();
+        let ask = || tokio::task::block_in_place(|| back_up_live(&data, &out));
+        assert!(ask().unwrap());
+        let refused = ask().unwrap_err().to_string();
+        assert!(refused.ends_with("nothing is ever overwritten"), "{refused}");
+        let gone = tokio::task::block_in_place(|| clock_accept(&data)).unwrap_err().to_string();
+        assert_eq!(gone, "the server is stopping");
+        server.stop().await;
+        assert!(!ask().unwrap());
+        // As a killed server leaves it.
+        drop(std::os::unix::net::UnixListener::bind(data.join("admin.sock")).unwrap());
+        assert!(!ask().unwrap());
+    }
+}

@@ -1,0 +1,90 @@
+//! Where a request goes once its row in the route table is known.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use log_proto::log_v1::log_service_server::LogServiceServer;
+use serve::body::Body;
+use serve::grpc;
+use serve::route::Matched;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::HealthService;
+
+use log_api::http::Http;
+use log_api::refusal::API;
+use log_api::routes::To;
+use log_api::service::Service;
+
+/// Sends a request to what answers its row.
+#[derive(Clone)]
+pub(crate) struct Handler<R> {
+    pub(crate) log: LogServiceServer<Service>,
+    pub(crate) health: HealthServer<HealthService>,
+    pub(crate) reflection: R,
+    pub(crate) http: Http,
+}
+
+impl<R, B> tower::Service<Matched<B, To>> for Handler<R>
+where
+    R: tower::Service<
+            Request<grpc::Checked<B>>,
+            Response = Response<Body>,
+            Error = Infallible,
+            Future: Send + 'static,
+        >,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // None of the services has to be waited for: each bounds itself when it is called.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, matched: Matched<B, To>) -> Self::Future {
+        let Matched { request, route, to, .. } = matched;
+        let checked = |request| grpc::checked(request, route, &API);
+        let answer: Result<Answer, Box<Response<Body>>> = match to {
+            To::Log => checked(request).map(|request| self.log.call(request)),
+            To::Health => checked(request).map(|request| self.health.call(request)),
+            To::Reflection => checked(request)
+                .map(|request| -> Answer { Box::pin(self.reflection.call(request)) }),
+            To::Http(target) => {
+                let http = self.http.clone();
+                let answer = async move { Ok(http.answer(request, route, target).await) };
+                return Answering::Http(Box::pin(answer));
+            }
+        };
+        let refuse =
+            |refused: Box<Response<Body>>| -> Answer { Box::pin(std::future::ready(Ok(*refused))) };
+        Answering::Grpc(answer.unwrap_or_else(refuse))
+    }
+}
+
+type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+/// An answer on its way. A refusal of gRPC has details whoever made it.
+pub(crate) enum Answering {
+    Grpc(Answer),
+    Http(Answer),
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Grpc(answer) => {
+                answer.as_mut().poll(cx).map_ok(|answer| grpc::answered(answer, &API))
+            }
+            Self::Http(answer) => answer.as_mut().poll(cx),
+        }
+    }
+}

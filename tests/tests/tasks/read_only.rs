@@ -54,8 +54,8 @@ fn a_store_of_a_witness_is_checked_on_a_disk_that_takes_no_writes() {
     assert_eq!(fs::read(&store).unwrap(), before);
     // Damage is found there as well.
     let mut damaged = before;
-    let at = damaged.len() / 2;
-    damaged[at..].fill(0xff);
+    // Everything behind the header.
+    damaged[4_096..].fill(0xff);
     fs::write(&store, damaged).unwrap();
     let report = fsck("cairn-witness", &witness.data()).unwrap();
     assert_ne!(report.status.code(), Some(0), "{}", stderr_of(&report));

@@ -5,4 +5,5 @@ pub mod config;
 pub mod server;
 
 mod handler;
+mod health;
 pub mod witnesses;

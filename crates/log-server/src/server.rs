@@ -16,14 +16,14 @@ use serve::ops::Ops;
 use serve::port::Port;
 use serve::process::{self, Serving};
 use tokio_util::sync::CancellationToken;
-use tonic::server::NamedService;
-use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::admin;
 use crate::config::{Config, WitnessConfig};
 use crate::handler::Handler;
+use crate::health;
+pub use crate::health::WITNESSED_HEALTH;
 use crate::witnesses::HttpWitnesses;
 use log_api::http::Http;
 use log_api::http::encoding::Encoder;
@@ -45,12 +45,8 @@ use storage_rocksdb::RocksEngine;
 
 /// The log that a first start makes.
 pub const DEFAULT_LOG: &str = "default";
-/// The gRPC health name of witnessed receipts: it fails alone, as stale witnesses never stop appends.
-pub const WITNESSED_HEALTH: &str = "cairn.log.v1.LogService/witnessed";
 /// How long tasks may take to end once the server has stopped.
 const TASKS_END_WITHIN: Duration = Duration::from_secs(2);
-/// How often readiness is looked at for the gRPC health service.
-const HEALTH_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Why the server does not start. Nothing was answered.
 #[derive(Debug, thiserror::Error)]
@@ -205,7 +201,7 @@ impl Serving for Server {
 
     async fn announce_stop(&mut self) {
         self.health.stop();
-        set_statuses(&self.reporter, statuses(&self.health, &self.registry)).await;
+        health::set(&self.reporter, health::statuses(&self.health, &self.registry)).await;
     }
 
     async fn stop(&mut self) {
@@ -251,7 +247,7 @@ impl Parts {
         let checked = self.registry.clone();
         let health = Health::new(supervisor.clone(), move || readiness(&checked));
         let reporter = HealthReporter::new();
-        report_health(&reporter, &health, &self.registry, &mut background).await;
+        health::follow(&reporter, &health, &self.registry, &mut background).await;
         let prefix = getrandom::u32().map_err(StartError::Random)?;
         let chain = chain(config, &self.metrics, prefix);
         let reflection = tonic_reflection::server::Builder::configure()
@@ -390,47 +386,6 @@ async fn create_default(registry: &Registry) -> Result<(), CreateError> {
     let name = DEFAULT_LOG.to_owned();
     let create = CreateLog { name, origin: None, deduplicate_entries: false };
     registry.create(create).await.map(drop)
-}
-
-/// Sets the health names now, and keeps them up to date until the server stops.
-async fn report_health(
-    reporter: &HealthReporter,
-    health: &Health,
-    registry: &Registry,
-    background: &mut Background,
-) {
-    set_statuses(reporter, statuses(health, registry)).await;
-    let (reporter, health, registry) = (reporter.clone(), health.clone(), registry.clone());
-    background.helper("health", move || {
-        let (reporter, health, registry) = (reporter.clone(), health.clone(), registry.clone());
-        async move {
-            let mut before = None;
-            loop {
-                let now = statuses(&health, &registry);
-                if before.replace(now) != Some(now) {
-                    set_statuses(&reporter, now).await;
-                }
-                tokio::time::sleep(HEALTH_INTERVAL).await;
-            }
-        }
-    });
-}
-
-/// Of the server, and of witnessed receipts alone.
-fn statuses(health: &Health, registry: &Registry) -> (ServingStatus, ServingStatus) {
-    let status = |is| if is { ServingStatus::Serving } else { ServingStatus::NotServing };
-    let witnessed = registry.is_witnessing() && !health.is_stopping();
-    (status(health.readiness().is_ok()), status(witnessed))
-}
-
-async fn set_statuses(
-    reporter: &HealthReporter,
-    (server, witnessed): (ServingStatus, ServingStatus),
-) {
-    reporter.set_service_status(WITNESSED_HEALTH, witnessed).await;
-    let log = <LogServiceServer<Service> as NamedService>::NAME;
-    reporter.set_service_status(log, server).await;
-    reporter.set_service_status("", server).await;
 }
 
 fn chain(config: &Config, metrics: &Arc<Metrics>, request_id_prefix: u32) -> Chain<To> {

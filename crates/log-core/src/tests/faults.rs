@@ -124,7 +124,7 @@ async fn a_second_shutdown_stops_at_once_and_loses_nothing_acknowledged() {
         let registry = registry.clone();
         async move { registry.shutdown().await }
     });
-    while !registry.inner.stopping.load(std::sync::atomic::Ordering::SeqCst) {
+    while !registry.inner.stopping.load(Ordering::SeqCst) {
         tokio::task::yield_now().await;
     }
     registry.shutdown().await;

@@ -178,6 +178,11 @@ fn run_all(place: &Place, program: &str) -> usize {
         if command.is_none_or(|word| word == "serve" || word.starts_with("--")) {
             let mut server = place.start(&format!("{example} --listen 127.0.0.1:0"));
             server.url();
+        } else if example.contains(" clock accept") {
+            let mut server =
+                place.start(&format!("{program} --data-dir data --listen 127.0.0.1:0"));
+            server.url();
+            place.run(example);
         } else {
             place.run(example);
         }

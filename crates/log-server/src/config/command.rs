@@ -131,7 +131,8 @@ fn clock() -> clap::Command {
         .after_help(
             "The server says on /readyz why it does not believe the clock. A clock that is wrong needs no \
              command: once it is set right it is believed again. Whoever accepts a wrong one has its time \
-             signed, and no signature states an earlier time afterwards.",
+             signed, and no signature states an earlier time afterwards.\n\n\
+             Examples:\n  cairn-server clock accept --data-dir data",
         );
     // Before or behind `accept`.
     let flags = TABLE.flags(|key| key == "data_dir").into_iter().map(|flag| flag.global(true));

@@ -37,10 +37,10 @@ fn helpers_of_the_server_come_back() {
     }
     let server = Process::server(&[]);
     let add = || drop(server.add());
-    for task in ["publisher", "leaf index", "health", "disk watch"] {
+    for task in ["publisher", "leaf index", "health", "disk watch", "clock watch"] {
         a_helper_comes_back(&server, "cairn", task, add);
     }
-    a_helper_comes_back(&server, "cairn", "backup", || drop(backup(&server, "never")));
+    a_helper_comes_back(&server, "cairn", "admin", || drop(backup(&server, "never")));
     append(&server);
     let report = stdout_of(&backup(&server, "backup"));
     assert!(report.contains("the running server"), "{report}");

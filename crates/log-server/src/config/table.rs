@@ -51,18 +51,8 @@ pub const SETTINGS: &[Setting] = &[
         "0",
         "Threads that serve requests. 0: one for each core, but one fewer from 2 to 4 cores.",
     ),
-    Setting::number(
-        "connections_max",
-        (1, 1_000_000),
-        "4096",
-        "Connections open at a time, as far as the limit on open files allows; one beyond is closed at once.",
-    ),
-    Setting::number(
-        "connections_per_address_max",
-        (1, 1_000_000),
-        "2000",
-        "Connections open at a time from one client's address; one beyond is closed at once.",
-    ),
+    Setting::CONNECTIONS_MAX,
+    Setting::CONNECTIONS_PER_ADDRESS_MAX,
     Setting::number(
         "requests_max",
         (1, 1_000_000),

@@ -156,6 +156,22 @@ impl Setting {
         Self { key, kind: Kind::Texts, default: "", help }
     }
 
+    /// What [`crate::port::PortOptions::connections_max`] is set by.
+    pub const CONNECTIONS_MAX: Self = Self::number(
+        "connections_max",
+        (1, 1_000_000),
+        "4096",
+        "Connections open at a time, as far as the limit on open files allows; one beyond is closed at once.",
+    );
+
+    /// What [`crate::port::PortOptions::connections_per_address_max`] is set by.
+    pub const CONNECTIONS_PER_ADDRESS_MAX: Self = Self::number(
+        "connections_per_address_max",
+        (1, 1_000_000),
+        "2000",
+        "Connections open at a time from one client's address; one beyond is closed at once.",
+    );
+
     /// How a server leaves those who send requests the time to hear that it stops.
     pub const DRAIN_MS: Self = Self::number(
         "drain_ms",

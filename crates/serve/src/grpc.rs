@@ -2,6 +2,9 @@
 //!
 //! tonic refuses in words of its own and without details. Whatever it could refuse about a frame is
 //! therefore refused here first, which leaves it one refusal: of a message that is not that of its method.
+//! It decompresses without a limit, so messages are decompressed here too.
+
+mod frames;
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -16,32 +19,40 @@ use crate::body::Body;
 use crate::refusal::{Api, Kind, Refusal};
 use crate::route::{Call, Route};
 
-/// Compression flag and length, before each message.
-const HEAD_BYTES: usize = 5;
+use frames::Frames;
+
+const ENCODING: &str = "grpc-encoding";
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A call whose frames are checked as tonic reads them, or the refusal of its encoding.
 pub fn checked<B>(
-    request: Request<B>,
+    mut request: Request<B>,
     route: &Route,
     api: &'static Api,
 ) -> Result<Request<Checked<B>>, Box<Response<Body>>> {
-    if !is_plain(request.headers()) {
+    let Some(gzip) = is_gzip(request.headers()) else {
         let refusal = Refusal::new(Kind::UnknownEncoding, "BAD_FIELD")
-            .field("grpc-encoding")
-            .says("messages must not be compressed");
+            .field(ENCODING)
+            .says("messages may be compressed with gzip only");
         let mut response = refusal.into_status(api.domain).into_http();
-        let identity = HeaderValue::from_static("identity");
-        response.headers_mut().insert("grpc-accept-encoding", identity);
+        let accepted = HeaderValue::from_static("identity,gzip");
+        response.headers_mut().insert("grpc-accept-encoding", accepted);
         return Err(response.into());
-    }
-    let frames = Frames::new(route.body_bytes_max, route.call == Call::Unary, api);
+    };
+    // What tonic reads is not compressed any more.
+    request.headers_mut().remove(ENCODING);
+    let frames = Frames::new(route.body_bytes_max, route.call == Call::Unary, gzip, api);
     Ok(request.map(|body| Checked { body, frames, ended: false }))
 }
 
-fn is_plain(headers: &HeaderMap) -> bool {
-    headers.get("grpc-encoding").is_none_or(|encoding| encoding == "identity")
+/// Whether the messages of a call may be compressed with gzip; `None` if by anything else.
+fn is_gzip(headers: &HeaderMap) -> Option<bool> {
+    match headers.get(ENCODING).map(HeaderValue::as_bytes) {
+        None | Some(b"identity") => Some(false),
+        Some(b"gzip") => Some(true),
+        Some(_) => None,
+    }
 }
 
 /// A refusal of tonic's own, which has no details, as one of ours. Any other answer costs one look at its
@@ -70,88 +81,6 @@ fn undecodable() -> Refusal {
     bad_message("message is not that of the method")
 }
 
-/// The frames of a body, as far as they have come.
-#[derive(Debug)]
-struct Frames {
-    message_bytes_max: usize,
-    /// One message must come.
-    unary: bool,
-    api: &'static Api,
-    state: State,
-    any: bool,
-}
-
-#[derive(Debug)]
-enum State {
-    /// Before a message: what has come of its head.
-    Head { bytes: [u8; HEAD_BYTES], len: usize },
-    /// Within a message: how much of it is missing.
-    Message { left: usize },
-}
-
-impl State {
-    const NEXT: Self = Self::Head { bytes: [0; HEAD_BYTES], len: 0 };
-}
-
-impl Frames {
-    fn new(message_bytes_max: usize, unary: bool, api: &'static Api) -> Self {
-        Self { message_bytes_max, unary, api, state: State::NEXT, any: false }
-    }
-
-    /// Takes the next piece of the body.
-    fn take(&mut self, mut piece: &[u8]) -> Result<(), Refusal> {
-        while !piece.is_empty() {
-            match &mut self.state {
-                State::Head { bytes, len } => {
-                    let count = piece.len().min(HEAD_BYTES - *len);
-                    bytes[*len..*len + count].copy_from_slice(&piece[..count]);
-                    *len += count;
-                    piece = &piece[count..];
-                    if *len == HEAD_BYTES {
-                        let head = *bytes;
-                        self.state = self.begin(head)?;
-                    }
-                }
-                State::Message { left } => {
-                    let count = piece.len().min(*left);
-                    *left -= count;
-                    piece = &piece[count..];
-                    if *left == 0 {
-                        self.state = State::NEXT;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn begin(&mut self, [flag, length @ ..]: [u8; HEAD_BYTES]) -> Result<State, Refusal> {
-        if flag != 0 {
-            return Err(bad_message("message must not be compressed"));
-        }
-        let bytes = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-        if bytes > self.message_bytes_max {
-            let bytes_max = self.message_bytes_max;
-            return Err(Refusal::new(Kind::TooLarge, self.api.message_too_large)
-                .field("message")
-                .says(format!("message has {bytes} bytes, the limit is {bytes_max}")));
-        }
-        self.any = true;
-        Ok(if bytes == 0 { State::NEXT } else { State::Message { left: bytes } })
-    }
-
-    /// Whether the body may end here.
-    fn end(&self) -> Result<(), Refusal> {
-        match self.state {
-            State::Head { len: 0, .. } if self.any || !self.unary => Ok(()),
-            State::Head { len: 0, .. } => Err(bad_message("message is missing")),
-            State::Head { .. } | State::Message { .. } => {
-                Err(bad_message("message ends before its end"))
-            }
-        }
-    }
-}
-
 pin_project! {
     /// The body of a call, whose frames are those that the call may have.
     #[derive(Debug)]
@@ -175,23 +104,25 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = self.project();
-        if *this.ended {
-            return Poll::Ready(None);
-        }
-        let (frame, checked) = match ready!(this.body.poll_frame(cx)) {
-            Some(Ok(frame)) => {
-                let checked = frame.data_ref().map_or(Ok(()), |piece| this.frames.take(piece));
-                (Some(frame), checked)
+        let mut this = self.project();
+        while !*this.ended {
+            let taken = match ready!(this.body.as_mut().poll_frame(cx)) {
+                Some(Ok(frame)) => take(this.frames, frame).map(Some),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                None => this.frames.end().map(|()| None),
+            };
+            *this.ended = !matches!(taken, Ok(Some(_)));
+            match taken {
+                // All of the piece waits for the rest of its message.
+                Ok(Some(frame)) if frame.data_ref().is_some_and(Bytes::is_empty) => {}
+                Ok(frame) => return Poll::Ready(frame.map(Ok)),
+                Err(refusal) => {
+                    let refused = refusal.into_status(this.frames.api().domain);
+                    return Poll::Ready(Some(Err(refused.into())));
+                }
             }
-            Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
-            None => (None, this.frames.end()),
-        };
-        *this.ended = frame.is_none() || checked.is_err();
-        Poll::Ready(match checked {
-            Ok(()) => frame.map(Ok),
-            Err(refusal) => Some(Err(refusal.into_status(this.frames.api.domain).into())),
-        })
+        }
+        Poll::Ready(None)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -199,7 +130,15 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        if self.frames.gzip() { SizeHint::new() } else { self.body.size_hint() }
+    }
+}
+
+/// The frame as tonic reads it.
+fn take(frames: &mut Frames, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Refusal> {
+    match frame.into_data() {
+        Ok(piece) => frames.take(piece).map(Frame::data),
+        Err(trailers) => Ok(trailers),
     }
 }
 
@@ -207,74 +146,12 @@ where
 mod tests {
     use super::*;
     use crate::refusal::tests::API;
-    use http_body_util::{BodyExt as _, Full, StreamBody};
-
-    fn message(len: u32) -> Vec<u8> {
-        let mut bytes = vec![0];
-        bytes.extend(len.to_be_bytes());
-        bytes.resize(HEAD_BYTES + usize::try_from(len).unwrap(), 7);
-        bytes
-    }
-
-    /// Reads a body in pieces of each size; what is refused must not depend on it.
-    async fn read(bytes: &[u8], unary: bool) -> Result<usize, String> {
-        let mut results = Vec::new();
-        for size in 1..=bytes.len().max(1) {
-            let pieces = bytes
-                .chunks(size)
-                .map(|piece| Ok::<_, std::io::Error>(Frame::data(Bytes::copy_from_slice(piece))));
-            let pieces: Vec<_> = pieces.collect();
-            let body = StreamBody::new(futures_util::stream::iter(pieces));
-            let body = Checked { body, frames: Frames::new(10, unary, &API), ended: false };
-            results.push(match body.collect().await {
-                Ok(read) => Ok(read.to_bytes().len()),
-                Err(error) => {
-                    let status = Status::from_error(error);
-                    let Refusal { reason, field, message, .. } =
-                        Refusal::within(&status).expect("it is one of ours").clone();
-                    assert_eq!(status.code(), Code::InvalidArgument);
-                    assert_eq!(field, Some("message"));
-                    assert!(!status.details().is_empty());
-                    Err(format!("{} {message}", reason.unwrap()))
-                }
-            });
-        }
-        assert!(results.iter().all(|result| *result == results[0]), "{results:?}");
-        results.swap_remove(0)
-    }
-
-    #[tokio::test]
-    async fn messages_are_taken_up_to_the_limit() {
-        assert_eq!(read(&message(10), true).await, Ok(15));
-        assert_eq!(read(&message(0), true).await, Ok(5));
-        let two = [message(10), message(3)].concat();
-        assert_eq!(read(&two, false).await, Ok(23));
-        assert_eq!(read(&[], false).await, Ok(0));
-        let beyond = Err("MESSAGE_TOO_LARGE message has 11 bytes, the limit is 10".to_owned());
-        assert_eq!(read(&message(11), true).await, beyond);
-        assert_eq!(read(&[message(10), message(11)].concat(), false).await, beyond);
-    }
-
-    #[tokio::test]
-    async fn a_message_that_is_missing_cut_short_or_compressed_is_refused() {
-        let refused = |message: &str| Err(format!("BAD_FIELD {message}"));
-        assert_eq!(read(&[], true).await, refused("message is missing"));
-        for cut in 1..15 {
-            let cut = read(&message(10)[..cut], true).await;
-            assert_eq!(cut, refused("message ends before its end"));
-        }
-        for flag in [1, 2, 255] {
-            let mut flagged = message(10);
-            flagged[0] = flag;
-            let expected = refused("message must not be compressed");
-            assert_eq!(read(&flagged, true).await, expected);
-        }
-    }
+    use http_body_util::Full;
 
     #[test]
     fn an_empty_body_does_not_look_ended_to_who_would_miss_its_message() {
         let of = |unary| {
-            let frames = Frames::new(10, unary, &API);
+            let frames = Frames::new(10, unary, false, &API);
             Checked { body: Full::new(Bytes::new()), frames, ended: false }
         };
         assert!(!http_body::Body::is_end_stream(&of(true)));
@@ -285,13 +162,15 @@ mod tests {
     fn a_compressed_call_is_told_what_is_read() {
         let route = crate::route::tests::ROWS[0].0;
         let of = |encoding| {
-            let request = Request::builder().header("grpc-encoding", encoding).body(()).unwrap();
+            let request = Request::builder().header(ENCODING, encoding).body(()).unwrap();
             checked(request, &route, &API)
         };
         assert!(of("identity").is_ok());
-        let refused = of("gzip").unwrap_err();
+        // tonic must not see it: it would refuse the call.
+        assert!(!of("gzip").unwrap().headers().contains_key(ENCODING));
+        let refused = of("deflate").unwrap_err();
         assert_eq!(refused.headers()["grpc-status"], "12");
-        assert_eq!(refused.headers()["grpc-accept-encoding"], "identity");
+        assert_eq!(refused.headers()["grpc-accept-encoding"], "identity,gzip");
         assert!(refused.headers().contains_key("grpc-status-details-bin"));
     }
 

@@ -1,19 +1,23 @@
 //! The table of routes against the server that it is for, and against the APIs that it lists.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::{Method, Request, Response};
 use http_body_util::Full;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::TokioExecutor;
 use log_api::routes;
+use log_proto::log_v1::{Entry, LookupEntryRequest, Receipt, lookup_entry_request};
 use prost::Message as _;
 use prost_types::{FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto};
 use serve::route::{Call, Route};
 use tonic::{Code, Status};
 
-use crate::harness::{LOG, Stack, at_fault, refused_field};
+use crate::harness::{LOG, Stack, append_request, at_fault, refused_field};
 
 /// A path of the route: of the log that a first start makes, and of the tiles of its first entries.
 fn path(route: &Route) -> String {
@@ -22,9 +26,9 @@ fn path(route: &Route) -> String {
 }
 
 /// The head of an answer, whose body may have no end.
-async fn head(request: http::request::Builder, body: &'static [u8]) -> Response<()> {
+async fn head(request: http::request::Builder, body: &[u8]) -> Response<()> {
     let http = HttpClient::builder(TokioExecutor::new()).build_http();
-    let request = request.body(Full::new(Bytes::from_static(body))).unwrap();
+    let request = request.body(Full::new(Bytes::copy_from_slice(body))).unwrap();
     let (parts, _) = http.request(request).await.unwrap().into_parts();
     Response::from_parts(parts, ())
 }
@@ -159,7 +163,7 @@ async fn frames_are_refused_with_details() {
         (&[][..], "BAD_FIELD", "message is missing"),
         (&[0, 0, 0], "BAD_FIELD", "message ends before its end"),
         (&[0, 0, 0, 0, 2, 7], "BAD_FIELD", "message ends before its end"),
-        (&[1, 0, 0, 0, 0], "BAD_FIELD", "message must not be compressed"),
+        (&[1, 0, 0, 0, 0], "BAD_FIELD", "message is compressed and the call names no encoding"),
         (too_long, "BATCH_TOO_LARGE", "message has 9437185 bytes, the limit is 9437184"),
         (&[0, 0, 0, 0, 1, 0xff], "BAD_FIELD", "message is not that of the method"),
     ] {
@@ -168,14 +172,44 @@ async fn frames_are_refused_with_details() {
         let expected = at_fault(Code::InvalidArgument, reason, "message");
         assert_eq!((refused_field(&status), status.message()), (expected, message));
     }
-    let gzip = head(call("Append").header("grpc-encoding", "gzip"), EMPTY_MESSAGE).await;
-    assert_eq!(gzip.headers()["grpc-accept-encoding"], "identity");
-    let status = Status::from_header_map(gzip.headers()).unwrap();
+    let unknown = head(call("Append").header("grpc-encoding", "snappy"), EMPTY_MESSAGE).await;
+    assert_eq!(unknown.headers()["grpc-accept-encoding"], "identity,gzip");
+    let status = Status::from_header_map(unknown.headers()).unwrap();
     let expected = at_fault(Code::Unimplemented, "BAD_FIELD", "grpc-encoding");
     assert_eq!(refused_field(&status), expected);
     // At the limit the frame is taken: the empty message is refused for what it does not say.
     let taken = head(call("Append"), EMPTY_MESSAGE).await;
     let status = Status::from_header_map(taken.headers()).unwrap();
     assert_eq!(refused_field(&status), at_fault(Code::InvalidArgument, "BAD_LOG_NAME", "log"));
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_message_is_read_within_the_limits_of_a_plain_one() {
+    let stack = Stack::new().await;
+    let append = async |entry: Vec<u8>| {
+        let entry = Entry { data: entry.into(), ..Entry::default() };
+        let message = append_request(LOG, entry, Receipt::Index);
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+        gzip.write_all(&message.encode_to_vec()).unwrap();
+        let gzip = gzip.finish().unwrap();
+        let length = u32::try_from(gzip.len()).unwrap().to_be_bytes();
+        let call = Request::post(stack.uri("/cairn.log.v1.LogService/Append"))
+            .header("content-type", "application/grpc")
+            .header("grpc-encoding", "gzip");
+        head(call, &[&[1], &length[..], &gzip].concat()).await
+    };
+    let taken = append(vec![7; 60_000]).await;
+    assert!(!taken.headers().contains_key("grpc-status"), "{taken:?}");
+    let leaf = merkle::leaf_hash(&[7; 60_000]);
+    let by = lookup_entry_request::By::LeafHash(leaf.as_bytes().to_vec().into());
+    let lookup = LookupEntryRequest { log: LOG.to_owned(), by: Some(by) };
+    let found = stack.client.clone().lookup_entry(lookup).await.unwrap();
+    assert_eq!(found.into_inner().leaf_index, 0);
+
+    let bomb = append(vec![0; 10_000_000]).await;
+    let status = Status::from_header_map(bomb.headers()).unwrap();
+    let expected = at_fault(Code::InvalidArgument, "BATCH_TOO_LARGE", "message");
+    assert_eq!(refused_field(&status), expected);
     stack.stop().await;
 }

@@ -31,7 +31,7 @@ pub(super) async fn append(
     let committed = log.append(submission).await.map_err(IntoRefusal::into_refusal)?;
     service.logs().metrics().appended();
     let (index, leaf, duplicate) = single(&committed)?;
-    let reached = receipt::reach(&log, committed.tree_size, level, until).await?;
+    let reached = receipt::reach(&log, committed.tree_size, level, until).await;
     let tlog_proof = match &reached {
         Some((head, _)) => service.tlog_proof(&log, head, index).await?,
         None => bytes::Bytes::new(),
@@ -105,7 +105,7 @@ async fn batch_receipt(
     if leaves.is_empty() {
         return Ok((None, Level::Index));
     }
-    let reached = receipt::reach(log, committed.tree_size, level, until).await?;
+    let reached = receipt::reach(log, committed.tree_size, level, until).await;
     let Some((head, level)) = reached else {
         return Ok((None, Level::Index));
     };
@@ -140,7 +140,7 @@ pub(super) async fn get_receipt(
         return Err(refusal::beyond_size("range.end", range.end.get(), committed.get()));
     }
     receipt::check(&log, level)?;
-    let reached = receipt::reach(&log, range.end, level, until).await?;
+    let reached = receipt::reach(&log, range.end, level, until).await;
     let range_receipt = match &reached {
         Some((head, _)) => Some(service.stored_range_receipt(&log, head, &range).await?),
         None => None,

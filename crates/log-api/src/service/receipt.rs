@@ -66,51 +66,33 @@ pub(super) fn level_of(reached: &Reached) -> Level {
 }
 
 /// Waits until `level` is reached for `size`, or until the call's time is up: then the answer carries the
-/// level below, and `None` is an index alone.
-pub(super) async fn reach(
-    log: &Log,
-    size: TreeSize,
-    level: Level,
-    until: Until,
-) -> Result<Reached, Refusal> {
+/// level below, and `None` is an index alone. So it does where no head can be signed any more: the entries
+/// are committed, and a refusal would say that they may not be.
+pub(super) async fn reach(log: &Log, size: TreeSize, level: Level, until: Until) -> Reached {
     match level {
-        Level::Index => Ok(None),
-        Level::Signed => {
-            let head = signed(log, size, until.instant()).await?;
-            Ok(head.map(|head| (head, Level::Signed)))
-        }
+        Level::Index => None,
+        Level::Signed => signed(log, size, until.instant()).await.map(|head| (head, Level::Signed)),
         Level::Witnessed => witnessed(log, size, until.instant()).await,
     }
 }
 
-async fn signed(
-    log: &Log,
-    size: TreeSize,
-    until: Instant,
-) -> Result<Option<Arc<SignedHead>>, Refusal> {
+async fn signed(log: &Log, size: TreeSize, until: Instant) -> Option<Arc<SignedHead>> {
     let head = log.signed();
     if head.size() >= size {
-        return Ok(Some(head));
+        return Some(head);
     }
-    match timeout_at(until, log.sign_covering(size)).await {
-        Ok(head) => head.map(Some).map_err(IntoRefusal::into_refusal),
-        Err(_) => Ok(None),
-    }
+    // The signing thread has logged why a head could not be signed.
+    timeout_at(until, log.sign_covering(size)).await.ok()?.ok()
 }
 
-async fn witnessed(log: &Log, size: TreeSize, until: Instant) -> Result<Reached, Refusal> {
+async fn witnessed(log: &Log, size: TreeSize, until: Instant) -> Reached {
     // Signed meanwhile: the round under way may be about an earlier head.
     let witnessed = timeout_at(until, log.witnessed_covering(size));
-    let (head, witnessed) = tokio::join!(signed(log, size, until), witnessed);
-    match witnessed {
-        Ok(Ok(head)) => return Ok(Some((head, Level::Witnessed))),
-        Ok(Err(error @ (WitnessError::NoWitnessPolicy | WitnessError::ShuttingDown))) => {
-            return Err(error.into_refusal());
-        }
+    match tokio::join!(signed(log, size, until), witnessed) {
+        (_, Ok(Ok(head))) => Some((head, Level::Witnessed)),
         // Out of time, or nobody to wait for.
-        Ok(Err(WitnessError::QuorumLost)) | Err(_) => {}
+        (head, Ok(Err(_)) | Err(_)) => head.map(|head| (head, Level::Signed)),
     }
-    Ok(head?.map(|head| (head, Level::Signed)))
 }
 
 /// The head that a stream's receipt is made against: it waits as long as the stream lasts.

@@ -50,8 +50,8 @@ pub(crate) struct Full;
 /// What waits for one worker, in the order it came.
 #[derive(Debug)]
 pub(crate) struct Inbox<T, B = Doorbell> {
-    /// Callers push, the worker takes.
-    waiting: Mutex<Vec<T>>,
+    /// Callers push, the worker takes. `None` once the worker is gone.
+    waiting: Mutex<Option<Vec<T>>>,
     items_max: usize,
     bell: B,
     stop: AtomicU8,
@@ -60,10 +60,11 @@ pub(crate) struct Inbox<T, B = Doorbell> {
 impl<T, B: Bell> Inbox<T, B> {
     /// An inbox of at most `items_max` items.
     pub(crate) fn new(items_max: usize, bell: B) -> Self {
-        Self { waiting: Mutex::default(), items_max, bell, stop: AtomicU8::new(Stop::Never as u8) }
+        let waiting = Mutex::new(Some(Vec::new()));
+        Self { waiting, items_max, bell, stop: AtomicU8::new(Stop::Never as u8) }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<T>> {
+    fn waiting(&self) -> MutexGuard<'_, Option<Vec<T>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -78,9 +79,11 @@ impl<T, B: Bell> Inbox<T, B> {
         Ok(())
     }
 
-    /// Adds an item without waking the worker: it has not gone to sleep, or the caller rings.
+    /// Adds an item without waking the worker: it has not gone to sleep, or the caller rings. The item is
+    /// dropped where the worker is gone, so that a caller who waits for its answer hears of it.
     pub(crate) fn add(&self, item: T) -> Result<(), Full> {
         let mut waiting = self.waiting();
+        let Some(waiting) = &mut *waiting else { return Ok(()) };
         if waiting.len() >= self.items_max {
             return Err(Full);
         }
@@ -90,11 +93,17 @@ impl<T, B: Bell> Inbox<T, B> {
 
     /// Takes everything that waits.
     pub(crate) fn take(&self) -> Vec<T> {
-        std::mem::take(&mut *self.waiting())
+        self.waiting().as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting().is_empty()
+        self.waiting().as_ref().is_none_or(Vec::is_empty)
+    }
+
+    /// Held by a worker that nobody replaces. When it is dropped, by a panic too, everything that waits
+    /// is dropped.
+    pub(crate) fn attended(&self) -> Attended<'_, T, B> {
+        Attended(self)
     }
 
     /// Ends the worker.
@@ -114,6 +123,16 @@ impl<T, B: Bell> Inbox<T, B> {
             1 => Stop::WhenDone,
             _ => Stop::Now,
         }
+    }
+}
+
+/// While it lives, somebody reads the inbox.
+#[derive(Debug)]
+pub(crate) struct Attended<'a, T, B>(&'a Inbox<T, B>);
+
+impl<T, B> Drop for Attended<'_, T, B> {
+    fn drop(&mut self) {
+        drop(self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
@@ -140,6 +159,17 @@ mod tests {
     use std::thread;
 
     use super::*;
+
+    #[test]
+    fn what_waits_for_a_worker_that_is_gone_is_dropped() {
+        let inbox = Inbox::new(9, Doorbell::new());
+        let (before, after) = (Arc::new(()), Arc::new(()));
+        inbox.push(Arc::clone(&before)).unwrap();
+        drop(inbox.attended());
+        inbox.push(Arc::clone(&after)).unwrap();
+        assert_eq!((Arc::strong_count(&before), Arc::strong_count(&after)), (1, 1));
+        assert!(inbox.is_empty() && inbox.take().is_empty());
+    }
 
     #[test]
     fn it_takes_all_that_waits_in_order_and_no_more_than_its_limit() {

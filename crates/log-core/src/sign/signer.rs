@@ -43,7 +43,9 @@ impl Signer {
 
     /// The thread's body.
     pub(crate) fn run(mut self) {
-        while self.inbox.wait(0).is_some() {
+        let inbox = Arc::clone(&self.inbox);
+        let _attended = inbox.attended();
+        while inbox.wait(0).is_some() {
             tasks::trip("signing");
             self.step();
         }

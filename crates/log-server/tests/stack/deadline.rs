@@ -1,6 +1,7 @@
 //! What an append answers whose receipt cannot come before its deadline. Signing stands still here, and
 //! time passes only where everybody waits for it, so when an answer comes is known to the millisecond.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -27,11 +28,12 @@ use crate::harness::{LOG, append_request, batch_request, entry};
 /// Longer than any deadline here.
 const HOUR: Duration = Duration::from_hours(1);
 
-/// Keeps heads from being released while it is closed.
+/// Keeps heads from being released while it is closed; once it is broken, none is signed any more.
 #[derive(Default)]
 struct Gate {
     closed: Mutex<bool>,
     moved: Condvar,
+    broken: AtomicBool,
 }
 
 impl Gate {
@@ -44,6 +46,7 @@ impl Gate {
 impl Observer for Gate {
     /// On the thread that signs, before anybody gets the head.
     fn journaled(&self, _heads: usize, _took: Duration) {
+        assert!(!self.broken.load(Ordering::SeqCst), "the signing thread ends here");
         let closed = self.closed.lock().unwrap();
         drop(self.moved.wait_while(closed, |closed| *closed).unwrap());
     }
@@ -141,6 +144,28 @@ async fn what_is_not_signed_in_time_is_answered_with_its_index_50_ms_before_the_
     let answer = rig.service.append_batch(due(batch, Duration::from_secs(1))).await;
     let answer = answer.unwrap().into_inner();
     assert!((950..=951).contains(&start.elapsed().as_millis()));
+    assert_eq!((answer.receipt_reached(), answer.range_receipt), (pb::Receipt::Index, None));
+    assert_eq!(answer.results.len(), 2);
+    rig.stop().await;
+}
+
+/// The entries are committed, so a refusal would say less than is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_no_longer_be_signed_is_answered_with_its_index() {
+    let broken = async || {
+        let rig = Rig::new().await;
+        rig.gate.broken.store(true, Ordering::SeqCst);
+        rig
+    };
+    let rig = broken().await;
+    let answer = rig.service.append(due(waiting(None), HOUR)).await.unwrap().into_inner();
+    assert_eq!((answer.receipt_reached(), answer.leaf_index), (pb::Receipt::Index, 0));
+    assert!(answer.tlog_proof.is_empty());
+    rig.stop().await;
+
+    let rig = broken().await;
+    let batch = batch_request(vec![entry(b"y"), entry(b"z")], pb::Receipt::Signed);
+    let answer = rig.service.append_batch(due(batch, HOUR)).await.unwrap().into_inner();
     assert_eq!((answer.receipt_reached(), answer.range_receipt), (pb::Receipt::Index, None));
     assert_eq!(answer.results.len(), 2);
     rig.stop().await;

@@ -16,7 +16,8 @@ fn keys() -> [PrivateKey; 2] {
     [PrivateKey::ed25519(name.clone(), &[1; 32]), PrivateKey::ml_dsa_44(name, &[2; 32])]
 }
 
-/// The tree of 2^20 leaves whose first leaf is `leaf` and whose other hashes are what they are.
+/// An inclusion proof of made-up hashes for leaf 0, and the head of the tree of 2^20 leaves that it
+/// leads to.
 fn proof() -> (Hash, Vec<Hash>, Checkpoint) {
     let leaf = leaf_hash(&[7; 200]);
     let hashes: Vec<Hash> = (0..20).map(|level| Hash::from([level; 32])).collect();

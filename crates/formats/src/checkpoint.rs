@@ -109,7 +109,8 @@ impl Checkpoint {
         &self.root
     }
 
-    /// Lines after the third. ML-DSA-44 cosignatures do not cover them: nothing may depend on them.
+    /// Lines after the third. ML-DSA-44 cosignatures do not cover them, so nothing may depend on
+    /// them.
     pub fn extensions(&self) -> impl ExactSizeIterator<Item = &str> {
         self.extensions.iter().map(|line| &**line)
     }
@@ -190,8 +191,8 @@ impl SignedCheckpoint {
         Ok(Self { note: note.into_owned(), checkpoint })
     }
 
-    /// The same checkpoint with more signature lines (each ended) behind its own: a witness's
-    /// answer is parsed so.
+    /// The same checkpoint with more signature lines (each ended) behind its own, as in a witness's
+    /// answer.
     pub fn with_signature_lines(&self, lines: &[u8]) -> Result<Self, CheckpointError> {
         Self::parse(&[self.as_bytes(), lines].concat())
     }
@@ -226,9 +227,9 @@ impl SignedCheckpoint {
         self.note.signatures()
     }
 
-    /// Verifies every signature made by one of `keys`, and that at least one of those is the log's:
-    /// its key's name is the origin. Other keys, of witnesses for one, may be among `keys`; what
-    /// they signed is in [`VerifiedCheckpoint::signatures`].
+    /// Verifies every signature made by one of `keys`, and that the log made at least one of them:
+    /// with a key whose name is the origin. `keys` may hold other keys too, such as those of
+    /// witnesses; their signatures are in [`VerifiedCheckpoint::signatures`].
     pub fn verify<K: Borrow<VerifierKey>>(
         &self,
         keys: &[K],

@@ -12,7 +12,7 @@
 //!                                    start (u64) || end (u64) || hash (32)
 //! ```
 //!
-//! The ML-DSA message leaves out a checkpoint's extension lines: nothing may depend on them.
+//! The ML-DSA message leaves out a checkpoint's extension lines, so nothing may depend on them.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -41,8 +41,8 @@ pub struct TimestampOutOfRange {
 impl Timestamp {
     /// The latest time there is.
     pub const MAX: Self = Self(u64::MAX >> 1);
-    /// Carried by ML-DSA-44 cosignatures that make no statement as to time, as those of subtrees
-    /// must.
+    /// An ML-DSA-44 cosignature with this time states no time. Cosignatures of subtrees that do not
+    /// start at 0 must carry it.
     pub const ZERO: Self = Self(0);
 
     /// Checks a time.
@@ -76,13 +76,13 @@ pub enum SubtreeSignatureError {
         /// The line's id.
         id: u32,
     },
-    /// Keys of this kind sign no subtrees.
+    /// Keys of this kind do not sign subtrees.
     #[error("a key of signature type {signature_type:#04x} signs no subtrees")]
     Kind {
         /// The key's type.
         signature_type: u8,
     },
-    /// A time on a subtree that is no whole tree, which nobody may state.
+    /// The subtree does not start at 0, so its cosignature may not state a time.
     #[error("a cosignature of a subtree that does not start at 0 states the time {time}")]
     StatesTime {
         /// The time stated.

@@ -60,7 +60,7 @@ pub enum EvidenceError {
         /// Where the first bad sequence starts.
         offset: usize,
     },
-    /// The first line is another one.
+    /// The first line is not the one that evidence starts with.
     #[error("evidence does not start with the line {HEADER}")]
     Header,
     /// The second line names no origin.
@@ -80,7 +80,7 @@ pub enum EvidenceError {
     /// More than [`PREFIX_HASHES_MAX`] hashes.
     #[error("evidence has more than {PREFIX_HASHES_MAX} hashes")]
     TooManyHashes,
-    /// No empty line where one belongs, or none too few.
+    /// An empty line is missing, or there is one too many.
     #[error("evidence does not have an empty line before each of one or two checkpoints")]
     Form,
     /// A checkpoint, as it is written.
@@ -106,7 +106,7 @@ pub enum EvidenceError {
         /// Its size.
         size: u64,
     },
-    /// A checkpoint of size 0 beside another: it is evidence alone, or none.
+    /// A checkpoint of size 0 beside another one. It can be evidence only by itself.
     #[error("evidence has a checkpoint of size 0 beside another, where it belongs alone")]
     EmptyBesideAnother,
     /// The smaller checkpoint, or of equal sizes the one with the lower root, comes first.
@@ -183,7 +183,7 @@ pub struct Evidence {
     second: Option<SignedCheckpoint>,
 }
 
-/// That a log misbehaved: shown by its own signatures.
+/// Evidence that was verified: the log's own signatures show that it misbehaved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misbehaviour {
     contradiction: Contradiction,
@@ -296,8 +296,8 @@ impl Evidence {
         Ok(Misbehaviour { contradiction: self.claim(), first, second })
     }
 
-    /// Whether the checkpoints contradict each other, **whoever signed them**: for who has verified
-    /// the signatures already.
+    /// Whether the checkpoints contradict each other, **whoever signed them**: for a caller that
+    /// has verified the signatures already.
     pub fn contradicts(&self) -> Result<(), NotShown> {
         let (at, stated) = (self.first.size(), *self.first.root());
         let Some(second) = &self.second else {

@@ -312,8 +312,8 @@ impl VerifierKey {
     }
 }
 
-/// Parses verifier keys one a line, every line ended: how `.vkey` files are written, and the only form of
-/// what is stored and compared. Files that people keep are read with [`read_vkeys`].
+/// Parses verifier keys, one a line, every line ended. `.vkey` files are written in this form, and
+/// keys are stored and compared in no other. For files that people keep there is [`read_vkeys`].
 pub fn parse_vkeys(text: &str) -> Result<Vec<VerifierKey>, KeysError> {
     let mut lines = parse::Lines::new(text);
     let keys = collect_vkeys((1..).zip(core::iter::from_fn(|| lines.take())))?;
@@ -323,9 +323,9 @@ pub fn parse_vkeys(text: &str) -> Result<Vec<VerifierKey>, KeysError> {
     if keys.is_empty() { Err(KeysError::Empty) } else { Ok(keys) }
 }
 
-/// Reads a `.vkey` file as editors and mail programs leave it: a byte order mark, line ends of CR LF, empty
-/// lines and a last line that does not end are taken. Each key still has one spelling, so no second form
-/// of a key comes in; [`format_vkeys`] gives the one form of the file.
+/// Reads a `.vkey` file as editors and mail programs leave it: accepts a byte order mark, line ends
+/// of CR LF, empty lines and a last line that does not end. Each key still has one spelling.
+/// [`format_vkeys`] gives the one form of the file.
 pub fn read_vkeys(bytes: &[u8]) -> Result<Vec<VerifierKey>, KeysError> {
     let text = core::str::from_utf8(bytes)
         .map_err(|error| KeysError::NotUtf8 { offset: error.valid_up_to() })?;

@@ -95,8 +95,8 @@ pub fn host_part(hostname: &str) -> String {
     if part.is_empty() { "host".into() } else { part }
 }
 
-/// Whether a signature line may carry this name. Without the limit of [`KeyName`]: a longer name is
-/// of no key of ours, and a line of an unknown key is ignored, not refused.
+/// Whether a signature line may carry this name. The limit of [`KeyName`] does not apply: a longer
+/// name belongs to no key that we know, and the line of an unknown key is ignored, not refused.
 pub(crate) fn is_key_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(is_key_name_character)
 }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! <https://c2sp.org/signed-note@v1.0.0>. The text means nothing until a trusted key has signed it,
-//! so it is only given out by types that say whether that was checked.
+//! so the types that give it out say whether the signatures were checked.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -185,9 +185,9 @@ impl<'a> UnverifiedNote<'a> {
         self.note.as_bytes()
     }
 
-    /// Verifies each signature made by one of `keys`; at least one must be. Signatures of unknown
-    /// keys are ignored, and one that fails under a known key refuses the note. Costs one signature
-    /// verification for each line of a known key.
+    /// Verifies each signature made by one of `keys`; there must be at least one. Signatures of
+    /// unknown keys are ignored. If a signature of a known key fails, the note is refused. Costs
+    /// one signature verification for each line of a known key.
     pub fn verify<K: Borrow<VerifierKey>>(
         &self,
         keys: &[K],
@@ -308,7 +308,8 @@ impl fmt::Display for SignatureLine {
     }
 }
 
-/// Parses lines of signatures alone, each ended, as a witness answers them. At least one.
+/// Parses signature lines without a note, each ended, as a witness answers them. There must be at
+/// least one.
 pub fn parse_signature_lines(bytes: &[u8]) -> Result<Vec<SignatureLine>, NoteError> {
     let text = checked_text(bytes)?;
     if !text.is_empty() && !text.ends_with('\n') {

@@ -104,7 +104,8 @@ pub(crate) fn hash(text: &str) -> Result<Hash, Base64Error> {
     buffer.first_chunk::<32>().map(|bytes| Hash::from(*bytes)).ok_or(Base64Error::NotCanonical)
 }
 
-/// Exactly `expected` bytes into the front of `buffer`, without a copy elsewhere: seeds pass here.
+/// Decodes exactly `expected` bytes into the front of `buffer`. It leaves no copy elsewhere,
+/// because they may be a seed.
 pub(crate) fn base64_into(
     text: &str,
     expected: usize,

@@ -40,7 +40,7 @@ pub const WITNESSES_MAX: usize = 256;
 /// Groups a policy may define.
 pub const GROUPS_MAX: usize = 256;
 
-/// What no name may be: the quorum without witnesses.
+/// The word for a quorum without witnesses. No name may be this word.
 const NONE: &[u8] = b"none";
 
 /// Why a policy was refused.
@@ -55,7 +55,7 @@ pub enum PolicyError {
     /// The last line does not end with a newline.
     #[error("the last line of a policy does not end")]
     Unterminated,
-    /// It is not as it was written.
+    /// An editor, or a transfer as text, changed the file.
     #[error("{0}")]
     Converted(Conversion),
     /// No quorum line.
@@ -72,7 +72,7 @@ pub enum PolicyError {
     },
 }
 
-/// The log signed, and too few witnesses.
+/// The log signed, and too few witnesses cosigned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{cosigned} of the policy's {witnesses} witnesses cosigned, which is no quorum")]
 pub struct QuorumError {
@@ -95,7 +95,7 @@ impl Log {
         &self.key
     }
 
-    /// Its URL, opaque; what it means is the application's.
+    /// Its URL, opaque: the application decides what it means.
     pub fn url(&self) -> Option<&[u8]> {
         self.url.as_deref()
     }
@@ -125,7 +125,7 @@ impl Witness {
         self.url.as_deref()
     }
 
-    /// Whether both seem to be of one operator.
+    /// Whether both witnesses seem to have one operator.
     fn looks_like(&self, other: &Self) -> bool {
         let same_url = self.url.is_some() && self.url == other.url;
         same_url || self.key.name() == other.key.name()
@@ -247,8 +247,8 @@ impl Policy {
         self.quorum == Quorum::None
     }
 
-    /// Verifies that a log of this policy signed the checkpoint, and a quorum of witnesses. A bad
-    /// signature under any key of the policy refuses it.
+    /// Verifies that a log of this policy signed the checkpoint, and that a quorum of witnesses
+    /// cosigned it. A bad signature of any key of the policy refuses the checkpoint.
     pub fn verify(&self, signed: &SignedCheckpoint) -> Result<VerifiedCheckpoint, TrustError> {
         let is_log = |key: &VerifierKey| self.logs.iter().any(|log| log.key == *key);
         self.checked(signed.verify_of_log(&self.keys, is_log))
@@ -275,7 +275,7 @@ impl Policy {
         self.is_quorum_of(|witness| signatures.iter().any(|found| *found.key() == witness.key))
     }
 
-    /// Whether the witnesses that `counts` says yes to form a quorum.
+    /// Whether the witnesses for which `counts` is true form a quorum.
     pub fn is_quorum_of(&self, counts: impl Fn(&Witness) -> bool) -> bool {
         let Quorum::Of(quorum) = self.quorum else {
             return true;

@@ -4,8 +4,8 @@
 //! PRIVATE+KEY+<key name>+hex(32-bit key id)+base64(signature type || 32-byte seed)
 //! ```
 //!
-//! The form Go's note package writes for Ed25519, with the other signature types in it too. Seeds
-//! are wiped from memory when a key is dropped, and no `Debug` shows them.
+//! Go's note package writes this form for Ed25519 keys; we use it for the other signature types
+//! too. Seeds are wiped from memory when a key is dropped, and no `Debug` shows them.
 
 use alloc::boxed::Box;
 use alloc::string::String;

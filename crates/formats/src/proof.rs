@@ -49,13 +49,13 @@ pub enum ProofError {
         /// Where the first bad sequence starts.
         offset: usize,
     },
-    /// The first line is another one.
+    /// The first line is not the one that a proof starts with.
     #[error("a proof does not start with the line {HEADER}")]
     Header,
     /// The base64 of the extra line.
     #[error("a proof's extra data is {0}")]
     Extra(Base64Error),
-    /// An extra line without data: the line is left out then.
+    /// An extra line without data. A proof without extra data has no such line.
     #[error("a proof has an empty extra line")]
     EmptyExtra,
     /// More than [`EXTRA_BYTES_MAX`] bytes of extra data.
@@ -164,8 +164,8 @@ impl TlogProof {
         format_parts(self.index, &self.hashes, self.extra.as_deref(), self.checkpoint.as_bytes())
     }
 
-    /// The bytes of a proof under a checkpoint that is known to be one, because the caller signed or
-    /// parsed it before: what a log answers, without parsing its own head for each answer.
+    /// The bytes of a proof under a checkpoint that the caller signed or parsed before. A log that
+    /// answers with these need not parse its own head for each answer.
     pub fn format_under(index: LeafIndex, hashes: &[Hash], checkpoint: &[u8]) -> Vec<u8> {
         format_parts(index, hashes, None, checkpoint)
     }

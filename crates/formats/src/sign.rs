@@ -16,14 +16,14 @@ use crate::note::{self, SignatureLine};
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
-    /// The signer cannot reach its key, or the key refused. May pass with time.
+    /// The signer cannot reach its key, or the key refused. A later attempt may succeed.
     #[error("the key {name}+{id:08x} could not sign")]
     Failed {
         /// The key's name.
         name: KeyName,
         /// The key's id.
         id: u32,
-        /// What the signer met.
+        /// The signer's own error.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },

@@ -22,7 +22,7 @@ pub enum TrustError {
     /// Its syntax or its signatures.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// Its log signed, and too few witnesses.
+    /// Its log signed, and too few witnesses cosigned.
     #[error(transparent)]
     Quorum(#[from] QuorumError),
 }

@@ -8,9 +8,9 @@
 //!                                    <signed checkpoint>
 //! ```
 //!
-//! Parsing checks what makes a request malformed (status 400). What a witness answers to a
-//! well-formed one depends on what it knows, and is its own to decide, an `old` beyond the
-//! checkpoint's size included.
+//! Parsing refuses what makes a request malformed (status 400). The answer to a well-formed request
+//! depends on what the witness knows, so the witness decides it. That includes an `old` beyond the
+//! checkpoint's size.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -143,9 +143,9 @@ impl CompactRange {
         fold_right(&self.hashes)
     }
 
-    /// Pushes a node that starts at `end`, then joins it with its left sibling while that is in the
-    /// range. A node with an odd index has its sibling in the last hash: nothing smaller can lie
-    /// between them.
+    /// Pushes a node that starts at `end`, then joins it with its left sibling while that sibling
+    /// is in the range. The sibling of a node with an odd index is the last hash: nothing smaller
+    /// can lie between the two.
     fn push(&mut self, node: NodeId, hash: Hash, visit: &mut impl FnMut(NodeId, Hash)) {
         let (mut node, mut hash) = (node, hash);
         self.end = TreeSize::new(node.leaves().end).expect("a node lies in a tree");

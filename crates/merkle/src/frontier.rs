@@ -103,7 +103,8 @@ impl Frontier {
         self.range.nodes().find_map(|(peak, hash)| (peak == node).then_some(hash))
     }
 
-    /// Adds leaves on the right, and yields the tiles this fills, each after those it is made of.
+    /// Adds leaves on the right, and yields the tiles that become full, each after the tiles below
+    /// it.
     ///
     /// Whole tiles of new leaves are hashed in bulk. At most one tile a level is copied, if a clone
     /// shares it.
@@ -155,8 +156,8 @@ impl Frontier {
     }
 }
 
-/// Puts a completed node into the partial tile of its level, if it has one, and empties that when
-/// full.
+/// Puts a completed node into the partial tile of its level, if the level has one, and empties the
+/// tile when it is full.
 fn grow(levels: &mut Vec<Arc<Vec<Hash>>>, node: NodeId, hash: Hash, full: &mut Vec<FullTile>) {
     if !node.level().is_multiple_of(tile::HEIGHT) {
         return;

@@ -16,8 +16,8 @@ const LEAF_PREFIX: u8 = 0x00;
 /// What comes before the two hashes under an inner node.
 const NODE_PREFIX: u8 = 0x01;
 
-/// From how many messages on side by side is faster. With SHA-NI, four at once take 0.6 of the time of
-/// `sha2` for leaves of 200 bytes and 0.7 for pairs; two or three gain nothing.
+/// From this many messages on, hashing side by side is faster. With SHA-NI, four at once take 0.6
+/// of the time of `sha2` for leaves of 200 bytes and 0.7 for pairs; two or three gain nothing.
 #[cfg(feature = "multilane")]
 const LANES_PAY_FROM: usize = 4;
 

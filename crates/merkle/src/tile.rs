@@ -111,8 +111,8 @@ pub fn full_tiles_between(old: TreeSize, new: TreeSize) -> impl Iterator<Item = 
     })
 }
 
-/// The partial tiles of a tree, from level 0 up, each with its width of 1 to 255. Levels whose last
-/// tile is full, or whose next has not begun, are left out.
+/// The partial tiles of a tree, from level 0 up, each with its width of 1 to 255. A level without a
+/// partial tile is left out.
 pub fn partial_tiles(size: TreeSize) -> impl Iterator<Item = (TileCoord, u16)> {
     (0..LEVELS).filter_map(move |level| {
         let row = hashes_at(level, size);

@@ -128,7 +128,7 @@ fn raise(
             joined(right.under.clone(), left.hash);
             pairs.extend([left.hash, right.hash]);
         } else if neighbour > last {
-            pairs.push(node.hash); // the last of its row, and of these: it moves up
+            pairs.push(node.hash); // the last node of its row has no neighbour and moves up
         } else {
             let sibling = *proof.next()?;
             joined(node.under.clone(), sibling);

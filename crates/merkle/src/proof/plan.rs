@@ -32,7 +32,7 @@ impl Plan {
 
     /// Makes the proof from the hashes of [`nodes`](Self::nodes), in that order.
     ///
-    /// Says nothing about whether they are right: verify the proof before it leaves.
+    /// Does not check the hashes: verify the proof before you send it.
     pub fn build(&self, fetched: &[Hash]) -> Result<Vec<Hash>, ProofError> {
         let (expected, found) = (self.nodes.len(), fetched.len());
         if expected != found {
@@ -96,7 +96,7 @@ pub fn plan_subtree_consistency(subtree: Subtree, size: TreeSize) -> Result<Plan
 fn siblings(target: Range<u64>, tree: Range<u64>) -> Plan {
     let (mut target, mut tree) = (target, tree);
     let mut taken = Vec::new();
-    let mut target_known = true; // its hash is what the verifier already holds
+    let mut target_known = true; // the verifier already holds its hash
     while target != tree {
         let middle = split(&tree);
         let (left, right) = (tree.start..middle, middle..tree.end);

@@ -1,12 +1,14 @@
 //! One system call for the messages of many tasks.
 //!
-//! On an HTTP/2 connection every call is a task of its own, and the connection another. When one of
-//! fifty calls that were answered together hands its answer to the connection, tokio runs the connection
-//! next, before the other forty-nine: each answer is then written by itself, and a small write through
-//! TCP costs more than making the answer did. [`Coalesced`] keeps what is flushed until its owner has
-//! stepped back once, behind everything that is ready to run, and writes all that has gathered by then.
+//! On an HTTP/2 connection every call is a task of its own, and the connection is one more task.
+//! Say that fifty calls are answered together. When the first of them hands its answer to the
+//! connection, tokio runs the connection next, before the other forty-nine. So each answer is
+//! written by itself, and a small write through TCP costs more than making the answer did.
+//! [`Coalesced`] keeps what is flushed until its owner has let every other task run that is ready,
+//! and then writes all that has gathered.
 //!
-//! A task alone on its thread steps behind nobody: that costs it a fraction of a microsecond.
+//! A task that is alone on its thread waits for nobody: gathering costs it a fraction of a
+//! microsecond.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -15,17 +17,17 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The most that gathers, in bytes. Writers wait for the stream when there is more.
+/// The most bytes that gather. When there is more, writers wait for the stream.
 pub const GATHERED_MAX: usize = 64 * 1024;
-/// From this many bytes on a write gains nothing by company, and is passed on without a copy.
+/// A write of this many bytes or more gains nothing by gathering, and is passed on without a copy.
 const LARGE: usize = 16 * 1024;
 
 /// A stream that gathers what is written and flushed while one round of tasks runs.
 ///
-/// For an owner that shares the connection between tasks and that, **whenever it runs, first reads and at
-/// last flushes**, as HTTP/2 does: the first flush only asks for the owner to run again, and the flush of
-/// that run writes. Shutting down writes everything. Reading, and all errors, are those of the stream; an
-/// error of a gathered write is reported by the flush or the write that comes upon it.
+/// It is for an owner that shares the connection between tasks and that, **whenever it runs, first
+/// reads and at last flushes**, as HTTP/2 does. The first flush only asks that the owner run again,
+/// and the flush of that run writes. Shutting down writes everything. Reads go straight to the
+/// stream. If a gathered write fails, the flush or the write that carries it out gives the error.
 #[derive(Debug)]
 pub struct Coalesced<S> {
     stream: S,
@@ -41,7 +43,7 @@ enum Round {
     Idle,
     /// The owner was asked to run again.
     Asked,
-    /// It runs again; its flush writes.
+    /// The owner runs again, and its flush writes.
     Due,
 }
 
@@ -71,7 +73,7 @@ impl<S: AsyncWrite + Unpin> Coalesced<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Whether `len` more bytes gather, or are for the stream, which is then ready for them.
+    /// Whether `len` more bytes gather. If not, they go to the stream, which is ready for them.
     fn poll_gathers(&mut self, len: usize, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         if self.gathers && len < LARGE && self.gathered.len() + len <= GATHERED_MAX {
             return Poll::Ready(Ok(true));

@@ -1,4 +1,4 @@
-//! Addresses of servers, and by what each is known.
+//! Addresses of servers, and how we know each server.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use crate::{Known, Pin, PinError};
 /// A text is no address of a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// It has another form.
+    /// The text has none of the three forms.
     #[error(
         "{url:?} is not of the form http://HOST:PORT, https://HOST:PORT or https://HOST:PORT#sha256//PIN"
     )]
@@ -27,7 +27,7 @@ pub enum AddressError {
         #[source]
         source: PinError,
     },
-    /// A key is pinned where no key is shown.
+    /// A key is pinned for an `http://` address, where the server shows no key.
     #[error("{url:?} pins a key, and http shows none")]
     PinWithoutTls {
         /// The text as it was given.
@@ -35,7 +35,7 @@ pub enum AddressError {
     },
 }
 
-/// A server's scheme, host and port, and by what it is known there.
+/// A server's scheme, host and port, and how we know the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     uri: Uri,
@@ -48,7 +48,7 @@ impl Address {
         &self.uri
     }
 
-    /// By what the server is known; [`Known::ByNothing`] means `http`.
+    /// How we know the server; [`Known::ByNothing`] means `http`.
     pub fn known(&self) -> Known {
         self.known
     }
@@ -58,8 +58,7 @@ impl FromStr for Address {
     type Err = AddressError;
 
     /// `http://HOST[:PORT]`, `https://HOST[:PORT]`, or the latter with `#` and a [`Pin`]; one slash
-    /// may end the address. A user, a path or a query would be left out without a word, and is
-    /// refused.
+    /// may end the address. A user, a path or a query is refused, because it would not be used.
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let form = || AddressError::Form { url: text.to_owned() };
         let (address, pin) = match text.split_once('#') {

@@ -15,18 +15,18 @@ use crate::verifier::PinnedKey;
 /// Connects to `http://` addresses as they are, to `https://` addresses over TLS.
 pub type Connector = HttpsConnector<HttpConnector>;
 
-/// By what a server at an `https://` address is known.
+/// How we know a server at an `https://` address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
     /// A certificate for its name, from one of the machine's authorities.
     ByAuthorities,
     /// Its key, whatever its certificate says.
     ByKey(Pin),
-    /// Nothing: for what is only asked over HTTP, where HTTPS fails rather than trusts.
+    /// By nothing: for servers that are called over HTTP only. A call over HTTPS fails.
     ByNothing,
 }
 
-/// What is spoken over TLS; without it the two sides know.
+/// The protocol to agree on within TLS. Without TLS both sides know it beforehand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Http {
     /// HTTP/1.1.
@@ -35,13 +35,14 @@ pub enum Http {
     Two,
 }
 
-/// The machine's certificate authorities cannot be read, and something is asked over HTTPS.
+/// The machine's certificate authorities cannot be read, and a server has to be called over HTTPS.
 #[derive(Debug, thiserror::Error)]
 #[error("the machine's certificate authorities cannot be read: install ca-certificates")]
 pub struct AuthoritiesError(#[source] io::Error);
 
-/// A connector. `connect_timeout` bounds the connection; whoever calls bounds the handshake with the call.
-/// The authorities are read at first need, once a process: that blocks for some milliseconds.
+/// A connector. `connect_timeout` bounds the connection; the caller bounds the handshake together
+/// with the call. The authorities are read once a process, when they are first needed: that blocks
+/// for some milliseconds.
 pub fn connector(
     known: Known,
     http: Http,
@@ -69,7 +70,7 @@ pub fn connector(
     Ok(HttpsConnector::from((tcp, config)))
 }
 
-/// A failure is not kept: authorities may be installed while the process runs.
+/// A failure is not remembered: somebody may install the authorities while the process runs.
 fn authorities() -> Result<Arc<ClientConfig>, AuthoritiesError> {
     static READ: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     if let Some(config) = READ.get() {
@@ -79,7 +80,7 @@ fn authorities() -> Result<Arc<ClientConfig>, AuthoritiesError> {
     Ok(Arc::clone(READ.get_or_init(|| Arc::new(config))))
 }
 
-/// The provider is named, so that none has to be installed for the process.
+/// Names the provider of cryptography, so that none has to be installed for the whole process.
 fn builder() -> ConfigBuilder<ClientConfig, WantsVerifier> {
     ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -1,7 +1,8 @@
 //! Who may answer at an `https://` address, and the connector that asks there.
 //!
-//! A server is known by the machine's certificate authorities, or by the one key that is pinned, as curl's
-//! `--pinnedpubkey` pins it. TLS 1.3 and 1.2 with ring's cryptography; nothing is installed for the process.
+//! We know a server by the machine's certificate authorities, or by one pinned key, as with curl's
+//! `--pinnedpubkey`. TLS 1.3 and 1.2 with ring's cryptography; nothing is installed for the whole
+//! process.
 
 #![warn(missing_docs)]
 

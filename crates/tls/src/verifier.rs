@@ -1,4 +1,4 @@
-//! A server that is known by its key.
+//! Verifies a server by its pinned key.
 
 use std::error::Error;
 use std::io;
@@ -14,7 +14,8 @@ use rustls::{CertificateError, DigitallySignedStruct, OtherError, SignatureSchem
 
 use crate::Pin;
 
-/// The server has another key than the one that is pinned: it is another server, or somebody between.
+/// The server has another key than the one that is pinned: it is another server, or somebody stands
+/// between.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the server's key is {seen}, and {wanted} is pinned")]
 pub struct OtherKey {
@@ -24,7 +25,7 @@ pub struct OtherKey {
     pub seen: Pin,
 }
 
-/// The [`OtherKey`] that an error of a connection comes from, however deep in it.
+/// The [`OtherKey`] among the causes of a connection's error, if there is one.
 pub fn other_key<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a OtherKey> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -33,7 +34,7 @@ pub fn other_key<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a OtherKey> {
         {
             return why.downcast_ref();
         }
-        // What an `io::Error` wraps is not its source, but stands in its place.
+        // An `io::Error` does not give the error that it wraps as its source.
         next = match error.downcast_ref::<io::Error>() {
             Some(wrapping) => wrapping.get_ref().map(|inner| inner as &'a (dyn Error + 'static)),
             None => error.source(),
@@ -42,8 +43,8 @@ pub fn other_key<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a OtherKey> {
     None
 }
 
-/// Takes a certificate for the key in it: its names, dates and issuer say nothing, and the handshake's
-/// signature shows that the server has that key.
+/// Takes a certificate for the key in it. Its names, dates and issuer do not matter; the
+/// handshake's signature shows that the server has that key.
 #[derive(Debug)]
 pub(crate) struct PinnedKey {
     pin: Pin,

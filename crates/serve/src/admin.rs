@@ -1,5 +1,5 @@
-//! How an operator's commands reach a running server: a socket in its data folder that only the server's user
-//! can open.
+//! An operator's commands reach a running server over a socket in its data folder, which only the
+//! server's user can open.
 //!
 //! ```text
 //! request   number of words u8 ‖ each word: length u32 BE ‖ bytes
@@ -28,12 +28,13 @@ const TEXT_BYTES_MAX: usize = 4_096;
 /// The most words of a request.
 const WORDS_MAX: usize = 16;
 
-/// The path of a socket by way of its open folder: a socket's address has room for 107 bytes only.
+/// The path of a socket that leads through its open folder, because a socket's address has room for
+/// only 107 bytes.
 fn short_path(folder: &File, name: &str) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}/{name}", folder.as_raw_fd()))
 }
 
-/// A text with its length in front. A longer one than may be sent is cut.
+/// A text with its length in front. A text that is too long to be sent is cut.
 fn framed(text: &[u8]) -> Vec<u8> {
     let text = &text[..text.len().min(TEXT_BYTES_MAX)];
     let length = u32::try_from(text.len()).expect("at most 4,096");

@@ -9,8 +9,7 @@ pub type Body = tonic::body::Body;
 
 /// An HTTP answer of one line of text that nobody may store. A 413 and a 415 come before the
 /// request's body was read to its end, so they also tell HTTP/1 clients that the connection ends
-/// (RFC 9110, section 15.5.14); in HTTP/2 nothing but the request does, and hyper leaves that
-/// header out.
+/// (RFC 9110, section 15.5.14). In HTTP/2 only the request ends, and hyper leaves that header out.
 pub fn plain(code: StatusCode, line: &str) -> Response<Body> {
     let mut response = Response::new(full(format!("{line}\n")));
     *response.status_mut() = code;
@@ -23,8 +22,8 @@ pub fn plain(code: StatusCode, line: &str) -> Response<Body> {
     response
 }
 
-/// The refusal of a request whose body is encoded, `None` where it is not. Nothing is decoded here:
-/// what is small on the wire may be large, and a log commits to the bytes that were sent.
+/// The refusal of a request whose body is encoded; `None` if it is not. We decode nothing: a small
+/// body may decode to a large one, and a log commits to the bytes that were sent.
 pub fn encoded(headers: &HeaderMap) -> Option<Response<Body>> {
     let is_identity = |value: &HeaderValue| {
         let names = value.to_str().map(|names| names.split(','));
@@ -40,8 +39,8 @@ pub fn encoded(headers: &HeaderMap) -> Option<Response<Body>> {
     Some(response)
 }
 
-/// Lets every web page read an answer: only for what anybody may read anyway, and never where
-/// something is written.
+/// Lets every web page read an answer. Use it only for what anybody may read anyway, and never for
+/// a route that writes.
 pub fn open_to_pages(mut response: Response<Body>) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -68,13 +67,13 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 /// Why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unread {
-    /// It ends before its end.
+    /// The connection broke off within the body.
     CutShort,
-    /// It has at least this many bytes, which is more than it may; the rest was not read.
+    /// The body has at least this many bytes, which is over the limit; the rest was not read.
     TooLarge { bytes: usize },
 }
 
-/// The whole body, or a refusal once it is longer than it may be. A body in one piece is not copied.
+/// The whole body, or a refusal as soon as it passes the limit. A body in one piece is not copied.
 pub async fn read<B>(body: B, bytes_max: usize) -> Result<Bytes, Unread>
 where
     B: http_body::Body<Data = Bytes> + Send,

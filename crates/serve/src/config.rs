@@ -1,11 +1,12 @@
 //! Settings of a binary: built-in defaults, then a file, then the environment, then flags; the later one
 //! wins.
 //!
-//! Every setting is one row of a [`Table`], which the file, the environment (a prefix and the key in
-//! capitals), the flags (`--` and the key with dashes), the limits and the documented example all follow.
-//! A key the table does not have is refused in the file and as a flag; in the environment, which others
-//! fill too, [`Table::unknown_variables`] finds it. The settings `listen`,
-//! `insecure_listen` and `data_dir` are known here; what the others mean is the binary's to say.
+//! Every setting is one row of a [`Table`], which the file, the environment (a prefix and the key
+//! in capitals), the flags (`--` and the key with dashes), the limits and the documented example
+//! all follow. A key the table does not have is refused in the file and as a flag. In the
+//! environment, which others fill too, [`Table::unknown_variables`] finds it. The settings
+//! `listen`, `insecure_listen` and `data_dir` are known here; the binary gives the others their
+//! meaning.
 
 mod listen;
 mod table;
@@ -76,13 +77,13 @@ pub struct Values {
 }
 
 impl Values {
-    /// None yet: every setting has its default.
+    /// No value is set: every setting has its default.
     pub fn new(table: &Table) -> Self {
         Self { table: *table, values: BTreeMap::new() }
     }
 
-    /// All that is set: in the file that `--config` or the environment names, in the environment, and by
-    /// flags made by [`Table::flags`].
+    /// Reads every value that is set: in the file that `--config` or the environment names, in the
+    /// environment, and by flags made by [`Table::flags`].
     pub fn read(
         table: &Table,
         matches: &ArgMatches,
@@ -117,7 +118,7 @@ impl Values {
         self.read_text(path, &text)
     }
 
-    /// As [`Self::read_file`], of a text that is there already.
+    /// As [`Self::read_file`], from the text of the file.
     pub fn read_text(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
         let table: toml::Table = toml::from_str(text).map_err(|source| ConfigError::Syntax {
             path: path.to_owned(),
@@ -208,8 +209,9 @@ impl Values {
         }
     }
 
-    /// Where to listen. What other machines can reach needs consent; `why` says for what. A name is
-    /// looked up by [`Listen::resolve`], at start, as other commands work without it.
+    /// Where to listen. An address that other machines can reach needs consent; `why` says for
+    /// what. A name is looked up at start, by [`Listen::resolve`], because the other commands do
+    /// not need it.
     pub fn listen(&self, why: &'static str) -> Result<Listen, ConfigError> {
         let text = self.text("listen").to_owned();
         let listen = Listen { text, consent: self.flag("insecure_listen"), why };

@@ -6,8 +6,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// With fewer the process does not start: after the store's half and the reserve too few
-/// connections would be left to serve anybody.
+/// With fewer files the process does not start: after the store's half and the reserve too few
+/// would be left for connections.
 pub const FILES_MIN: usize = 256;
 /// What neither connections nor the store's table files may take: the listener, the runtime, the
 /// journal, the store's own logs, backups, calls to other servers, and a connection that is
@@ -22,7 +22,7 @@ pub struct Wanted {
     pub connections: usize,
 }
 
-/// What it may open, at most what it wanted of each.
+/// What it may open: of each at most what it wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     /// Files of the store.
@@ -55,7 +55,7 @@ pub fn raise_limit() -> usize {
     limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-/// Shares out what [`raise_limit`] gives, and says so once where it allows fewer connections than
+/// Shares out what [`raise_limit`] gives. Logs a warning if that allows fewer connections than
 /// wanted.
 pub fn share(wanted: Wanted) -> Result<Share, TooFewFiles> {
     let limit = raise_limit();
@@ -72,7 +72,7 @@ pub fn share(wanted: Wanted) -> Result<Share, TooFewFiles> {
     Ok(share)
 }
 
-/// The store gets at most half, connections at most what is then left less the reserve.
+/// The store gets at most half. Connections get at most the rest, less the reserve.
 fn share_of(limit: usize, wanted: Wanted) -> Result<Share, TooFewFiles> {
     if limit < FILES_MIN {
         return Err(TooFewFiles { limit });

@@ -1,8 +1,8 @@
-//! What a gRPC call brings, checked before tonic reads it: encoding, and the frame of each message.
+//! Checks a gRPC call before tonic reads it: its encoding, and the frame of each message.
 //!
-//! tonic refuses in words of its own and without details. Whatever it could refuse about a frame is
-//! therefore refused here first, which leaves it one refusal: of a message that is not that of its method.
-//! It decompresses without a limit, so messages are decompressed here too.
+//! tonic refuses in its own words and without details. So we refuse first whatever tonic could
+//! refuse about a frame. One refusal is left to tonic: of a message that its method cannot read.
+//! tonic decompresses without a limit, so messages are decompressed here too.
 
 mod frames;
 

@@ -1,4 +1,4 @@
-//! Whether a server is ready, and what is in the way.
+//! Whether a server is ready, and if not, why.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use base::tasks::Supervisor;
 
-/// What is in the way of being ready, as `/readyz` says it.
+/// Why a server is not ready, as `/readyz` says it.
 pub type Reason = Cow<'static, str>;
 
 /// The readiness of one server. Cloning it is cheap.
@@ -38,7 +38,7 @@ impl Health {
         Self { inner: Arc::new(Inner { supervisor, stopping: AtomicBool::new(false), check }) }
     }
 
-    /// Not ready from here on: the server stops.
+    /// The server is not ready from here on, because it stops.
     pub fn stop(&self) {
         self.inner.stopping.store(true, Ordering::SeqCst);
     }

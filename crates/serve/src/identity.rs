@@ -1,7 +1,7 @@
 //! The key that a port's TLS is known by: a private file, and the pin that peers are given beside it.
 //!
-//! Nobody certifies it, and nothing in its certificate but the key counts: the certificate is made anew at
-//! each start and kept nowhere, so that no half of it can be lost or run out.
+//! Nobody certifies the key, and nothing in its certificate counts but the key. So the certificate
+//! is made anew at each start and stored nowhere: it cannot be lost, and it does not expire.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -101,12 +101,13 @@ impl Identity {
         self.pin
     }
 
-    /// Takes handshakes in its name: TLS 1.3 and 1.2, for HTTP/2 and HTTP/1.1, and asks callers for nothing.
+    /// Accepts handshakes with this key: TLS 1.3 and 1.2, for HTTP/2 and HTTP/1.1. Callers are not
+    /// asked for a certificate.
     pub fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.config))
     }
 
-    /// Beside the key, unless it is there in this form already.
+    /// Writes the pin beside the key, unless it is there in this form already.
     fn write_pin(&self, path: &Path) -> Result<(), FileError> {
         let (path, text) = (pin_path(path), format!("{}\n", self.pin));
         if std::fs::read_to_string(&path).is_ok_and(|found| found == text) {

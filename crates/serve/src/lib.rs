@@ -6,14 +6,14 @@
 //! | [`files`] | how many files may be open, and who gets how many of them |
 //! | [`port`] | the open port: connections in, requests to the stack, a graceful end |
 //! | [`route`] | what a server answers: one row for each route or call |
-//! | [`refusal`] | what it does not do, as gRPC and as HTTP |
+//! | [`refusal`] | why it does not do something, as gRPC and as HTTP |
 //! | [`principal`] | who sent a request |
 //! | [`middleware`] | what every request passes before its handler |
 //! | [`grpc`] | frames of gRPC messages, checked before tonic reads them |
 //! | [`body`] | answers of plain HTTP, and bodies read within a bound |
 //! | [`metrics`] | requests counted by route and code |
 //! | [`identity`] | the key that a port's TLS is known by |
-//! | [`health`] | whether the server is ready, or what is in the way |
+//! | [`health`] | whether the server is ready, and if not, why |
 //! | [`ops`] | `/healthz`, `/readyz` and `/metrics` |
 //! | [`output`] | what is printed |
 //! | [`process`] | `main`, threads, and how a server stops |

@@ -1,8 +1,8 @@
 //! Requests counted by route and code, connections that were not served, and panics by task, for
 //! Prometheus.
 //!
-//! The labels come out of fixed lists. Counting a request costs one array access and one atomic
-//! addition: its row is known by then, and nothing is looked up by text.
+//! The labels come from fixed lists. Counting a request costs one array access and one atomic
+//! addition, because the row of the request is known by then and nothing is looked up by text.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -18,7 +18,7 @@ use prometheus_client::registry::Registry;
 
 use crate::route::{RouteTable, RowAt};
 
-/// The route of every request that no row is for.
+/// The route of every request that has no row.
 const OTHER: &str = "other";
 
 /// How a request ended, as a label.
@@ -78,7 +78,7 @@ impl Outcome {
         Self(at.map_or(OUTCOME_OTHER, |at| at + HTTP_FIRST))
     }
 
-    /// Its name, as the label says it.
+    /// The name in the label.
     pub fn name(self) -> &'static str {
         OUTCOMES[self.0]
     }
@@ -87,9 +87,9 @@ impl Outcome {
 /// Why a connection was not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unserved {
-    /// As many are open as may be.
+    /// As many connections are open as `connections_max` allows.
     Total,
-    /// As many of its address are open as may be.
+    /// As many connections of its address are open as `connections_per_address_max` allows.
     Address,
     /// The system did not hand it over.
     NotAccepted,
@@ -112,7 +112,7 @@ type Labels = [(&'static str, &'static str); 2];
 /// The requests of one process. Shared, and cheap to call from any thread.
 #[derive(Debug)]
 pub struct Requests {
-    /// Of every row, after that of no row.
+    /// First [`OTHER`], then the name of each row.
     names: Box<[&'static str]>,
     counts: Family<Labels, Counter>,
     cells: Box<[OnceLock<Counter>]>,
@@ -121,13 +121,13 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// None so far, of the rows of `routes`; `supervisor` counts the panics.
+    /// Counts by the rows of `routes`, from zero; `supervisor` counts the panics.
     pub fn new<T: Copy>(routes: &RouteTable<T>, supervisor: Supervisor) -> Self {
         let names = routes.routes().map(|route| route.name);
         let names: Box<[_]> = std::iter::once(OTHER).chain(names).collect();
         let cells = names.len() * OUTCOMES.len();
         let unserved = Family::<[(&'static str, &'static str); 1], Counter>::default();
-        // All from the start, so that alerts can be written on them.
+        // All of them are shown from the start, so that alerts can name them.
         for reason in Unserved::ALL {
             drop(unserved.get_or_create(&[("reason", reason.name())]));
         }
@@ -148,12 +148,12 @@ impl Requests {
         registry.register_collector(Box::new(Panics(self.supervisor.clone())));
     }
 
-    /// Who counts the panics.
+    /// The supervisor, which counts the panics.
     pub fn supervisor(&self) -> &Supervisor {
         &self.supervisor
     }
 
-    /// One request of a row ended, or one that no row is for.
+    /// A request ended, of this row or without one.
     pub fn ended(&self, row: Option<RowAt>, outcome: Outcome) {
         let name = row.map_or(0, |at| at.0 + 1);
         let cell = &self.cells[name * OUTCOMES.len() + outcome.0];
@@ -169,13 +169,13 @@ impl Requests {
         self.unserved.get_or_create(&[("reason", reason.name())]).inc();
     }
 
-    /// One request panicked and was answered for.
+    /// A request panicked, and an answer was given for it.
     pub fn panicked(&self) {
         self.supervisor.panicked("request");
     }
 }
 
-/// The panics of all tasks and requests, and the helpers that are down for one.
+/// The panics of all tasks and requests, and the helpers that are down after one.
 #[derive(Debug)]
 struct Panics(Supervisor);
 

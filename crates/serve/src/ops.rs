@@ -1,4 +1,4 @@
-//! What an operator asks for: `/healthz`, `/readyz` and `/metrics`.
+//! The operator's pages: `/healthz`, `/readyz` and `/metrics`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use http::{HeaderValue, Response, StatusCode, header};
 use crate::body::{Body, full, plain};
 use crate::health::Health;
 
-/// What is asked for.
+/// Which page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// Whether the process answers at all: 200 until the port is closed.
     Healthz,
-    /// Whether it serves as it should: 200, or 503 with what is in the way.
+    /// Whether it serves as it should: 200, or 503 and why not.
     Readyz,
     /// Everything counted, in Prometheus' text form.
     Metrics,

@@ -1,7 +1,7 @@
 //! The only code of the servers that prints: results on stdout, everything else on stderr.
 //!
-//! What cannot be printed is dropped. A terminal that is gone, a closed pipe or a full disk behind stderr is
-//! no reason to stop serving, and `println!` would panic.
+//! Lines that cannot be printed are dropped. A terminal that is gone, a closed pipe or a full disk
+//! behind stderr is no reason to stop serving, and `println!` would panic.
 
 use std::fmt::Display;
 use std::io::{self, Stderr, Stdout, Write};
@@ -17,7 +17,7 @@ pub struct Dropping<W>(W);
 impl<W: Write> Write for Dropping<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self.0.write(bytes) {
-            // Nothing taken would be an error to whoever writes all.
+            // `write_all` would fail if we said that nothing was written.
             Ok(0) => Ok(bytes.len()),
             Err(error) if error.kind() != io::ErrorKind::Interrupted => Ok(bytes.len()),
             taken => taken,
@@ -46,7 +46,7 @@ pub fn say(line: impl Display) {
     drop(remarks().write_all(format!("{line}\n").as_bytes()));
 }
 
-/// The first line on stdout: whoever waits for a server to listen reads it from a pipe.
+/// The first line on stdout. A program that waits until the server listens reads it from a pipe.
 pub fn listening(url: &str) {
     let mut out = results();
     drop(out.write_all(format!("listening on {url}\n").as_bytes()));

@@ -31,24 +31,24 @@ use base::tasks::Supervisor;
 use first_bytes::{Begun, Speaks};
 use places::{Place, Places};
 
-/// Connections that wait in the system's queue to be accepted; the system may allow fewer. One that
-/// finds it full tries again a second later, as happened to some of 256 clients that came at once
-/// where 128 may wait.
+/// Connections that may wait in the system's queue to be accepted; the system may allow fewer. A
+/// client that finds the queue full tries again a second later. With room for 128 that happened to
+/// some of 256 clients that came at once.
 const QUEUE_CONNECTIONS_MAX: u32 = 4_096;
-/// How long the port waits after a connection was not accepted: haste cures neither a lack of open
-/// files nor a caller that is gone already.
+/// How long the port waits after it failed to accept a connection. An earlier attempt would find
+/// the same lack of open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What a client may send of one call, and of all calls of a connection, before it must wait.
 const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
 /// Calls of one HTTP/2 connection at a time.
 const CONNECTION_STREAMS_MAX: u32 = 1_024;
-/// How long a connection may take to say its protocol, a TLS handshake included, and an HTTP/1
-/// client to send its headers: nothing else bounds that, and a connection that stays silent holds a
-/// place that others need.
+/// How long a connection may take to say its protocol, a TLS handshake included, and how long an
+/// HTTP/1 client may take to send its headers. Nothing else bounds these, and a silent connection
+/// holds a place that others need.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often an HTTP/2 client is asked whether it is still there, and how long it may take to answer: one
-/// that vanished without a word must not hold its place.
+/// How often an HTTP/2 client is asked whether it is still there, and how long it may take to
+/// answer. A client that is gone without closing its connection must not hold its place.
 const ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -59,7 +59,7 @@ pub struct PortOptions {
     pub listen: Vec<SocketAddr>,
     /// Connections open at a time; one beyond is closed at once.
     pub connections_max: usize,
-    /// The same of one client's address.
+    /// Connections open at a time from one client's address; one beyond is closed at once.
     pub connections_per_address_max: usize,
     /// Bytes of a request's headers.
     pub header_bytes_max: usize,
@@ -79,7 +79,7 @@ pub struct Port {
     header_timeout: Duration,
     shutdown_timeout: Duration,
     stopping: CancellationToken,
-    /// Without one there is no TLS.
+    /// The key for TLS; without it the port speaks no TLS.
     identity: Option<Identity>,
 }
 
@@ -108,7 +108,7 @@ impl Port {
         })
     }
 
-    /// Speaks TLS as well, with whoever begins with it.
+    /// Speaks TLS as well, to clients that begin with it.
     #[must_use]
     pub fn with_tls(self, identity: Identity) -> Self {
         Self { identity: Some(identity), ..self }
@@ -182,9 +182,9 @@ impl Port {
         let accept = async {
             loop {
                 let (stream, address) = self.accept().await;
-                // One beyond is closed rather than left waiting: the system's queue would fill with
-                // connections that nobody answers, and the client would not learn why. A line for
-                // each would let clients fill the disk.
+                // We close an excess connection and do not leave it in the system's queue: the
+                // queue would fill with connections that nobody answers. We log none of them:
+                // clients could fill the disk with log lines.
                 match self.places.take(address.ip()) {
                     Ok(place) => return (stream, place),
                     Err(reason) => self.counts.unserved(reason),
@@ -216,12 +216,12 @@ impl Port {
 /// A connection that has said what it speaks.
 enum Opened {
     Plain(Speaks, Begun<TcpStream>),
-    /// What TLS needs is in boxes, here and below, so that a plain connection is not made larger by it.
+    /// What TLS needs is in boxes, here and below, so that a plain connection stays small.
     Tls(Speaks, Box<Begun<TlsStream<Begun<TcpStream>>>>),
 }
 
-/// Waits for what a connection speaks, within TLS where it begins with that; `None` if it ends first, or
-/// speaks TLS where there is none. Unbounded in time.
+/// Waits until a connection says what it speaks, within TLS if it begins with TLS. `None` if the
+/// connection ends first, or if it speaks TLS and the port has no key. Unbounded in time.
 async fn begin(stream: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<Option<Opened>> {
     let Some((speaks, stream)) = first_bytes::arrive(stream).await? else { return Ok(None) };
     if speaks != Speaks::Tls {
@@ -280,7 +280,7 @@ fn listen(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
 
 fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A restart must not wait for connections of the process before it to be forgotten.
+    // A restart must not wait until the system has forgotten the connections of the process before.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(QUEUE_CONNECTIONS_MAX)
@@ -291,7 +291,7 @@ fn connection_builder(
     header_timeout: Duration,
 ) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    // Twice the limit: what is over it, but not absurd, gets an answer that says so.
+    // Twice the limit: headers that are somewhat over the limit get an answer that says so.
     let header_list = u32::try_from(header_bytes_max.saturating_mul(2)).unwrap_or(u32::MAX);
     builder
         .http2()

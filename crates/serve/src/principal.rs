@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use http::Extensions;
 
-/// Who sent a request, in its extensions. One that nobody vouched for has none there: it is anonymous, and
-/// costs nothing.
+/// Who sent a request, in its extensions. An anonymous request has no principal there, which costs
+/// nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Principal {
     #[default]
     Anonymous,
-    /// By an id that outlives the credentials: the issuer and the subject together, or what a key and its
-    /// rotations share.
+    /// Somebody with an id that outlives the credentials: the issuer and the subject together, or
+    /// an id that a key and its rotations share.
     Named(Arc<str>),
 }
 

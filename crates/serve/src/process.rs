@@ -38,12 +38,12 @@ pub fn main<C, E: Display>(
         Err(Refusal::Config(error)) => return output::refusal(program, error),
     };
     log_to_stderr();
-    // Commands that check or copy a store open as many of its files as a server does.
+    // A command that checks or copies a store opens as many files as a server does.
     files::raise_limit();
     run(command).unwrap_or_else(|error| output::refusal(program, error))
 }
 
-/// Why a process must end that nobody asked to stop.
+/// Why a process must end although nobody asked it to stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fatal {
     /// What happened, and what to do next.
@@ -67,19 +67,21 @@ pub trait Serving: Send {
     /// Ends what [`Self::stop`] has begun without waiting for anybody.
     fn stop_at_once(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// Takes no new connection, and waits until the answers to requests in flight have left: what a process
-    /// that must end owes those who wait to hear that nobody knows their outcome.
+    /// Takes no new connection, and waits until the answers to requests in flight have left. Even
+    /// if the process must end, its callers have to hear that nobody knows the outcome of their
+    /// requests.
     fn last_answers(&mut self) -> impl Future<Output = ()> + Send;
 }
 
 /// How a server is run.
 #[derive(Clone, Copy, Debug)]
 pub struct RunOptions<'a> {
-    /// Threads that serve requests; 0 leaves it to the cores.
+    /// Threads that serve requests; 0 for a number that follows from the cores.
     pub worker_threads: usize,
-    /// How long the port stays open after a signal to stop, so that whoever sends requests here hears of it.
+    /// How long the port stays open after a signal to stop, so that those who send requests hear of
+    /// it.
     pub drain: Duration,
-    /// The settings, for a word on variables that are none.
+    /// The settings. Variables of the environment that look like settings and are not are logged.
     pub table: &'a Table,
 }
 
@@ -103,8 +105,8 @@ pub fn serve<S: Serving, E: From<std::io::Error>>(
         started(&server);
         Ok(until_stopped(&mut server, &mut signals, options.drain).await)
     });
-    // Tasks let go of the store before the process ends, as its engine must not be closed by one of them
-    // while a C++ library is being taken down.
+    // The tasks must release the store before the process ends: its engine, a C++ library, must not
+    // be closed while the process takes that library down.
     runtime.shutdown_timeout(TASKS_END_WITHIN);
     code
 }
@@ -174,7 +176,7 @@ fn log_to_stderr() {
         .init();
 }
 
-/// Says which variables in the environment look like settings and are none.
+/// Logs which variables in the environment look like settings and are not.
 fn warn_of_variables(table: &Table) {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     for variable in table.unknown_variables(names) {
@@ -182,12 +184,13 @@ fn warn_of_variables(table: &Table) {
     }
 }
 
-/// SIGINT, SIGTERM and SIGHUP. From its making on they end nothing by themselves.
+/// SIGINT, SIGTERM and SIGHUP. Once this exists, these signals do not end the process by
+/// themselves.
 #[derive(Debug)]
 struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
-    /// `None` where whoever started the process has it ignored, as `nohup` does.
+    /// `None` if the process was started with SIGHUP ignored, as `nohup` does.
     hangup: Option<Signal>,
 }
 

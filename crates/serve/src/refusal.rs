@@ -1,7 +1,7 @@
-//! What a server does not do, and why: one value for every edge.
+//! Why a server does not do what a request asks: one value for gRPC, plain HTTP and metrics.
 //!
-//! A domain error becomes a [`Refusal`] once; gRPC, plain HTTP and the metric of refusals each render it. No
-//! edge reads what another one made of it.
+//! A domain error becomes a [`Refusal`] once. gRPC, plain HTTP and the metric of refusals each
+//! render that value; none of them reads what another one made of it.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -17,11 +17,11 @@ use crate::body::{Body, plain};
 pub enum Kind {
     /// The request is wrong, whatever the state of the server.
     Invalid,
-    /// A name that nothing can have: nothing is found there either.
+    /// A name that nothing can have, so nothing is found under it.
     BadName,
-    /// The body, or a part of it, is larger than it may be.
+    /// The body, or a part of it, is over its limit.
     TooLarge,
-    /// The headers are larger than they may be.
+    /// The headers are over their limit.
     HeadersTooLarge,
     /// No credential where one is needed, or one that does not hold.
     Unauthenticated,
@@ -39,11 +39,11 @@ pub enum Kind {
     OutOfRange,
     /// The name, the key or the like belongs to something else.
     Exists,
-    /// The state of what is named is in the way, and waiting does not help.
+    /// The thing that is named is in a state that does not allow this, and waiting does not help.
     Precondition,
     /// Somebody else took over.
     Aborted,
-    /// More of this caller's requests wait than may.
+    /// Too many requests of this caller wait.
     QueueFull,
     /// The server has no room for it now.
     Exhausted,
@@ -102,9 +102,9 @@ impl Kind {
 pub struct Api {
     /// The domain of every `ErrorInfo`.
     pub domain: &'static str,
-    /// The reason where a gRPC message is longer than its method takes.
+    /// The reason for a gRPC message that is longer than its method takes.
     pub message_too_large: &'static str,
-    /// What a caller is told whose deadline has passed.
+    /// The message for a caller whose deadline has passed.
     pub deadline_passed: &'static str,
 }
 
@@ -113,8 +113,8 @@ pub struct Api {
 #[error("{message}")]
 pub struct Refusal {
     pub kind: Kind,
-    /// The reason out of the API's fixed list, as `ErrorInfo` and the metric spell it. `None` where the code
-    /// says everything.
+    /// The reason from the API's fixed list, as `ErrorInfo` and the metric spell it. `None` if the
+    /// code says everything.
     pub reason: Option<&'static str>,
     /// The field at fault.
     pub field: Option<&'static str>,
@@ -125,7 +125,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Without a message yet: see [`Self::says`].
+    /// A refusal without a message; [`Self::says`] adds the message.
     pub const fn new(kind: Kind, reason: &'static str) -> Self {
         let message = Cow::Borrowed("");
         Self { kind, reason: Some(reason), field: None, retry_after: None, message }
@@ -152,9 +152,9 @@ impl Refusal {
         self
     }
 
-    /// For gRPC: `ErrorInfo` where there is a reason, `BadRequest` where a field is at fault, `RetryInfo`
-    /// where the same call may be sent again. The refusal stays in the status as its source, for
-    /// [`Self::within`].
+    /// For gRPC: with `ErrorInfo` if there is a reason, `BadRequest` if a field is at fault, and
+    /// `RetryInfo` if the same call may be sent again. The refusal stays in the status as its
+    /// source, for [`Self::within`].
     pub fn into_status(self, domain: &'static str) -> Status {
         let mut details = ErrorDetails::new();
         if let Some(reason) = self.reason {
@@ -178,7 +178,7 @@ impl Refusal {
         status
     }
 
-    /// The refusal that a status was made of in this process.
+    /// The refusal from which this process made a status.
     pub fn within(status: &Status) -> Option<&Self> {
         std::error::Error::source(status)?.downcast_ref()
     }
@@ -187,7 +187,7 @@ impl Refusal {
     pub fn into_http(self) -> Response<Body> {
         let mut response = plain(self.kind.http(), &self.message);
         if let Some(after) = self.retry_after {
-            // Whole seconds, and 0 would mean at once.
+            // Whole seconds, rounded up: 0 would mean at once.
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
             let value = HeaderValue::from(seconds.max(1));
             response.headers_mut().insert(header::RETRY_AFTER, value);

@@ -1,4 +1,4 @@
-//! What a server answers, one row for each route or call.
+//! The routes and calls that a server answers, one row for each.
 //!
 //! Dispatch, limits, load shedding, the metric of requests and the tests all read the same rows, so a new
 //! route is one new row. A path is matched without allocating: rows share the literal beginning of their
@@ -70,7 +70,7 @@ pub enum Load {
     Always,
 }
 
-/// What the caller does to the server, for whoever decides about rights.
+/// What a call does to the server: rights are decided by this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Whether the server lives, and what its API is.
@@ -91,7 +91,7 @@ pub enum Action {
 }
 
 /// A path with at most one variable segment: `/literal`, `/literal/{segment}/literal` or
-/// `/literal/{segment}/literal/{rest..}`, where the rest is everything behind, and not empty.
+/// `/literal/{segment}/literal/{rest..}`, where the rest is all of the path behind, and not empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: &'static str,
@@ -109,7 +109,7 @@ enum Tail {
 /// The variable parts of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Params<'p> {
-    /// Empty where the pattern has no variable segment.
+    /// Empty if the pattern has no variable segment.
     pub segment: &'p str,
     /// What follows the segment and its slash.
     pub tail: &'p str,
@@ -118,11 +118,11 @@ pub struct Params<'p> {
 const REST: &str = "{rest..}";
 
 impl Pattern {
-    /// Reads a pattern. One that is none does not compile in a constant.
+    /// Reads a pattern. In a constant, a text that is no pattern does not compile.
     ///
     /// # Panics
     ///
-    /// Where it does not begin with a slash, or a segment does not end.
+    /// If it does not begin with a slash, or a segment does not end.
     pub const fn new(text: &'static str) -> Self {
         let bytes = text.as_bytes();
         assert!(!bytes.is_empty() && bytes[0] == b'/', "a pattern begins with a slash");
@@ -167,7 +167,7 @@ impl Pattern {
     }
 }
 
-/// Where `wanted` is from `at` on; the length if nowhere.
+/// The position of the first `wanted` from `at` on; the length if there is none.
 const fn position(bytes: &[u8], wanted: u8, mut at: usize) -> usize {
     while at < bytes.len() && bytes[at] != wanted {
         at += 1;
@@ -228,7 +228,8 @@ pub(crate) enum Found<T: 'static> {
 }
 
 impl<T: Copy> RouteTable<T> {
-    /// A table of these rows. Where two fit a path, the longer literal beginning counts, then their order.
+    /// A table of these rows. If two rows fit a path, the one with the longer literal beginning is
+    /// taken, and of equal ones the first.
     pub fn new(rows: &'static [(Route, T)]) -> Self {
         let mut groups: Vec<Group> = Vec::new();
         for (at, (route, _)) in rows.iter().enumerate() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::{SOCKET, length, request, short_path};
 
-/// Why a command was not carried out, or may not have been.
+/// Why a command was not carried out, or why nobody knows whether it was.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     #[error("{path}: not a data folder of {program}: name the right one with --data-dir", path = path.display())]
@@ -78,7 +78,7 @@ fn connect(data_dir: &Path, program: &'static str) -> Result<UnixStream, CallErr
     let connected = UnixStream::connect(short_path(&folder, SOCKET));
     connected.map_err(|source| match source.kind() {
         io::ErrorKind::PermissionDenied => CallError::Denied { path, program },
-        // Left by a server that was killed.
+        // A server that was killed left the socket behind.
         io::ErrorKind::ConnectionRefused => CallError::NoServer { path, program },
         io::ErrorKind::NotFound if data_dir.join("keys").is_dir() => {
             CallError::NoServer { path, program }

@@ -23,14 +23,14 @@ use base::clock::Clock;
 use base::durable::{self, FileError};
 use base::tasks::Supervisor;
 
-/// The name that the socket has until its mode is set: whoever finds it by its right name finds it closed to
-/// others.
+/// The socket's name until its mode is set. Under its right name the socket is never open to other
+/// users.
 const NEW_SOCKET: &str = ".admin.sock.tmp";
-/// Callers at a time; more wait.
+/// Callers that are served at a time; others wait.
 const CALLERS_MAX: usize = 8;
 /// A caller that sends nothing for so long is dropped, so that it cannot keep others out.
 const REQUEST_WAIT: Duration = Duration::from_secs(5);
-/// The pause after no caller could be taken, for want of file descriptors.
+/// The pause after a caller could not be accepted, for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a command answers: what it did, or why it did not.
@@ -52,12 +52,12 @@ impl fmt::Debug for Commands {
 }
 
 impl Commands {
-    /// None yet, of this program.
+    /// A table for this program, without commands.
     pub fn new(program: &'static str) -> Self {
         Self { program, rows: BTreeMap::new() }
     }
 
-    /// With one more. `run` gets the arguments; it goes on if its caller goes away.
+    /// Adds a command. `run` gets the arguments; it goes on if its caller goes away.
     #[must_use]
     pub fn with<F>(
         mut self,
@@ -101,13 +101,13 @@ pub struct AdminServer {
     stopping: CancellationToken,
     /// `None` once it was waited for.
     accepting: Option<JoinHandle<()>>,
-    /// One place for each caller that is being answered, and one for who comes next.
+    /// One place for each caller that is being answered, and one for the next caller.
     places: Arc<Semaphore>,
 }
 
 impl AdminServer {
-    /// Starts answering. Whoever calls this holds the store of `data_dir`, so a socket that is
-    /// there already is left from a server that is gone, and is replaced.
+    /// Starts answering. The caller holds the store of `data_dir`, so no other server runs there: a
+    /// socket that is there already was left behind, and is replaced.
     pub fn start(
         data_dir: &Path,
         commands: Commands,
@@ -138,7 +138,8 @@ impl AdminServer {
         Ok(Self { folder, inode, stopping, accepting: Some(accepting), places })
     }
 
-    /// Takes no more commands, and waits for those that run: what they hold is free then.
+    /// Takes no more commands, and waits for those that run. After that none of them holds the
+    /// store.
     pub async fn stop(mut self) {
         self.stopping.cancel();
         if let Some(accepting) = self.accepting.take() {

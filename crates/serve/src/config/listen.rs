@@ -31,7 +31,7 @@ fn is_host_and_port(value: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     pub(super) text: String,
-    /// They may.
+    /// Other machines may reach it.
     pub(super) consent: bool,
     /// What consent is needed for.
     pub(super) why: &'static str,
@@ -44,8 +44,8 @@ impl fmt::Display for Listen {
 }
 
 impl Listen {
-    /// The addresses to listen on, of which the first that can be opened is taken. A name is looked
-    /// up, which blocks; without consent every address must be of this machine alone.
+    /// The addresses to listen on; the server takes the first that it can open. Looking up a name
+    /// blocks. Without consent only this machine may reach any of the addresses.
     pub fn resolve(&self) -> Result<Vec<SocketAddr>, ConfigError> {
         let failed = |source| ConfigError::Unresolved { listen: self.text.clone(), source };
         let found: Vec<SocketAddr> = self.text.to_socket_addrs().map_err(failed)?.collect();
@@ -56,8 +56,8 @@ impl Listen {
         Ok(found)
     }
 
-    /// Whether only this machine can reach what it names. A name is not looked up for it: without
-    /// consent it never stands for other addresses.
+    /// Whether only this machine can reach the address. A name is not looked up for that: without
+    /// consent [`Self::resolve`] refuses a name that stands for other addresses.
     pub(super) fn is_loopback(&self) -> bool {
         let address = self.text.parse::<SocketAddr>();
         address.map_or(!self.consent, |address| address.ip().is_loopback())

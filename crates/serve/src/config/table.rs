@@ -40,7 +40,7 @@ pub enum Kind {
 pub type Tables = BTreeMap<String, BTreeMap<String, String>>;
 
 impl Kind {
-    /// Says what is expected where `value` is not.
+    /// If `value` is not of this kind, says what is expected.
     pub fn check(self, value: &str) -> Result<(), String> {
         match self {
             Self::Address if !is_listen(value) => {
@@ -172,7 +172,7 @@ impl Setting {
         "Connections open at a time from one client's address; one beyond is closed at once.",
     );
 
-    /// How a server leaves those who send requests the time to hear that it stops.
+    /// A server that stops waits this long, so that those who send requests hear of it.
     pub const DRAIN_MS: Self = Self::number(
         "drain_ms",
         (0, 3_600_000),
@@ -231,7 +231,8 @@ pub struct Table {
     pub settings: &'static [Setting],
     /// What the names of environment variables begin with; the key in capitals follows.
     pub environment: &'static str,
-    /// Variables that begin so and are read elsewhere; `_` at the end stands for all that go on from there.
+    /// Variables that begin with the same prefix and are read elsewhere. A name with `_` at its end
+    /// stands for all that begin with it.
     pub read_elsewhere: &'static [&'static str],
     /// The documented example, which `--help` points to.
     pub example: &'static str,
@@ -243,7 +244,8 @@ impl Table {
         self.settings.iter().find(|setting| setting.key == key)
     }
 
-    /// Those of the variables `names` that look like settings and are none: misspelt, most of the time.
+    /// Those of the variables `names` that look like settings and are not: most of them are
+    /// misspelt.
     pub fn unknown_variables(&self, names: impl IntoIterator<Item = String>) -> Vec<String> {
         let is_setting = |key: &str| {
             key == "CONFIG" || self.settings.iter().any(|s| s.key.to_uppercase() == key)
@@ -260,8 +262,8 @@ impl Table {
         names.into_iter().filter(is_unknown).collect()
     }
 
-    /// Refuses variables of the environment that are read here and are not UTF-8: to leave them
-    /// out, as if they were not set, would use another folder than the one they name.
+    /// Refuses a variable of the environment that is read here and is not UTF-8. If we ignored it,
+    /// the process would use another folder than the one that the variable names.
     pub fn check_utf8(
         &self,
         variables: impl IntoIterator<Item = (OsString, OsString)>,

@@ -1,6 +1,7 @@
-//! Who a request is from, and whether it may come now: the places of identity and quota.
+//! Who sent a request, and whether its sender may send one now: the places for an identity and a
+//! quota.
 //!
-//! A server that has neither leaves both empty. Its requests are anonymous and pass.
+//! A server without an identity and a quota leaves both empty. Its requests are anonymous and pass.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,13 +17,14 @@ use crate::route::{Matched, Route};
 
 /// Says who sent a request, from what is in memory: it must not block.
 pub trait Identify: Send + Sync + std::fmt::Debug {
-    /// Anonymous where there is no credential; one that does not hold is refused.
+    /// A request without a credential is anonymous; a request whose credential does not hold is
+    /// refused.
     fn identify(&self, route: &Route, headers: &HeaderMap) -> Result<Principal, Refusal>;
 }
 
 /// Says whether a caller may send one more request, from what is in memory: it must not block.
 pub trait Quota: Send + Sync + std::fmt::Debug {
-    /// `body_bytes` is the announced length, 0 where there is none.
+    /// `body_bytes` is the announced length, 0 if none is announced.
     fn take(&self, who: &Principal, route: &Route, body_bytes: u64) -> Result<(), Refusal>;
 }
 
@@ -35,7 +37,7 @@ pub struct AdmissionLayer {
 }
 
 impl AdmissionLayer {
-    /// Without an identity everybody is anonymous, without a quota everybody may.
+    /// Without an identity everybody is anonymous. Without a quota everybody may send requests.
     pub fn new(
         identity: Option<Arc<dyn Identify>>,
         quota: Option<Arc<dyn Quota>>,
@@ -53,7 +55,8 @@ impl<S> Layer<S> for AdmissionLayer {
     }
 }
 
-/// Marks requests with their principal, and refuses those that it does not admit.
+/// Marks requests with their principal, and refuses those that the identity or the quota does not
+/// admit.
 #[derive(Clone, Debug)]
 pub struct Admission<S> {
     inner: S,

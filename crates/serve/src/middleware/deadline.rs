@@ -1,6 +1,7 @@
-//! Ends a request at its deadline: the `grpc-timeout` a gRPC caller names, or the server's own time for
-//! plain HTTP, and for callers who name none or a longer one. Handlers find the deadline in the request's
-//! extensions, so that one that can answer with less does so in time.
+//! Ends a request at its deadline: the `grpc-timeout` that a gRPC caller names, or the server's own
+//! time for plain HTTP and for callers that name no time or a longer one. Handlers find the
+//! deadline in the request's extensions, so that a handler that can answer with less does so in
+//! time.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -30,9 +31,9 @@ pub struct DeadlineLayer {
 }
 
 impl DeadlineLayer {
-    /// Plain HTTP requests, their bodies included, end after `http_timeout`.
-    /// A gRPC call has `grpc_timeout` until its first answer, or less if it says so: one whose request
-    /// never ends must not hold its place for long.
+    /// Plain HTTP requests, their bodies included, end after `http_timeout`. A gRPC call has
+    /// `grpc_timeout` until its first answer, or less if it says so: a call whose request never
+    /// ends must not hold its place for long.
     pub fn new(http_timeout: Duration, grpc_timeout: Duration, api: &'static Api) -> Self {
         Self { http_timeout, grpc_timeout, api }
     }
@@ -47,7 +48,7 @@ impl<S> Layer<S> for DeadlineLayer {
     }
 }
 
-/// Answers `DEADLINE_EXCEEDED`, or 503, where the inner service is not done in time.
+/// Answers `DEADLINE_EXCEEDED`, or 503, if the inner service is not done in time.
 #[derive(Clone, Debug)]
 pub struct WithDeadline<S> {
     inner: S,
@@ -93,7 +94,7 @@ where
     }
 }
 
-/// A `grpc-timeout` header that is none.
+/// A `grpc-timeout` header that states no time.
 #[derive(Debug, PartialEq, Eq)]
 struct BadTimeout;
 
@@ -126,7 +127,7 @@ pin_project! {
         #[pin]
         answer: Answer<F>,
         at: Option<Instant>,
-        // Made when the request turns out to wait for something.
+        // Made only once the request has to wait for something.
         #[pin]
         sleep: Option<Sleep>,
         protocol: Protocol,

@@ -1,8 +1,10 @@
-//! One bound on the requests of all connections that are being worked on. Beyond it a request is refused
-//! at once, with the time to wait before the next attempt: queueing more would only add latency.
+//! One bound on the requests that are being worked on, over all connections. Beyond it a request is
+//! refused at once, with the time to wait before the next attempt: to queue more would only add
+//! latency.
 //!
-//! A call that streams its answer counts until its first message can be sent. What a route says always
-//! passes: health checks and scrapes must tell an overloaded server from a dead one.
+//! A call that streams its answer counts until its first message can be sent. Some routes always
+//! pass, as their rows say: health checks and scrapes must tell an overloaded server from a dead
+//! one.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use crate::body::Body;
 use crate::refusal::{Api, Refusal};
 use crate::route::{Load as LoadClass, Matched};
 
-/// What a refused caller is told to wait.
+/// How long a refused caller is told to wait.
 pub const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 /// Makes [`LoadShed`] services that share one bound.
@@ -70,7 +72,7 @@ impl Drop for Permit {
     }
 }
 
-/// Refuses what is beyond the bound.
+/// Refuses requests beyond the bound.
 #[derive(Clone, Debug)]
 pub struct LoadShed<S> {
     inner: S,
@@ -102,7 +104,7 @@ where
 }
 
 pin_project! {
-    /// The answer, with the request's permit until it is there.
+    /// The answer. Holds the request's permit until the answer is there.
     #[derive(Debug)]
     pub struct Shed<F> {
         #[pin]

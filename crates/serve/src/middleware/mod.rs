@@ -45,7 +45,7 @@ pub struct Chain<T: 'static> {
     pub routes: Arc<RouteTable<T>>,
     /// Where requests are counted, by the rows of `routes`.
     pub requests: Arc<Requests>,
-    /// Tells the request ids of this process from those of its restarts.
+    /// Makes the request ids of this process differ from those of earlier and later ones.
     pub request_id_prefix: u32,
     /// Names and values of all headers together, in bytes.
     pub header_bytes_max: usize,
@@ -55,7 +55,7 @@ pub struct Chain<T: 'static> {
     pub grpc_timeout: Duration,
     /// Says who sent a request; without it every request is anonymous.
     pub identity: Option<Arc<dyn Identify>>,
-    /// Says whether a caller may send one more.
+    /// Says whether a caller may send one more request.
     pub quota: Option<Arc<dyn Quota>>,
 }
 
@@ -101,7 +101,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// gRPC is what says so in its content type.
+    /// A request is gRPC if its content type says so.
     pub fn of(headers: &HeaderMap) -> Self {
         let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         match content_type {

@@ -1,7 +1,8 @@
-//! Finds the row of each request, and counts the request by route and code. The code of a gRPC call that
-//! streams its answer is that of its headers: OK unless it was refused before the first message.
+//! Finds the row of each request, and counts the request by route and code. For a gRPC call that
+//! streams its answer we count the code in its headers: OK, unless the call was refused before the
+//! first message.
 //!
-//! A request that no row is for ends here.
+//! A request without a row is refused here.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -136,7 +137,7 @@ where
     }
 }
 
-/// The status of a call that ended with its headers; OK where it comes with the trailers.
+/// The status of a call that ended with its headers. If the status comes in the trailers: OK.
 fn grpc_code(headers: &HeaderMap) -> Code {
     headers.get("grpc-status").map(HeaderValue::as_bytes).map_or(Code::Ok, Code::from_bytes)
 }

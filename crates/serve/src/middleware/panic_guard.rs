@@ -1,4 +1,5 @@
-//! Outermost: a handler that panics answers INTERNAL or 500 and takes no connection with it.
+//! The outermost layer: if a handler panics, its request is answered INTERNAL or 500, and the
+//! connection stays open.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -68,7 +69,7 @@ pin_project! {
     /// The answer of the inner service, or that of a panic.
     #[derive(Debug)]
     pub struct Guarded<F> {
-        // None: the call itself panicked.
+        // `None` if the call itself panicked.
         #[pin]
         inner: Option<F>,
         protocol: Protocol,

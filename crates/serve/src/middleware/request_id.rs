@@ -32,7 +32,7 @@ struct Made {
 }
 
 impl RequestIdLayer {
-    /// `prefix` tells the ids of this process from those of its restarts.
+    /// `prefix` makes the ids of this process differ from those of earlier and later ones.
     pub fn new(prefix: u32) -> Self {
         Self { made: Arc::new(Made { prefix, count: AtomicU64::new(0) }) }
     }
@@ -114,7 +114,7 @@ where
 }
 
 pin_project! {
-    /// The answer, with its id where it belongs.
+    /// The answer, with its id if it gets one.
     #[derive(Debug)]
     pub struct Identified<F> {
         #[pin]

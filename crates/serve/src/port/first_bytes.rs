@@ -21,7 +21,7 @@ pub(super) enum Speaks {
     Other,
 }
 
-/// Waits for as many bytes as say what a connection speaks; `None` if it ends first. Unbounded in time.
+/// Reads until the bytes say what a connection speaks; `None` if it ends first. Unbounded in time.
 pub(super) async fn arrive<S: AsyncRead + Unpin>(
     mut stream: S,
 ) -> io::Result<Option<(Speaks, Begun<S>)>> {
@@ -50,7 +50,7 @@ pub(super) async fn arrive<S: AsyncRead + Unpin>(
 #[derive(Debug)]
 pub(super) struct Begun<S> {
     first: [u8; PREFACE.len()],
-    /// How many of `first` there are, and how many of these were read again.
+    /// How many bytes of `first` are filled, and how many of those were read again.
     seen: usize,
     again: usize,
     stream: S,

@@ -17,7 +17,7 @@ pub(super) struct Places {
 #[derive(Debug, Default)]
 struct Taken {
     total: usize,
-    /// Only addresses that have one, so that it is no larger than the total.
+    /// Only addresses that hold a place, so the map has at most `total` rows.
     by_address: HashMap<IpAddr, usize>,
 }
 
@@ -43,14 +43,14 @@ impl Places {
         Ok(Place { places: Arc::clone(self), address })
     }
 
-    /// How many are taken.
+    /// How many places are taken.
     #[cfg(test)]
     pub(super) fn taken(&self) -> usize {
         self.lock().total
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
-        // Nothing panics between two changes that belong together.
+        // A poisoned lock is fine: nothing panics between two changes that belong together.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

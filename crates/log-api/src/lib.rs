@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`routes`] | every route and call, one row each |
 //! | [`logs`] | the logs, as both edges ask for them |
-//! | [`refusal`] | errors of the log as refusals, whichever edge they leave by |
+//! | [`refusal`] | errors of the log as refusals, for both edges |
 //! | [`service`] | the gRPC edge |
 //! | [`http`] | the plain HTTP edge |
 //! | [`metrics`] | what is counted |

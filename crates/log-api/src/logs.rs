@@ -13,7 +13,7 @@ use storage::{LogName, Scope};
 use crate::metrics::Metrics;
 use crate::refusal::{self, IntoRefusal as _};
 
-/// Before a principal's id in the hash that its scope is cut from.
+/// What precedes a principal's id in the hash from which its scope is cut.
 const SCOPE_DOMAIN: &[u8] = b"cairn/dedup-scope/v1\0";
 
 /// The logs, and where they are read and counted. Cloning it is cheap.
@@ -75,10 +75,10 @@ pub(crate) fn single(committed: &Committed) -> Result<(LeafIndex, Hash, bool), R
     }
 }
 
-/// Whose deduplication keys a caller's are.
+/// The scope of a caller's deduplication keys.
 ///
-/// That of a name begins with a byte from 0x01 to 0x7f, so it is neither the scope of anonymous callers nor
-/// that of whole entries.
+/// The scope of a caller with an id begins with a byte from 0x01 to 0x7f, so it is neither the
+/// scope of anonymous callers nor that of whole entries.
 pub(crate) fn scope(who: &Principal) -> Scope {
     match who {
         Principal::Anonymous => Scope::ANONYMOUS,

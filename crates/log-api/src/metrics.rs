@@ -38,15 +38,15 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// A fresh set, all at zero, with every invariant present so that alerts can be written on
-    /// it. Panics are counted by `supervisor`.
+    /// A fresh set, all at zero. Every invariant is present, so that alerts can name it.
+    /// `supervisor` counts the panics.
     pub fn new(supervisor: Supervisor) -> Self {
         let mut registry = Registry::with_prefix("cairn");
         let requests = Arc::new(Requests::new(&crate::routes::table(), supervisor));
         requests.register(&mut registry);
         let refusals = Family::default();
         let invariant_violations = Family::<OneLabel, Counter>::default();
-        // All present from the start, so that alerts can be written on them.
+        // All of them are present from the start, so that alerts can name them.
         for invariant in Invariant::ALL {
             drop(invariant_violations.get_or_create(&[("id", invariant.id())]));
         }
@@ -99,12 +99,12 @@ impl Metrics {
         &self.requests
     }
 
-    /// One request was refused for `reason`, a name out of the API's fixed list.
+    /// One request was refused for `reason`, a name from the API's fixed list.
     pub fn refused(&self, reason: &'static str) {
         self.refusals.get_or_create(&[("reason", reason)]).inc();
     }
 
-    /// One append call was answered, at whatever level.
+    /// One append call was answered, with a receipt of any level.
     pub fn appended(&self) {
         self.appends.inc();
     }
@@ -121,7 +121,7 @@ impl Metrics {
         self.journal_sync_seconds.observe(took.as_secs_f64());
     }
 
-    /// Adds what is read at each scrape.
+    /// Adds a collector that is read at each scrape.
     pub fn collect(&self, source: impl prometheus_client::collector::Collector) {
         let mut registry = self.registry.lock().expect("no holder of the registry panics");
         registry.register_collector(Box::new(source));
@@ -155,7 +155,7 @@ pub struct LogGauge {
     pub indexed_size: u64,
 }
 
-/// Who knows the logs. Asked once for each scrape; must not block.
+/// Gives the gauges of the logs. Called once for each scrape; must not block.
 pub trait LogGauges: Send + Sync + std::fmt::Debug + 'static {
     fn log_gauges(&self) -> Vec<LogGauge>;
 

@@ -1,6 +1,7 @@
-//! The one place where errors of the log become [`Refusal`]s, whichever edge they leave by.
+//! The one place where errors of the log become [`Refusal`]s, for both edges.
 //!
-//! What is wrong inside is logged here, once, and never sent: a caller learns the kind of failure.
+//! What is wrong inside is logged here, once, and never sent: a caller learns only the kind of
+//! failure.
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use std::time::Duration;
@@ -18,7 +19,7 @@ pub static API: Api = Api {
     message_too_large: "BATCH_TOO_LARGE",
     deadline_passed: "deadline passed; an append may still be committed, a deduplication key finds it",
 };
-/// What a caller is told to wait when the server is about to restart or to recover.
+/// How long a caller is told to wait when the server is about to restart or to recover.
 const RETRY_RESTART: Duration = Duration::from_secs(1);
 
 /// The reason as `ErrorInfo` and metrics spell it: without the enum's prefix.
@@ -105,7 +106,7 @@ pub(crate) fn entry_refusal(refusal: &EntryRefusal) -> (Kind, ErrorReason) {
 fn entry_field(refusal: &EntryRefusal) -> &'static str {
     match refusal {
         EntryRefusal::Empty | EntryRefusal::TooLarge { .. } => "entry.data",
-        // Not of this API: it takes neither.
+        // This API takes no attachments and no digests, so these errors cannot come.
         EntryRefusal::DigestWithoutKey | EntryRefusal::BadAttachments(_) => "entry",
         EntryRefusal::BadDedupKey { .. }
         | EntryRefusal::DedupKeyNotTaken
@@ -164,7 +165,7 @@ impl IntoRefusal for AppendError {
     }
 }
 
-/// The system is out of something for a while; nothing is wrong with what is stored.
+/// The system lacks files or disk space for a while; the stored data are fine.
 fn passing() -> Refusal {
     refuse(Kind::Unavailable, ErrorReason::Overloaded)
         .retry(RETRY_RESTART)
@@ -208,7 +209,7 @@ impl IntoRefusal for WitnessError {
             Self::NoWitnessPolicy => refuse(Kind::Precondition, ErrorReason::NoWitnessPolicy)
                 .field("receipt")
                 .says("log has no witness policy: set `policy` under [logs.NAME]"),
-            // Callers get the level below instead.
+            // The caller gets a receipt of the level below instead.
             Self::QuorumLost => Refusal::internal(),
             Self::ShuttingDown => shutting_down(),
         }

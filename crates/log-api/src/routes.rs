@@ -25,7 +25,7 @@ pub fn table() -> RouteTable<To> {
     RouteTable::new(&ROWS)
 }
 
-/// Those that are called most come first where a path may begin several.
+/// Of the rows whose patterns begin alike, the most called stands first.
 static ROWS: [(Route, To); 27] = [
     call("Append", "/cairn.log.v1.LogService/Append", AppendToLog),
     call("AppendBatch", "/cairn.log.v1.LogService/AppendBatch", AppendToLog),
@@ -60,7 +60,7 @@ static ROWS: [(Route, To); 27] = [
 const fn row(name: &'static str, call: Call, pattern: &'static str, action: Action) -> Route {
     let body_bytes_max = match call {
         Call::Unary | Call::Streaming => MESSAGE_BYTES_MAX,
-        // Bodies of GET requests are not read, and are bounded all the same.
+        // The body of a GET request is not read, but it has a bound too.
         Call::Get | Call::Post => ENTRY_BYTES_MAX,
     };
     let pattern = Pattern::new(pattern);

@@ -10,7 +10,7 @@ use crate::logs::{Logs, single};
 use crate::refusal::{self, IntoRefusal, reason_name};
 use log_core::Submission;
 
-/// Committed and answered with the bare decimal index and a newline. Any `Content-Type` is taken.
+/// Commits the entry, and answers with its decimal index and a newline. Takes any `Content-Type`.
 pub(super) async fn add<B>(logs: &Logs, log: &str, body: B, bytes_max: usize) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes> + Send,

@@ -1,7 +1,7 @@
 //! Content encodings of entry bundles: chosen by `Accept-Encoding`, made once, kept within bounds.
 //!
-//! At most one core compresses at a time. A bundle that would have to wait for it goes out as it is:
-//! correct, and larger.
+//! At most one core compresses at a time. A bundle that would have to wait for that core is sent
+//! uncompressed.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use storage::LogId;
 
-/// Good enough for text, and fast: bundles are compressed while somebody waits.
+/// A fast level that is good enough for text: somebody waits while a bundle is compressed.
 const ZSTD_LEVEL: i32 = 3;
 const GZIP_LEVEL: u32 = 4;
 /// Smaller bundles are not worth a header.
@@ -39,8 +39,8 @@ impl Encoding {
         }
     }
 
-    /// The best encoding that a request accepts: the one it weighs most, zstd before gzip. Without
-    /// `Accept-Encoding`, and where it refuses both, the identity.
+    /// The best encoding that a request accepts: the one with the largest weight, zstd before gzip.
+    /// The identity if there is no `Accept-Encoding`, or if it refuses both.
     pub fn accepted(headers: &HeaderMap) -> Self {
         let values = headers.get_all(header::ACCEPT_ENCODING).iter();
         let values: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
@@ -68,8 +68,8 @@ impl Encoding {
     }
 }
 
-/// The weight, in thousandths, that a request gives a coding (RFC 9110, section 12.5.3): its own if it is
-/// named, else that of `*`, else 0. A weight that is none counts as 0.
+/// The weight, in thousandths, that a request gives a coding (RFC 9110, section 12.5.3): that of
+/// the coding if it is named, else that of `*`, else 0. A weight that cannot be read counts as 0.
 fn weight(values: &[&str], coding: &str) -> u16 {
     let mut any = 0;
     for item in values.iter().flat_map(|value| value.split(',')) {
@@ -119,7 +119,7 @@ pub struct Encoder {
     kept: Arc<Mutex<Kept>>,
 }
 
-/// Two generations, each of at most half the bound: see the tile cache.
+/// Two generations, each of at most half the bound, as in the tile cache.
 #[derive(Debug)]
 struct Kept {
     young: HashMap<Key, Bytes>,
@@ -189,7 +189,7 @@ impl Encoder {
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
-        // A panic while the lock is held leaves whole bundles behind, so they stay usable.
+        // A poisoned lock is fine: a panic while it is held leaves only whole bundles behind.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

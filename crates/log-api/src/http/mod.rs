@@ -1,8 +1,8 @@
-//! Plain HTTP on the same port: the tlog-tiles read API (c2sp.org/tlog-tiles), `/add`, and what an
-//! operator asks for.
+//! Plain HTTP on the same port: the tlog-tiles read API (c2sp.org/tlog-tiles), `/add`, and the
+//! operator's pages.
 //!
-//! Every path that is not exactly one of [`crate::routes`] is 404 and never a redirect: a tile has one
-//! name.
+//! Every path that is not exactly one of [`crate::routes`] is 404 and never a redirect, because a
+//! tile has one name.
 
 pub mod tiles;
 
@@ -38,7 +38,7 @@ pub enum Target {
     Bundle,
     Add,
     Discard,
-    /// What an operator asks for.
+    /// One of the operator's pages.
     Ops(Asked),
 }
 
@@ -74,7 +74,7 @@ impl Http {
             },
             Target::Discard => add::discard(logs, body, bytes_max).await,
             Target::Checkpoint => tiles::checkpoint(logs, log),
-            // Only the canonical spelling of a tile is one.
+            // A tile has one spelling; any other path is not found.
             Target::Tile => match tail.parse() {
                 Ok(path) => tiles::tile(logs, log, path).await,
                 Err(_) => not_found(),

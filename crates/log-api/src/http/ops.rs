@@ -1,4 +1,4 @@
-//! What the logs say to an operator: whether they can do their work, and gauges.
+//! What the logs tell an operator: whether they can do their work, and gauges.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Weak};
@@ -16,7 +16,7 @@ const STALLED_AFTER: Duration = Duration::from_secs(5);
 /// How an operator accepts the clock.
 const CLOCK_ACCEPT: &str = "cairn-server clock accept";
 
-/// Whether every log can commit and journal and the clock is believed, or what is wrong.
+/// Says what is wrong, unless every log can commit and journal and the clock is believed.
 pub fn readiness(registry: &Registry) -> Result<(), Cow<'static, str>> {
     if registry.is_read_only() {
         return Ok(());
@@ -42,7 +42,8 @@ pub fn readiness(registry: &Registry) -> Result<(), Cow<'static, str>> {
     }
 }
 
-/// The logs' gauges, read at each scrape. They hold nothing: the logs hold the metrics that hold these.
+/// The logs' gauges, read at each scrape. They hold the logs weakly, because the logs hold the
+/// metrics, and the metrics hold these.
 #[derive(Debug)]
 pub struct RegistryGauges {
     pub registry: WeakRegistry,

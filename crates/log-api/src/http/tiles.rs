@@ -1,6 +1,6 @@
 //! The read API of c2sp.org/tlog-tiles: the published checkpoint, tiles and entry bundles up to the
-//! newest signed head. A tile of any width up to that of the signed tree is served, as each is a prefix
-//! of a later one.
+//! newest signed head. A tile of any width up to that of the signed tree is served, because it is a
+//! prefix of each wider one.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};

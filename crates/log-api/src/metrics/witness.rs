@@ -12,7 +12,8 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use log_core::WeakRegistry;
 use log_core::witness::{TROUBLES, WitnessStatus, WitnessingStatus};
 
-/// Reads the witnessing of all logs at each scrape. Holds nothing: the logs hold the metrics.
+/// Reads the witnessing of all logs at each scrape. Holds the logs weakly, because they hold the
+/// metrics.
 #[derive(Debug)]
 pub struct WitnessCollector {
     registry: WeakRegistry,

@@ -1,4 +1,4 @@
-//! How large an answer may be: every one fits a client at gRPC's defaults.
+//! How large an answer may be: every answer fits a client with gRPC's defaults.
 
 use prost::Message;
 use serve::refusal::Refusal;
@@ -13,7 +13,8 @@ const PAGE_BYTES_MAX: usize = ANSWER_BYTES_MAX - 4 * 1024;
 const ROW_FRAMING_BYTES: usize = 1 + 5;
 
 /// As many of the rows as fit one page, and whether there are more. A page ends at `rows_max` or at
-/// its bytes, whichever comes first, and has one row at least. Rows beyond are not converted.
+/// its limit of bytes, whichever comes first, and has one row at least. Rows beyond are not
+/// converted.
 pub(super) fn page<T, M: Message>(
     rows: &[T],
     rows_max: usize,
@@ -38,7 +39,8 @@ pub(super) fn fits(answer: &impl Message) -> bool {
     answer.encoded_len() <= ANSWER_BYTES_MAX
 }
 
-/// An answer that is not too large; `field` of the request is what to ask less of.
+/// Gives the answer if it is not too large. If it is, the refusal names the `field` of the request
+/// that asks for too much.
 pub(super) fn fitting<M: Message>(answer: M, field: &'static str) -> Result<M, Refusal> {
     if fits(&answer) {
         return Ok(answer);

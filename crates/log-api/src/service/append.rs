@@ -71,7 +71,8 @@ pub(super) async fn append_batch(
     };
     if !answer::fits(&answer) {
         // Duplicates that lie far apart in a large tree have a long proof. The entries are
-        // committed, so the answer is their indexes; receipts are asked for by index.
+        // committed, so the answer gives their indexes, and the caller can ask for receipts by
+        // index.
         answer.range_receipt = None;
         answer.receipt_reached = Level::Index.message();
     }
@@ -84,7 +85,7 @@ fn result(outcome: &EntryOutcome) -> Result<pb::AppendResult, Refusal> {
             Ok(convert::appended(*index, *duplicate))
         }
         EntryOutcome::Refused(refusal) => Ok(convert::refused(refusal)),
-        // Only entries of a producer's stream are ever skipped.
+        // The log skips only entries of a producer's stream.
         EntryOutcome::Skipped => Err(Refusal::internal()),
     }
 }

@@ -1,6 +1,6 @@
-//! Appending without end. One task a stream keeps calls in the order they came: several may wait for
-//! their commit, and their answers leave in the same order. Receipts follow beside them, one at a time
-//! and each over everything committed since the one before.
+//! Appending without end. One task for each stream keeps its calls in the order they came: several
+//! may wait for their commit, and their answers leave in the same order. Receipts follow between
+//! the answers, one at a time, each over everything committed since the one before.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -31,7 +31,7 @@ use storage::Scope;
 /// Calls of one stream that may wait for their commit: enough to keep the disk busy while the next ones
 /// arrive, and a bound on what a stream can hold in memory.
 const CALLS_MAX: usize = 8;
-/// How long a producer has to say who it is.
+/// How long a producer may take to say who it is.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Requests = Streaming<pb::AppendStreamRequest>;
@@ -139,7 +139,7 @@ impl Stream<'_> {
         sender: &Sender<pb::AppendStreamResponse>,
     ) -> Stop {
         let mut receiving = true;
-        // The receipt in the making, if one is.
+        // The receipt that is being made, if any.
         let (service, log, level) = (self.service, self.log, self.level);
         let mut receipt: Option<Pin<Box<dyn Future<Output = _> + Send + '_>>> = None;
         loop {
@@ -208,7 +208,7 @@ impl Stream<'_> {
         for (sequence, outcome) in (first_sequence..).zip(&committed.outcomes) {
             let index = match outcome {
                 EntryOutcome::Appended { index, .. } => *index,
-                // Committed by an earlier call, which has said where.
+                // An earlier call committed the entry, and its answer said where.
                 EntryOutcome::Skipped => continue,
                 EntryOutcome::Refused(refusal) => return Err(refusal.clone().into_refusal()),
             };
@@ -253,7 +253,7 @@ async fn front(calls: &mut VecDeque<Call>) -> (u64, Result<Committed, AppendErro
     (first_sequence, outcome)
 }
 
-/// Never completes where there is nothing to wait for.
+/// Never completes if there is nothing to wait for.
 async fn optional<T>(future: &mut Option<Pin<Box<dyn Future<Output = T> + Send + '_>>>) -> T {
     match future {
         Some(future) => future.await,

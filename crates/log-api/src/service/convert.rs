@@ -13,9 +13,9 @@ use crate::refusal::{self, entry_refusal};
 use log_core::{CALL_ENTRIES_MAX, EntryRefusal, Log, NewEntry, Published};
 use storage::{ArchivePosition, ArchivedCheckpoint, DedupKey, LogState, ProducerId, Scope};
 
-/// Entries a page of a list has where the request does not say.
+/// Rows of a page if the request does not say how many.
 const PAGE_DEFAULT: usize = 100;
-/// The most entries of a page.
+/// The most rows of a page.
 pub(super) const PAGE_MAX: usize = 1_000;
 
 /// The receipt levels, in their order.
@@ -89,7 +89,7 @@ pub(super) fn size(field: &'static str, size: u64) -> Result<TreeSize, Refusal> 
     TreeSize::new(size).map_err(|_| refusal::bad_range(field, "at most 2^63 - 1"))
 }
 
-/// A request's range, ascending; an absent one is `[0, 0)`.
+/// A request's range, ascending; if it is absent, `[0, 0)`.
 pub(super) fn range(range: Option<pb::IndexRange>) -> Result<Range<TreeSize>, Refusal> {
     let pb::IndexRange { start, end } = range.unwrap_or_default();
     Ok(size("range.start", start)?..size("range.end", end)?)

@@ -1,4 +1,4 @@
-//! The gRPC service, thin: a request is converted, handed to the log, and its answer converted back.
+//! The gRPC service. It converts a request, hands it to the log, and converts the answer back.
 
 pub mod append;
 
@@ -38,10 +38,10 @@ use log_core::Log;
 /// The largest request message, in bytes: a call's 8 MiB of entries with its framing and keys.
 pub const MESSAGE_BYTES_MAX: usize = 9 * 1024 * 1024;
 
-/// What the service is set to.
+/// The settings of the service.
 #[derive(Clone, Copy, Debug)]
 pub struct ServiceOptions {
-    /// How long a call waits for its receipt where it does not say.
+    /// How long a call waits for its receipt if it does not say.
     pub receipt_wait_default: Duration,
     /// The longest wait for a receipt.
     pub receipt_wait_max: Duration,
@@ -62,7 +62,7 @@ struct Shared {
     options: ServiceOptions,
     /// One permit for each stream that may be open.
     streams: Arc<Semaphore>,
-    /// Cancelled when the server stops: streams without an end then end.
+    /// Cancelled when the server stops. It ends the streams that have no end of their own.
     stopping: CancellationToken,
 }
 

@@ -46,7 +46,7 @@ pub(super) async fn list_checkpoints(
 }
 
 /// The head that a proof is made against: the newest signed one, or one that covers what was asked for.
-/// The note goes with the answer only where the caller did not name a size.
+/// The note is part of the answer only if the caller did not name a size.
 async fn head_for(
     log: &Log,
     asked: TreeSize,
@@ -174,7 +174,7 @@ pub(super) async fn lookup(
     Ok(pb::LookupEntryResponse { leaf_index: index.get(), leaf_hash: convert::hash_bytes(&leaf) })
 }
 
-/// Looks in the committed tree: an acknowledged entry is always found, signed or not.
+/// Looks in the committed tree, so an acknowledged entry is always found, signed or not.
 async fn find_leaf(service: &Service, log: &Log, leaf: Hash) -> Result<LeafIndex, Refusal> {
     let snapshot = committed(service, log)?;
     let found = Reads::run(&snapshot, move |tree, access| tree.find_leaf(&leaf, access)).await;

@@ -19,7 +19,8 @@ use crate::refusal::{self, IntoRefusal};
 use log_core::read::{Reads, Snapshot};
 use log_core::{Log, SignedHead, WitnessError};
 
-/// Taken off a call's deadline, so that an answer with less still arrives in time.
+/// We answer this long before a call's deadline, so that an answer of a lower level still arrives
+/// in time.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(50);
 
 /// Until when a call waits for its receipt.
@@ -30,7 +31,8 @@ pub(super) struct Until {
 }
 
 impl Until {
-    /// What the request asks for, bounded by the server's settings and the call's deadline.
+    /// The wait that the request asks for, bounded by the server's settings and the call's
+    /// deadline.
     pub(super) fn of<T>(
         request: &Request<T>,
         wait: Option<prost_types::Duration>,
@@ -49,7 +51,7 @@ impl Until {
     }
 }
 
-/// Refuses at once what this log can never reach.
+/// Refuses a level at once that this log can never reach.
 pub(super) fn check(log: &Log, level: Level) -> Result<(), Refusal> {
     if level == Level::Witnessed && !log.has_witness_policy() {
         return Err(WitnessError::NoWitnessPolicy.into_refusal());
@@ -95,7 +97,7 @@ async fn witnessed(log: &Log, size: TreeSize, until: Instant) -> Reached {
     }
 }
 
-/// The head that a stream's receipt is made against: it waits as long as the stream lasts.
+/// The head that a stream's receipt is made against. Waits for it as long as the stream lasts.
 pub(super) async fn reach_on_stream(
     log: &Log,
     size: TreeSize,
@@ -113,7 +115,8 @@ pub(super) async fn reach_on_stream(
     }
 }
 
-/// A signed head of at least `size`; where `size` is committed and not yet signed, one is signed now.
+/// A signed head of at least `size`. If `size` is committed and not yet signed, a head is signed
+/// now.
 pub(super) async fn covering(
     log: &Log,
     field: &'static str,

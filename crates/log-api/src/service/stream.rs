@@ -23,7 +23,7 @@ const ANSWERS_MAX: usize = 2;
 /// Entry bytes in one answer, unless a single entry is larger.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
-/// The sending half of a stream's answers, and the stream's place among those that may be open.
+/// The sending half of a stream's answers, and the permit of the stream to be open.
 pub(super) struct Sender<T> {
     service: Service,
     answers: mpsc::Sender<Result<T, Status>>,
@@ -64,7 +64,7 @@ pub(super) fn start<T, F>(
     run(service.supervisor(), name, answers, body(sender));
 }
 
-/// After a panic in `body` the caller is told so: the answers up to there must not look like all of them.
+/// After a panic in `body` the caller gets an error: the answers so far must not look complete.
 fn run<T: Send + 'static>(
     supervisor: &Supervisor,
     name: &'static str,
@@ -234,7 +234,8 @@ impl Watch {
         let mut first = true;
         loop {
             let next = Arc::clone(&published.borrow_and_update());
-            // A checkpoint signed anew at the size sent before adds nothing to what the caller holds.
+            // A checkpoint that was signed again at the size sent before tells the caller nothing
+            // new.
             if next.head.size > self.sent || (first && next.head.size == self.sent) {
                 if self.send(&next).await.is_err() {
                     return;

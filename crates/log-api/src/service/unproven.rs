@@ -1,15 +1,16 @@
-//! The indexes of a stream that wait for a receipt: pure.
+//! The indexes of a stream that wait for a receipt. Pure.
 //!
-//! The entries of a stream lie close together, and a receipt proves what others have written between them
-//! too. But a duplicate has the index of its first use, which may be anywhere: what is further apart than
-//! one receipt reaches stays apart, or a stream would be sent proofs of the whole log between two entries.
+//! The entries of a stream lie close together, so one receipt proves a range, with the entries that
+//! others wrote in between. But a duplicate has the index of its first use, which may be anywhere.
+//! So indexes that are further apart than one receipt reaches are kept in separate ranges:
+//! otherwise a stream would be sent proofs of the whole log between two entries.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use merkle::{LeafIndex, TreeSize};
 
-/// Ranges kept apart. Beyond it the two with the least between them become one.
+/// The most ranges. When there is one more, the two with the smallest gap become one.
 const RANGES_MAX: usize = 1_024;
 
 /// Indexes that are committed and wait for a receipt.
@@ -45,7 +46,7 @@ impl Unproven {
         }
     }
 
-    /// The indexes of the next receipt, which wait no more.
+    /// Takes the indexes of the next receipt.
     pub(super) fn take(&mut self) -> Option<Range<TreeSize>> {
         let (start, end) = self.ranges.pop_first()?;
         let cut = end.min(start.saturating_add(self.receipt_max));

@@ -10,8 +10,8 @@ use super::{BadAttachments, LogId};
 ///
 /// `Corrupt`, `WalDamaged` and `Layout` need an operator and `cairn-server fsck`; `Poisoned` needs
 /// a restart, which runs recovery; `ReadOnly` means the request came to the wrong process;
-/// `Contract` is a defect of the caller and was refused before anything was written. The others are
-/// the machine's.
+/// `Contract` is a defect of the caller and was refused before anything was written. The others
+/// come from the machine.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StorageError {
     /// The file system refused an operation.
@@ -84,8 +84,8 @@ pub enum StorageError {
         /// The rule that was broken.
         violation: Violation,
     },
-    /// Attachments are deleted, and a file that may hold their bytes is held by a reader or a
-    /// backup.
+    /// The attachments are deleted, but a reader or a backup still holds a file that may contain
+    /// their bytes.
     #[error(
         "{path}: may still hold erased bytes, as a reader or a backup holds it: erase once more when it is done",
         path = path.display()
@@ -108,7 +108,7 @@ pub enum StorageError {
 pub struct EngineError {
     /// Stored bytes are damaged; the machine works.
     pub is_corruption: bool,
-    /// The system is out of something for a while: open files, or disk space.
+    /// The system lacks open files or disk space for a while.
     pub is_passing: bool,
     /// What the engine says.
     pub source: Arc<dyn std::error::Error + Send + Sync>,
@@ -126,8 +126,8 @@ impl StorageError {
         Self::Io { path: path.into(), source: Arc::new(source) }
     }
 
-    /// The system is out of open files or disk space: the same call may succeed later. What was
-    /// written is known only of a call that writes nothing.
+    /// The system lacks open files or disk space: the same call may succeed later. If the call
+    /// writes, nobody knows what it has written.
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Io { source, .. } => base::durable::is_passing(source),
@@ -136,7 +136,7 @@ impl StorageError {
         }
     }
 
-    /// What is stored is damaged; the machine works.
+    /// The stored data are damaged; the machine works.
     pub fn is_corruption(&self) -> bool {
         match self {
             Self::Corrupt(_) | Self::WalDamaged { .. } => true,

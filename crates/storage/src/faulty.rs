@@ -30,7 +30,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// All of them, for tests that run over each.
+    /// All faults, for tests that run over each of them.
     pub const ALL: [Self; 3] = [Self::NotIssued, Self::Lost, Self::Persisted];
 
     const fn point(self) -> &'static str {
@@ -69,7 +69,7 @@ struct Plan {
     waiting: u64,
     /// Commits called so far, those that failed included.
     commits: u64,
-    /// Reads fail.
+    /// Whether reads fail.
     reads_fail: bool,
     /// What `free_bytes` answers, if set.
     free_bytes: Option<u64>,
@@ -297,7 +297,7 @@ impl Erase for FaultyEngine {
 /// same process may go on.
 ///
 /// # Panics
-/// Where one of them is another.
+/// If one of the three is not as the fault should leave it.
 pub fn assert_fault_leaves_what_it_says(fault: Fault, inner: Arc<dyn Store>) {
     let engine = FaultyEngine::new(inner);
     let mut planner = Planner::new(1);

@@ -324,7 +324,8 @@ pub fn decode_tile(key: &[u8], value: &[u8]) -> Result<FullTile, Corrupt> {
     }
 }
 
-/// A deduplication row's value. One without a digest needs no checksum: its entry says the same.
+/// A deduplication row's value. A row without a digest needs no checksum, because its entry says
+/// the same.
 pub fn encode_dedup(key: &[u8], row: &DedupRow) -> Vec<u8> {
     let version = if row.digest.is_some() { DIGEST_ROW_VERSION } else { ROW_VERSION };
     let mut value = Vec::with_capacity(77);

@@ -33,7 +33,7 @@ impl fmt::Display for LogId {
 }
 
 /// The name a log has on this server: 1 to 64 characters of `[a-z0-9-]`, starting with a letter or
-/// digit. It stands in paths, so it is never anything else.
+/// digit. It is part of paths, so no other characters are allowed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogName(Box<str>);
 
@@ -86,11 +86,12 @@ pub struct StoredHead {
     pub root: Hash,
     /// When the newest commit was planned, in milliseconds since the Unix epoch. Never goes back.
     pub time_ms: u64,
-    /// Which term of writing the head belongs to. Never goes back; 0 with a single writer.
+    /// The term of the writer that made the head. Never goes back; 0 with a single writer.
     pub epoch: u32,
 }
 
-/// Whose deduplication keys: 16 bytes, so that no writer can take or probe another's.
+/// The owner of deduplication keys, as 16 bytes: no caller can use or probe the keys of another
+/// one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope(pub [u8; 16]);
 
@@ -115,16 +116,16 @@ impl DedupKey {
     /// Longest key, in bytes.
     pub const LEN_MAX: usize = 64;
 
-    /// What the key is looked up by. Costs one SHA-256 block or two.
+    /// The id by which the key is looked up. Costs one SHA-256 block or two.
     pub fn id(&self) -> DedupId {
         DedupId { scope: self.scope, key_hash: Sha256::digest(&self.key).into() }
     }
 }
 
-/// What a deduplication row is looked up by.
+/// The id by which a deduplication row is looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DedupId {
-    /// Whose key.
+    /// The owner of the key.
     pub scope: Scope,
     /// SHA-256 of the key; in [`Scope::LEAF`] the leaf hash itself.
     pub key_hash: [u8; 32],
@@ -144,14 +145,14 @@ pub struct DedupRow {
     pub index: LeafIndex,
     /// Its leaf hash: another leaf hash under the same key is a conflict.
     pub leaf: Hash,
-    /// What its caller said that it holds, compared instead of the leaf hash where both callers say
-    /// so.
+    /// What the entry holds, as its caller named it. Compared instead of the leaf hash if both
+    /// callers named it.
     pub digest: Option<ContentDigest>,
 }
 
 impl DedupRow {
     /// Whether an entry with this row's key is the row's entry again. A salted entry has another
-    /// leaf hash each time it is made, so that its caller names what it holds.
+    /// leaf hash each time it is made, so its caller names what it holds with a digest.
     pub fn is_same(&self, leaf: &Hash, digest: Option<&ContentDigest>) -> bool {
         match (&self.digest, digest) {
             (Some(first), Some(digest)) => first == digest,
@@ -160,7 +161,7 @@ impl DedupRow {
     }
 }
 
-/// What an entry holds, named by its caller: 32 bytes of which the log knows nothing else.
+/// What an entry holds, as its caller named it: 32 bytes that the log only compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentDigest(pub [u8; 32]);
 
@@ -198,13 +199,12 @@ impl StoredEntry {
     }
 }
 
-/// Bytes beside an entry. No hash of the tree covers them, so that [`super::Erase`] can take them
-/// away.
+/// Bytes beside an entry. No hash of the tree covers them, so [`super::Erase`] can delete them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
-    /// Which of the entry's attachments; its writer says what the number means.
+    /// Which of the entry's attachments it is; the writer decides what the number means.
     pub kind: u8,
-    /// The key that the bytes are encrypted with; 0: they are not.
+    /// The key with which the bytes are encrypted; 0 if they are not encrypted.
     pub key_id: u32,
     /// 1 to [`Attachment::LEN_MAX`] bytes.
     pub bytes: Bytes,
@@ -272,11 +272,11 @@ pub fn check_attachments(attachments: &[Attachment]) -> Result<(), BadAttachment
 /// Whether a log takes entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogState {
-    /// It does.
+    /// It takes entries.
     Active,
-    /// It is about to be frozen and finishes what is queued.
+    /// It is about to be frozen, and commits only what is queued.
     Draining,
-    /// Final: it is read, and takes nothing.
+    /// It is final: it is read, and takes no entries.
     Frozen,
     /// Given up by its operator: it signs nothing any more.
     Retired,

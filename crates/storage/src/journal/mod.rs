@@ -1,13 +1,13 @@
-//! The head journal: every head this server ever let out, newest last, outside the database.
+//! The head journal: every head that this server ever released, newest last, outside the database.
 //!
-//! A store that is restored from an old backup would grow again from an old size, and a server that
-//! signed on would fork its own log. The journal knows better: a head is synced here before it is
-//! released, so a store that is behind it has lost data.
+//! If an operator restored an old backup and the server went on signing from its size, the server
+//! would fork its own log. The journal prevents that: a head is synced here before it is released,
+//! so a store that ends before the journal has lost data.
 //!
-//! Two segments, `heads-0` and `heads-1`, of zeros written in advance, so that a record costs one disk
-//! write and no change of metadata. When one is full the other is overwritten, first with the newest
-//! record of every log: each segment, from the first group on, holds all that matters, and a crash while
-//! it is written leaves the other whole.
+//! There are two segments, `heads-0` and `heads-1`, of zeros written in advance, so that a record
+//! costs one disk write and no change of metadata. When one segment is full we overwrite the other,
+//! beginning with the newest record of every log. So each segment, from its first group on, holds
+//! all that matters, and if we crash while we write one, the other is whole.
 
 mod record;
 mod segment;
@@ -96,9 +96,9 @@ pub fn read_heads(dir: &Path) -> Result<Option<JournalHeads>, JournalError> {
 #[derive(Debug)]
 pub struct Journal {
     files: [(PathBuf, File); 2],
-    /// The segment that is written.
+    /// The segment that takes the next record.
     active: usize,
-    /// The next free slot in it.
+    /// The next free slot in that segment.
     slot: u64,
     next_sequence: u64,
     heads: JournalHeads,
@@ -243,8 +243,8 @@ fn open_if_there(path: &Path, write: bool) -> Result<Option<File>, JournalError>
     }
 }
 
-/// Opens both segments, each locked against other processes. One that is missing or too short is
-/// made anew if the other holds nothing: the first start was cut short there.
+/// Opens both segments, each locked against other processes. If one is missing or too short and the
+/// other holds nothing, the first start was cut short: the segment is made anew.
 fn open_pair([first, second]: [PathBuf; 2]) -> Result<[(PathBuf, File); 2], JournalError> {
     let (one, two) = (open_segment(&first)?, open_segment(&second)?);
     let holds = |path: &Path, file: &Option<File>| match file {

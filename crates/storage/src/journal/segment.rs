@@ -9,10 +9,11 @@ use super::record::{RECORD_BYTES, Record, decode};
 
 /// Reads the records of a segment.
 ///
-/// Records follow one another by sequence, so what an earlier use of the segment left behind them is
-/// recognised. A record that is missing or does not check ends the segment. It may be torn: its sync
-/// never returned, so nobody saw the head. But then nothing but its own group can follow, as the next
-/// group is only written after that sync; a record of a later group behind it proves damage.
+/// The sequences of the records are consecutive, so records that an earlier use of the segment left
+/// behind them are recognised. The first record that is missing, or whose checksum fails, ends the
+/// segment. That record may be torn: its sync never returned, so nobody saw its head. In that case
+/// only records of its own group can follow, because we write the next group after that sync. A
+/// record of a later group behind it proves damage.
 pub(super) fn read(path: &Path, file: &File) -> Result<Vec<Record>, JournalError> {
     let found = slots(path, file)?;
     let end = contiguous(&found);
@@ -23,14 +24,15 @@ pub(super) fn read(path: &Path, file: &File) -> Result<Vec<Record>, JournalError
     Ok(records)
 }
 
-/// Refuses records that the newest one of both segments, the one before `missing`, does not lead up to:
-/// a segment whose first record is damaged looks unused, and nothing else would notice what it held.
+/// Refuses a record whose group begins after `missing`, the sequence after the newest record of
+/// both segments. A segment whose first record is damaged looks unused, and no other check would
+/// notice what it held.
 pub(super) fn check_leftovers(path: &Path, file: &File, missing: u64) -> Result<(), JournalError> {
     check_tail(path, missing, &slots(path, file)?)
 }
 
-/// Overwrites what a torn group left with zeros. Its sequences will be used again, and what is left of
-/// it must not seem to follow them.
+/// Overwrites with zeros what a torn group left behind. Its sequences will be used again, and its
+/// remains must not seem to follow the new records.
 pub(super) fn clear_torn(path: &Path, file: &File, next_sequence: u64) -> Result<(), JournalError> {
     let left = |record: &Record| record.sequence >= next_sequence;
     let mut cleared = false;
@@ -66,7 +68,7 @@ fn contiguous(found: &[Option<Record>]) -> usize {
     expected.map(follows).take_while(|follows| *follows).count()
 }
 
-/// `missing` is the sequence that is not there.
+/// `missing` is the sequence of the first record that is not there.
 fn check_tail(path: &Path, missing: u64, tail: &[Option<Record>]) -> Result<(), JournalError> {
     for record in tail.iter().flatten() {
         let group_start = record.sequence.saturating_sub(u64::from(record.group_position));

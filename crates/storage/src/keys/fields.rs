@@ -18,7 +18,7 @@ fn checksum(key: &[u8], value: &[u8]) -> [u8; 4] {
     crc.finalize().to_be_bytes()
 }
 
-/// Takes a row's fields off its front; every error names the row.
+/// Takes the fields of a row's value, from the front; every error names the row.
 pub(super) struct Fields<'a> {
     family: Family,
     key: &'a [u8],

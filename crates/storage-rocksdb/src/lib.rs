@@ -1,4 +1,5 @@
-//! The engine of the server, on RocksDB, and what works on its folder while nobody serves it.
+//! The engine of the server, on RocksDB, and the operator's commands on a store that no server has
+//! open.
 
 mod engine;
 

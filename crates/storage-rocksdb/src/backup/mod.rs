@@ -1,9 +1,10 @@
 //! What an operator does to a store: back it up, restore it, cut a corrupt write-ahead log, give a log up.
 //!
-//! A data folder holds `db/` (the store), `heads/` (the head journal, unless it lies elsewhere) and `keys/`.
-//! A backup holds `db/`, the public keys, and last a file `BACKUP`, without which it was cut short. It never
-//! holds the journal, and a restore never touches one: the journal is what tells an old store from the
-//! newest. Private keys are not in it either: they are copied once, when they are made.
+//! A data folder holds `db/` (the store), `heads/` (the head journal, unless it lies elsewhere) and
+//! `keys/`. A backup holds `db/`, the public keys, and a file `BACKUP`, written last: a backup
+//! without it was cut short. A backup never holds the journal, and a restore never changes it,
+//! because the journal tells an old store from the newest. A backup holds no private keys either:
+//! the operator copies those once, when they are made.
 
 mod recover;
 mod restore;
@@ -33,10 +34,10 @@ pub const DB: &str = "db";
 pub const HEADS: &str = "heads";
 /// The keys' folder in a data folder and, public ones only, in a backup.
 pub const KEYS: &str = "keys";
-/// The file that ends a backup.
+/// The file that is written last, when a backup is complete.
 const MARK: &str = "BACKUP";
 
-/// Why an operation on a store failed. Every message names what to look at.
+/// Why an operation on a store failed. Every message names the file or the log to look at.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// The store or a file.
@@ -48,7 +49,7 @@ pub enum BackupError {
     /// The restored store could not be checked.
     #[error(transparent)]
     Fsck(#[from] FsckError),
-    /// Something is where the result should go.
+    /// There is something already at the path of the result.
     #[error("{path}: exists; nothing is ever overwritten", path = path.display())]
     Exists {
         /// The path.
@@ -65,10 +66,11 @@ pub enum BackupError {
     Damaged {
         /// The first finding.
         first: String,
-        /// All of it.
+        /// All findings.
         report: Box<Report>,
     },
-    /// The expected checkpoint is none, or of no log in the store, or its signature fails.
+    /// The expected checkpoint does not parse, or is of no log in the store, or its signature
+    /// fails.
     #[error("{path}: {reason}", path = path.display())]
     Expect {
         /// The file.
@@ -96,7 +98,7 @@ pub enum BackupError {
         /// The signed size.
         size: u64,
     },
-    /// A log that has signed heads would be gone.
+    /// A log with signed heads would be lost.
     #[error(
         "the journal holds signed heads of a log that is not in the data (origin hash {origin_hash}): \
          use newer data"
@@ -105,7 +107,7 @@ pub enum BackupError {
         /// How the journal names the log.
         origin_hash: Hash,
     },
-    /// Nothing says what was signed.
+    /// There is no journal that says what was signed.
     #[error(
         "{heads_dir}: no journal of signed heads, so nothing says whether more was signed than would be \
          left: name its folder with --heads-dir, or accept that with --adopt-journal",
@@ -121,7 +123,7 @@ pub enum BackupError {
         /// The name asked for.
         name: LogName,
     },
-    /// The store would not take the change.
+    /// The store did not take the change.
     #[error("the store did not take the change: {outcome:?}")]
     NotWritten {
         /// Its answer.
@@ -138,7 +140,7 @@ impl From<FileError> for BackupError {
 /// What is wrong with an expected checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ExpectFault {
-    /// It does not parse.
+    /// The file does not parse.
     #[error("not a signed checkpoint")]
     Malformed,
     /// Its origin is that of no log in the backup.

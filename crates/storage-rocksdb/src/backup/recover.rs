@@ -28,11 +28,11 @@ pub struct Recovered {
 /// Where a write-ahead log was cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cut {
-    /// Its file.
+    /// The file that was cut.
     pub path: PathBuf,
     /// The first byte that was given up.
     pub offset: u64,
-    /// Bytes behind the damage that could not be read: more entries than were seen may be lost.
+    /// Bytes behind the damage that could not be read. More entries than those seen may be lost.
     pub unread_bytes: u64,
 }
 
@@ -55,11 +55,12 @@ pub struct RetireReport {
 }
 
 /// Reopens the store of `data_dir` at the last good point of its write-ahead log and gives up what follows
-/// it. A store that opens is left as it is.
+/// that point. A store that opens is left as it is.
 ///
-/// Refused, with nothing changed, if the journal holds a head beyond that point: a log that went on
-/// from there would sign two histories. Every head that a witness holds was journaled before, so the
-/// journal speaks for the witnesses too. Where there is none, only `without_journal` goes on.
+/// It refuses, and changes nothing, if the journal holds a head beyond that point: a log that went
+/// on from there would sign two histories. Every head that a witness holds was journaled before, so
+/// the journal speaks for the witnesses too. If there is no journal, it refuses unless
+/// `without_journal` is set.
 pub fn recover_truncating(
     data_dir: &Path,
     heads_dir: &Path,
@@ -91,12 +92,12 @@ pub fn recover_truncating(
     Ok(RecoverReport { cut: Some(cut), logs: report(&kept, Some(&wal)) })
 }
 
-/// What is left of each log, beside what the write-ahead log had of it.
+/// What is left of each log, and what the write-ahead log had of it.
 fn report(kept: &Heads, wal: Option<&Wal>) -> Vec<Recovered> {
     let seen = |id: &LogId| wal.and_then(|wal| wal.heads.get(id)).map_or(0, |head| head.size.get());
     let mut logs: BTreeMap<LogId, Recovered> = BTreeMap::new();
     for (id, record) in wal.iter().flat_map(|wal| &wal.records) {
-        // Kept or not: the record of a log that was created behind the damage is only here.
+        // All of them: the record of a log that was created behind the damage is only here.
         logs.insert(*id, Recovered { log: record.name.clone(), kept: 0, seen: seen(id) });
     }
     for (id, (record, head)) in kept {
@@ -106,8 +107,8 @@ fn report(kept: &Heads, wal: Option<&Wal>) -> Vec<Recovered> {
     logs.into_values().collect()
 }
 
-/// Gives a log up: marks it in the journal, then in the store, and signs nothing. For a log whose data
-/// are lost for good. Doing it again changes nothing.
+/// Gives a log up: marks it in the journal, then in the store. Nothing is signed. It is for a log
+/// whose data are lost for good. A second time changes nothing.
 pub fn retire(
     data_dir: &Path,
     heads_dir: &Path,
@@ -123,7 +124,8 @@ pub fn retire(
     let unknown = || BackupError::UnknownLog { name: name.clone() };
     let mut record = record.ok_or_else(unknown)?;
     let head = engine.head(record.id)?.ok_or_else(unknown)?;
-    // The commit point: from here on no start signs for the log. The store only says the same.
+    // The commit point: from here on no start signs for the log. If we crash before the store says
+    // the same, the next start goes by the journal.
     Journal::open(heads_dir)?.retire(record.origin.as_str())?;
     record.state = LogState::Retired;
     let commit = LogCommit {

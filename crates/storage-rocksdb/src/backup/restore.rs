@@ -24,9 +24,10 @@ pub struct RestoreReport {
 
 /// Puts the backup `from` in place as the store of `data_dir`, which must have none.
 ///
-/// Everything in it is read and hashed before it gets its name, and compared with `expect`, the newest
-/// checkpoint of a log that anyone knows: data that end before it, or differ from it, are refused. The
-/// journal in `heads_dir` is read to say whether it is ahead, and never written.
+/// We read and hash everything in the copy before it becomes `db/`. If `expect` is given, the
+/// newest checkpoint of a log that anyone knows, data that end before that checkpoint or differ
+/// from it are refused. The journal in `heads_dir` is read to say whether it is ahead, and never
+/// written.
 pub fn restore(
     from: &Path,
     data_dir: &Path,
@@ -44,7 +45,7 @@ pub fn restore(
     }
     durable::create_dir_all(data_dir, 0o700)?;
     let journal = journal::read_heads(heads_dir)?;
-    // A fixed name: what a restore that was cut short left is replaced.
+    // The name is fixed, so that we replace what a restore left that was cut short.
     let staged = data_dir.join(".db.restoring");
     remove(&staged)?;
     copy_folder(&from.join(DB), &staged)?;
@@ -56,7 +57,7 @@ pub fn restore(
             return Err(error);
         }
     };
-    // The commit point: before it the data folder has no store.
+    // The commit point: if we crash before it, the data folder has no store.
     durable::rename(&staged, &db)?;
     let (records, logs) = report;
     let behind_journal = behind(&records, &logs, journal.as_ref());
@@ -104,8 +105,8 @@ fn check(
     }
 }
 
-/// The log and head that an expected checkpoint speaks of, once its signature is verified with the keys
-/// beside the data or in the backup.
+/// The log and head of an expected checkpoint. Verifies its signature with the keys beside the data
+/// or in the backup.
 fn expected(
     path: &Path,
     records: &[LogRecord],
@@ -157,7 +158,7 @@ fn behind(
     behind.map(|(record, _)| record.name.clone()).collect()
 }
 
-/// Copies a folder of files and syncs every one: a link would let the store change the backup.
+/// Copies a folder of files and syncs every one. With hard links the store would change the backup.
 fn copy_folder(from: &Path, to: &Path) -> Result<(), StorageError> {
     durable::create_dir_all(to, 0o700)?;
     let read = |error| StorageError::io(from, error);

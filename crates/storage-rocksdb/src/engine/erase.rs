@@ -1,7 +1,7 @@
-//! Taking attachments away, from the rows and then from the files.
+//! Deleting attachments, from the rows and then from the files.
 //!
-//! A delete hides a row and no more: its bytes stay in the write-ahead log until that is dropped,
-//! and in table files until those are rewritten.
+//! A delete only hides a row: the bytes stay in the write-ahead log until that is dropped, and in
+//! table files until those are rewritten.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,9 +15,10 @@ use super::{RocksEngine, engine, synced, wal};
 use merkle::LeafIndex;
 use storage::{Engine as _, Erase, Family, LogId, StorageError, keys};
 
-/// RocksDB deletes a file soon after nothing needs it. After so many looks it counts as held.
+/// RocksDB deletes a file soon after nothing needs it. A file that is still there after so many
+/// looks is held by a reader or a backup.
 const LOOKS_MAX: u32 = 100;
-/// Between two looks.
+/// The pause between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 impl Erase for RocksEngine {
@@ -37,20 +38,20 @@ impl Erase for RocksEngine {
         let last = keys::attachment_key(log, index, u8::MAX);
         files.extend(self.tables(&first, &last)?);
         let mut options = CompactOptions::default();
-        // Lower levels too: that is where the bytes are.
+        // The lowest levels too: the bytes are there.
         options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
         options.set_exclusive_manual_compaction(false);
         let attachments = self.family(Family::Attachments);
         self.db.compact_range_cf_opt(attachments, Some(first), Some(last), &options);
-        // RocksDB does not say whether it compacted. The files do.
+        // RocksDB does not say whether it compacted, so we look at its files.
         wait_until_gone(files)
     }
 }
 
 impl RocksEngine {
-    /// The commit point of an erasing. A crash before this write leaves all rows; after it the rows
-    /// are gone, and their bytes may be in files until the erasing is done again, or the files are
-    /// compacted.
+    /// The commit point of an erasing. If we crash before this write, all rows are there. If we
+    /// crash after it, the rows are gone, but their bytes may be in files until the erasing is done
+    /// again, or the files are compacted.
     pub(super) fn delete(
         &self,
         log: LogId,

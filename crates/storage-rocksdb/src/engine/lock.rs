@@ -1,4 +1,4 @@
-//! Keeping other processes out of a store that is read where it lies.
+//! Keeps other processes out of a store while we read it.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -13,7 +13,8 @@ use storage::StorageError;
 /// takes none. Released when dropped.
 #[derive(Debug)]
 pub struct StoreLock {
-    /// `None` where nobody can write, and nobody has.
+    /// `None` if the disk is mounted read-only and has no lock file: nobody ever wrote to the
+    /// store.
     _file: Option<File>,
 }
 
@@ -29,8 +30,8 @@ impl StoreLock {
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&lock);
         let (file, operation) = match opened {
             Ok(file) => (file, FlockOperation::NonBlockingLockExclusive),
-            // Whoever writes has the disk mounted elsewhere, if anybody does: a shared lock needs no right
-            // to write, and conflicts with theirs.
+            // If anybody writes, they have mounted the disk elsewhere. A shared lock needs no right
+            // to write, and conflicts with the lock of a writer.
             Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
                 match File::open(&lock) {
                     Ok(file) => (file, FlockOperation::NonBlockingLockShared),

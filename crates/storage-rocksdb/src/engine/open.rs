@@ -1,4 +1,4 @@
-//! Opening the store: what a crash left is replayed, and the layout and the heads are checked.
+//! Opens the store: replays what a crash left, and checks the layout and the heads.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,16 +17,16 @@ impl RocksEngine {
         path.join("CURRENT").exists()
     }
 
-    /// Opens the store in `path`, creating it if there is none. Replays what a crash left, and makes it
-    /// durable before returning. Corruption in the middle of the write-ahead log refuses the start; a
-    /// torn last record is what a crash leaves, and is dropped.
+    /// Opens the store in `path`, creating it if there is none. Replays what a crash left, and
+    /// makes it durable before it returns. A torn last record, which a crash leaves, is dropped.
+    /// Corruption before the last record of the write-ahead log refuses the start.
     pub fn open(path: &Path, options: &RocksOptions) -> Result<Self, StorageError> {
         durable::create_dir_all(path, 0o700)?;
         Self::open_recovering(path, options, DBRecoveryMode::TolerateCorruptedTailRecords)
     }
 
     /// As [`RocksEngine::open`], but gives up everything in the write-ahead log from the first corrupt
-    /// record on. Only for an operator who has decided to lose that.
+    /// record on. Only for an operator who has decided to lose those entries.
     pub fn open_truncating(path: &Path, options: &RocksOptions) -> Result<Self, StorageError> {
         Self::open_recovering(path, options, DBRecoveryMode::PointInTime)
     }
@@ -133,8 +133,8 @@ impl RocksEngine {
     }
 }
 
-/// The families that a read-only open can ask for: it creates none, and a store that an older
-/// program made has no attachments. Where the list cannot be read, the open says why.
+/// The families that a read-only open can ask for. It creates none, and a store that an older
+/// program made has no attachments. If the list of families cannot be read, the open says why.
 fn families_there(database: &Options, path: &Path) -> Vec<Family> {
     let there = DB::list_cf(database, path).unwrap_or_default();
     let is_there = |family: &Family| {
@@ -148,7 +148,7 @@ fn families_there(database: &Options, path: &Path) -> Vec<Family> {
 /// I/O error, so the lock itself is asked.
 fn not_opened(path: &Path, source: rocksdb::Error) -> StorageError {
     if source.as_ref().contains("lock hold by current process") {
-        // To ask for the lock here would drop it.
+        // We must not ask for the lock here: that would drop the one that this process holds.
         return StorageError::InUse { path: path.to_path_buf() };
     }
     match StoreLock::take(path) {

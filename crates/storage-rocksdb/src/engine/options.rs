@@ -6,21 +6,24 @@ use rocksdb::{
 
 use storage::Family;
 
-/// Bytes in a block of a table file. Entries are read in ranges of 256, so larger than the default.
+/// Bytes in a block of a table file. More than the default, because entries are read in ranges of
+/// 256.
 const BLOCK_BYTES: usize = 16 * 1024;
-/// Bits a key costs in a Bloom filter: one needless read in a hundred.
+/// Bits for each key in a Bloom filter. With so many, one look-up in a hundred reads a block for
+/// nothing.
 const BLOOM_BITS: f64 = 10.0;
 /// Memtables a family may have before writers wait for the flush.
 const MEMTABLES_MAX: i32 = 4;
-/// Bytes between two syncs of a table file in the making: keeps the disk's queue short for commits.
+/// Bytes between two syncs of a table file while it is written. Keeps the disk's queue short for
+/// commits.
 const BYTES_PER_SYNC: u64 = 1024 * 1024;
 
-/// What an operator may set of the engine. All are bounds on memory or time.
+/// The engine's settings that an operator may change. All are bounds on memory or time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RocksOptions {
     /// Bytes of the cache of blocks, indexes and filters, over all families.
     pub block_cache_bytes: usize,
-    /// Bytes of the write-ahead log that are replayed after a crash, at most about. Replay runs at
+    /// About the most bytes of the write-ahead log that are replayed after a crash. Replay runs at
     /// some 100 MB/s.
     pub wal_bytes_max: u64,
     /// Bytes of a memtable of entries, of attachments or of look-up rows. Each family may hold up

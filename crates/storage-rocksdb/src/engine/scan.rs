@@ -14,7 +14,7 @@ pub type RawRow = (Box<[u8]>, Box<[u8]>);
 /// The rows whose keys start with a prefix, in key order. Every block that is read has its checksum
 /// verified; a mismatch ends the scan with an error. Blocks do not enter the cache.
 pub struct Scan<'db> {
-    /// `None` once it ended, and for a family that is not there.
+    /// `None` once the scan has ended, and for a family that the store does not have.
     rows: Option<DBRawIteratorWithThreadMode<'db, DB>>,
 }
 

@@ -1,8 +1,8 @@
 //! The write-ahead log, read without RocksDB: where it is damaged, and which heads lie behind the damage.
 //!
-//! RocksDB says neither. Its error names no file, and from a bad record on it drops the rest of the block.
-//! A file is blocks of 32 KiB; a record never crosses the end of one, so that a batch is one record or
-//! several, and what is too short for a header at the end of a block is zero:
+//! RocksDB says neither. Its error names no file, and from a bad record on it drops the rest of the
+//! block. A file consists of blocks of 32 KiB. A record never crosses the end of a block, so a
+//! batch is one record or several. If the rest of a block is too short for a header, it is zero:
 //!
 //! ```text
 //! record   CRC-32C of kind and bytes, masked 4 ‖ length 2 ‖ kind 1 ‖ bytes
@@ -12,9 +12,10 @@
 //! ```
 //!
 //! The integers of both are little-endian, those of a row are varints of at most 32 bits
-//! (<https://github.com/facebook/rocksdb/wiki/Write-Ahead-Log-File-Format>). A record whose checksum fails
-//! is still taken apart, as its lengths are most likely right: rows of heads and of logs have checksums of
-//! their own, and only those that hold are believed. Memory: one block and one batch.
+//! (<https://github.com/facebook/rocksdb/wiki/Write-Ahead-Log-File-Format>). We read a record whose
+//! checksum fails all the same, because its lengths are most likely right. Rows of heads and of
+//! logs have checksums of their own, and we believe only rows whose checksum holds. Memory: one
+//! block and one batch.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -31,7 +32,7 @@ const HEADER_BYTES: usize = 7;
 const BATCH_HEADER_BYTES: usize = 12;
 /// A row of a column family, the only kind that commits write.
 const PUT: u8 = 5;
-/// A row that goes, the only kind that erasing writes.
+/// A deleted row, the only kind that erasing writes.
 const DELETE: u8 = 4;
 
 /// What was found in the write-ahead log.
@@ -39,7 +40,7 @@ const DELETE: u8 = 4;
 pub struct Wal {
     /// The first bad record: its file, and where it begins.
     pub damage: Option<(PathBuf, u64)>,
-    /// Bytes that could not be taken apart; what was in them is not in the rest of this.
+    /// Bytes that could not be read as records; the other fields know nothing of what was in them.
     pub unread_bytes: u64,
     /// The largest head of each log, before and behind the damage.
     pub heads: BTreeMap<LogId, StoredHead>,
@@ -81,7 +82,7 @@ impl Wal {
         self.unread_bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
     }
 
-    /// Takes what is to be known from a batch, as far as it can be taken apart.
+    /// Notes the heads and records in a batch, as far as the batch can be read.
     fn batch(&mut self, batch: &[u8]) {
         let Some(mut rows) = batch.get(BATCH_HEADER_BYTES..) else {
             return self.unread(batch.len());
@@ -159,11 +160,11 @@ impl Reader<'_> {
             let length = usize::from(u16::from_le_bytes([record[4], record[5]]));
             let (kind, end) = (record[6], HEADER_BYTES + length);
             if kind == 0 && length == 0 {
-                // Allocated and not written.
+                // This part of the file was allocated and never written.
                 return;
             }
             let Some(bytes) = record.get(HEADER_BYTES..end) else {
-                // Cut short at the end of the file is what a crash leaves.
+                // A crash leaves a record that is cut short at the end of the file.
                 if block.len() == BLOCK_BYTES {
                     self.damaged(start, at);
                     self.wal.unread(record.len());
@@ -188,7 +189,7 @@ impl Reader<'_> {
         self.wal.damage.get_or_insert_with(|| (path.to_path_buf(), at));
     }
 
-    /// One record; false if it is of no kind there is, so that its length means nothing either.
+    /// One record; false if its kind is unknown, because then its length means nothing either.
     fn part(&mut self, kind: u8, bytes: &[u8]) -> bool {
         match kind {
             1 => {
@@ -198,10 +199,10 @@ impl Reader<'_> {
             2 => self.batch = Some(bytes.to_vec()),
             3 | 4 => match &mut self.batch {
                 Some(batch) => batch.extend_from_slice(bytes),
-                // Its beginning was not read.
+                // The beginning of the batch was not read.
                 None => self.wal.unread(bytes.len()),
             },
-            // What RocksDB says about the file itself.
+            // A record in which RocksDB describes the file itself.
             9..=11 | 128.. => {}
             _ => {
                 self.batch = None;
@@ -217,7 +218,8 @@ impl Reader<'_> {
     }
 }
 
-/// Key and value of the row at the front, and what follows. A row that goes has an empty value.
+/// Key and value of the row at the front, and the bytes behind it. A deleted row has an empty
+/// value.
 fn next_row(rows: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (kind, rows) = rows.split_first()?;
     let (_family, rows) = varint(rows)?;
@@ -248,7 +250,7 @@ fn varint(bytes: &[u8]) -> Option<(u32, &[u8])> {
     None
 }
 
-/// CRC-32C, rotated and offset as RocksDB stores it, so that a record may hold records.
+/// CRC-32C, rotated and offset as RocksDB stores it.
 fn checksum(bytes: &[u8]) -> u32 {
     let step = |crc: u32, byte: &u8| CRC_32C[usize::from(crc.to_le_bytes()[0] ^ byte)] ^ (crc >> 8);
     let crc = !bytes.iter().fold(u32::MAX, step);

@@ -5,7 +5,7 @@ use merkle::{Hash, LeafIndex, TreeSize};
 
 use storage::{Corrupt, Family, LogId, StorageError};
 
-/// One finding. Each variant is a kind; of each kind the first is kept.
+/// One finding. Each variant is a kind; the report keeps the first finding of each kind.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Damage {
     /// The engine could not read on: a block or file with a wrong checksum, or the disk.

@@ -1,8 +1,8 @@
 //! Comparing look-up rows with the entries they are made from.
 //!
-//! Both sides are read once, in their own order, and compared by a fingerprint: the sum of the SHA-256 of
-//! each row that the entries call for, and of each row there is. Only where the sums differ are rows
-//! looked up one by one, to name the first that is wrong.
+//! The entries and the rows are each read once, in their own order, and compared by two sums of
+//! SHA-256: over the rows that the entries call for, and over the rows there are. Only if the sums
+//! differ are rows looked up one by one, to name the first that is wrong.
 
 use merkle::{Hash, LeafIndex, TreeSize, leaf_hash};
 use sha2::{Digest, Sha256};
@@ -48,7 +48,7 @@ impl<'a> IndexCheck<'a> {
         size: TreeSize,
         found: &mut dyn FnMut(Damage),
     ) -> Self {
-        // A damaged row is found again, and named, in the scan of all rows.
+        // The scan of all rows finds a damaged row again, and names it.
         let indexed_to = engine.leaf_indexed_to(record.id).unwrap_or(TreeSize::ZERO);
         if indexed_to > size {
             found(Damage::LeafIndexAhead { indexed: indexed_to });
@@ -189,8 +189,8 @@ impl<'a> IndexCheck<'a> {
     }
 }
 
-/// What a deduplication row and its entry must agree on. A digest is its caller's word, and its row
-/// has a checksum.
+/// What a deduplication row and its entry must agree on. The entry does not know the digest, so the
+/// row has a checksum for it.
 fn undigested(key: &[u8], index: LeafIndex, leaf: Hash) -> Vec<u8> {
     keys::encode_dedup(key, &DedupRow { index, leaf, digest: None })
 }

@@ -1,10 +1,10 @@
-//! Checking a store: everything is read again, and nothing is believed that can be computed.
+//! Checks a store: reads everything again, and computes whatever can be computed.
 //!
-//! Every entry is hashed and compared with its leaf hash, every tile with the level below, the head with
-//! the entries and, by a second implementation of the tree, with the tiles; the journal, archived
-//! checkpoints and look-up rows with all of these. Attachments, of which no hash speaks, have
-//! checksums. Memory does not grow with the log. A check writes nothing, and refuses to run beside
-//! a server, which would change what it reads.
+//! Every entry is hashed and compared with its leaf hash, and every tile with the level below. The
+//! head is compared with the entries and, by a second implementation of the tree, with the tiles.
+//! The journal, archived checkpoints and look-up rows are compared with all of these. Attachments,
+//! which no hash covers, have checksums. Memory does not grow with the log. A check writes nothing,
+//! and refuses to run beside a server, which would change the store meanwhile.
 
 mod damage;
 mod index;
@@ -251,8 +251,9 @@ impl LogCheck<'_> {
         }
     }
 
-    /// Roots known from elsewhere, by size, and the number of archived checkpoints. They are at most one
-    /// a second of the log's life, 40 bytes each.
+    /// Roots from the journal and the archive, by size, and the number of archived checkpoints.
+    /// There is at most one checkpoint for each second of the log's life, and each root takes 40
+    /// bytes here.
     fn milestones(
         &self,
         journaled: Option<&JournaledHead>,
@@ -343,8 +344,9 @@ impl LogCheck<'_> {
         entries
     }
 
-    /// The leaf hash of an entry row, and the rows it calls for. Where entries are missing or do not
-    /// decode, holes take their place in the tree, so that what follows is still compared.
+    /// The leaf hash of an entry row, and the rows that the entry calls for. For entries that are
+    /// missing or do not decode the tree gets holes, so that the entries behind them are still
+    /// compared.
     fn entry(
         &self,
         key: &[u8],
@@ -416,8 +418,8 @@ impl LogCheck<'_> {
 }
 
 impl LogCheck<'_> {
-    /// Reads every attachment, and yields how many there are. One that is missing cannot be missed:
-    /// it may have been erased.
+    /// Reads every attachment, and yields how many there are. A missing attachment is no finding,
+    /// because it may have been erased.
     fn check_attachments(&self, found: &mut dyn FnMut(Damage)) -> u64 {
         let mut attachments = 0;
         for row in self.engine.scan(Family::Attachments, &self.record.id.get().to_be_bytes()) {

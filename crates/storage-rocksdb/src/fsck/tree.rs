@@ -9,7 +9,7 @@ use super::Damage;
 use crate::RocksEngine;
 use storage::{Engine, Family, LogId, StorageError};
 
-/// A size whose root is known from elsewhere.
+/// A size whose root the journal or the archive states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Milestone {
     pub(super) size: TreeSize,
@@ -67,8 +67,9 @@ impl<'a> TreeCheck<'a> {
         }
     }
 
-    /// Compares a tile made of the level below with the stored one, and yields its root, of the stored
-    /// one if there is one: each level is checked against what is stored below it.
+    /// Compares a tile made of the level below with the stored one. Yields the root of the stored
+    /// tile, or of the made one if none is stored: each level is checked against what is stored
+    /// below it.
     fn close(
         &mut self,
         coord: TileCoord,

@@ -162,8 +162,8 @@ pub(crate) enum CliError {
 }
 
 impl CliError {
-    /// Writes evidence down, so that it is kept however the caller goes on. Where it cannot be written, it
-    /// goes to stderr: a disk that is full takes nothing from what the log has done.
+    /// Writes evidence down, so that it is kept whatever the caller does next. If it cannot be
+    /// written, for example to a full disk, it is printed on stderr, so that it is not lost.
     pub(crate) fn fork(found: &Fork, state_folder: &Path) -> Self {
         let (folder, fork) = (state_folder.join("evidence"), found.to_string());
         match found.write_file(&folder) {
@@ -175,7 +175,8 @@ impl CliError {
         }
     }
 
-    /// `malformed`, unless something happened to a file that may have been of its form before.
+    /// Gives `malformed`, unless an editor or a transfer changed a file that may have been
+    /// well-formed.
     pub(crate) fn of_form(path: &Path, what: &'static str, bytes: &[u8], malformed: Self) -> Self {
         match formats::Conversion::of(bytes) {
             Some(how) => Self::Converted { path: path.to_owned(), what, how },
@@ -313,7 +314,7 @@ impl CliError {
         })
     }
 
-    /// Whether stdout was closed by whoever read it.
+    /// Whether the reader of stdout closed it.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Stdout { source } if source.kind() == io::ErrorKind::BrokenPipe)
     }
@@ -345,8 +346,9 @@ fn trusted_hint(error: &TrustedError) -> &'static str {
     }
 }
 
-/// A file that could not be read or written. What stands in its place is the caller's to change; the
-/// rest, permissions among it, is the machine's.
+/// The exit code for a file that could not be read or written. If the path is missing or is
+/// something else, the caller must change it; any other trouble, such as permissions, is the
+/// machine's.
 fn file_exit(error: &io::Error) -> Exit {
     match error.kind() {
         io::ErrorKind::NotFound
@@ -397,7 +399,7 @@ fn distrusted_hint(error: &ReadError) -> &'static str {
     }
 }
 
-/// Whether what lies where the checkpoint should is none.
+/// Whether the file in the place of the checkpoint is not a checkpoint.
 fn no_checkpoint(error: &AuditError) -> bool {
     match error {
         AuditError::Checkpoint(error) => error.is_malformed(),

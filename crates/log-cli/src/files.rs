@@ -36,8 +36,8 @@ pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, CliError> {
 
 /// Makes `path` with these bytes and this mode, synced with its folder. Never overwrites.
 ///
-/// A crash may leave the file short, never under another file's name: the caller prints nothing
-/// before this returns.
+/// If we crash meanwhile, the file may be short, but no other file is touched. The caller prints
+/// nothing before this returns.
 pub(crate) fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<(), CliError> {
     let mut file = match OpenOptions::new().write(true).create_new(true).mode(mode).open(path) {
         Ok(file) => file,
@@ -49,14 +49,14 @@ pub(crate) fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<(), CliErro
     let written =
         file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| sync_folder(path));
     if let Err(source) = written {
-        // What is left is no key and no proof: better gone.
+        // The part that was written is neither a key nor a proof, so we remove it.
         let _kept = fs::remove_file(path);
         return Err(CliError::Write { path: path.to_owned(), source });
     }
     Ok(())
 }
 
-/// Writes `path` anew, unsynced: for what the log can give again.
+/// Writes `path` anew, without a sync: for files that the log can give again.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
     file.write_all(bytes)

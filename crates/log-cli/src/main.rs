@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     let outcome = commands::run(cli, &ui).and_then(|exit| ui.flush().map(|()| exit));
     match outcome {
         Ok(exit) => exit.into(),
-        // The reader of our output went away (`cairn tail | head`): nothing is wrong.
+        // The reader of our output is gone (`cairn tail | head`): that is no error.
         Err(error) if error.is_broken_pipe() => error::Exit::Done.into(),
         Err(error) => {
             ui.error(&error);

@@ -9,10 +9,10 @@
 //! <the signed checkpoint, verbatim>
 //! ```
 //!
-//! Modelled on c2sp.org/tlog-proof, which proves one entry: newline-separated lines, base64 of RFC 4648
-//! Section 4, and the checkpoint verbatim after an empty line. Ranges neither touch nor overlap, so
-//! that a set of indexes has one form. Order and count of the hashes follow from indexes and tree size
-//! alone (`merkle::plan_batch_inclusion`).
+//! Modelled on c2sp.org/tlog-proof, which proves one entry: newline-separated lines, base64 of RFC
+//! 4648 Section 4, and the checkpoint verbatim after an empty line. Ranges neither touch nor
+//! overlap, so a set of indexes has one form. Order and count of the hashes follow from the indexes
+//! and the tree size alone (`merkle::plan_batch_inclusion`).
 
 use std::fmt::Write;
 use std::ops::Range;
@@ -50,7 +50,7 @@ pub(crate) enum RangeReceiptError {
     Checkpoint { source: CheckpointError },
 }
 
-/// Parses the canonical form. Nothing is verified by it.
+/// Parses the canonical form. It verifies nothing.
 pub(crate) fn parse(bytes: &[u8]) -> Result<RangeReceipt, RangeReceiptError> {
     let text = std::str::from_utf8(bytes).map_err(|_| RangeReceiptError::NotUtf8)?;
     let (head, checkpoint) = text.split_once("\n\n").ok_or(RangeReceiptError::NoSeparator)?;

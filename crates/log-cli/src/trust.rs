@@ -46,7 +46,7 @@ impl TrustArgs {
     }
 }
 
-/// The keys of logs alone: what logs sign counts against them, whoever cosigned.
+/// The keys of the logs, without those of witnesses: evidence needs only what the logs signed.
 pub(crate) fn log_keys(trust: Trust) -> Vec<VerifierKey> {
     match trust {
         Trust::Keys(keys) => keys,

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::error::CliError;
 
-/// Time between two progress lines where stderr is no terminal.
+/// Time between two progress lines if stderr is no terminal.
 const PLAIN_PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Where a command writes.
@@ -57,7 +57,7 @@ impl Ui {
         self.lock().flush().map_err(|source| CliError::Stdout { source })
     }
 
-    /// A whole file as it is; with `--json`, `json`, which holds it.
+    /// A whole file as it is; with `--json` the document `json`, which holds the file.
     pub(crate) fn whole(&self, bytes: &[u8], json: &impl Serialize) -> Result<(), CliError> {
         let mut out = self.lock();
         let written = if self.json { write_json(&mut *out, json) } else { out.write_all(bytes) };
@@ -72,7 +72,7 @@ impl Ui {
             .map_err(|source| CliError::Stdout { source })
     }
 
-    /// The verdict of a verification: why it does not hold, or `held`, which `--quiet` leaves out.
+    /// The verdict of a verification: why it failed, or `held`, which `--quiet` leaves out.
     pub(crate) fn verdict(
         &self,
         refused: Option<&str>,
@@ -85,7 +85,7 @@ impl Ui {
         }
     }
 
-    /// What was found to be so; `--quiet` leaves it out, as the exit code says it.
+    /// A verification that holds. `--quiet` leaves it out, because the exit code says the same.
     pub(crate) fn finding(
         &self,
         held: impl Display,
@@ -168,7 +168,7 @@ impl Drop for Progress {
 
 /// What went wrong with a part of the work, on stderr; `--quiet` does not leave it out.
 pub(crate) fn complain(text: impl Display) {
-    // Nothing can be done, nor said, where stderr is gone.
+    // If stderr is gone, we can do nothing and tell nobody.
     let _lost = writeln!(io::stderr().lock(), "{text}");
 }
 

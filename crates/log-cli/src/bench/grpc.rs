@@ -56,12 +56,12 @@ pub(crate) fn client(channel: Channel) -> Grpc<Channel> {
     Grpc::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
 }
 
-/// What a call's answer came to.
+/// How a worker judges the answer to a call.
 pub(crate) trait Answer: Message + Default + 'static {
     /// The checks a worker makes of each answer.
     type Check: Send + 'static;
 
-    /// Counts the answer to request `number`, or says why it is none.
+    /// Counts the answer to request `number`, or says why it does not count.
     fn done(self, number: u64, template: &Template, check: &Self::Check) -> Result<Done, String>;
 }
 
@@ -164,7 +164,7 @@ impl Answer for AppendBatchResponse {
     }
 }
 
-/// Where each entry of the request stands, and its leaf hash computed here; ascending.
+/// The index of each entry of the request, and its leaf hash as computed here; ascending.
 fn leaves(results: &[AppendResult], number: u64, template: &Template) -> Vec<(LeafIndex, Hash)> {
     let appended = results.iter().zip(0..).filter_map(|(result, entry)| match &result.result {
         Some(Outcome::Appended(appended)) => {

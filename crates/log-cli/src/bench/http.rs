@@ -1,5 +1,5 @@
-//! `POST` over keep-alive HTTP/1.1 connections, written by hand: one write and usually one read a
-//! call, so that what is measured is the server.
+//! `POST` over keep-alive HTTP/1.1 connections, written by hand: one write and usually one read for
+//! each call, so that we measure the server and not the client.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub(crate) struct Poster {
     connection: Option<TcpStream>,
     head: Vec<u8>,
     template: Arc<Template>,
-    /// Leaves an answer of 200 stands for.
+    /// How many leaves an answer of 200 stands for.
     leaves: u64,
     buffer: Vec<u8>,
 }
@@ -66,13 +66,13 @@ impl Poster {
         }
     }
 
-    /// Makes one call and says its status: whether the route exists.
+    /// Makes one call and gives its status, which says whether the route exists.
     pub(crate) async fn probe(&mut self) -> Result<u16, std::io::Error> {
         self.exchange(0).await.map(|answer| answer.status)
     }
 
     async fn exchange(&mut self, number: u64) -> Result<Answer, std::io::Error> {
-        // Taken, and put back only after a whole answer: a connection in doubt is closed.
+        // We put the connection back only after a whole answer: after a broken one it is closed.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect().await?,
@@ -119,7 +119,7 @@ impl Call for Poster {
     }
 }
 
-/// The part of an answer this tool acts on.
+/// The parts of an answer that this tool uses.
 #[derive(Debug, PartialEq, Eq)]
 struct Answer {
     status: u16,
@@ -128,7 +128,7 @@ struct Answer {
     body_number: Option<u64>,
 }
 
-/// An answer once it is there in full, body included; `None` while bytes are missing.
+/// The answer, once it is complete with its body; `None` while bytes are missing.
 fn parse_answer(bytes: &[u8]) -> Result<Option<Answer>, std::io::Error> {
     let Some(head_len) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
         return Ok(None);

@@ -1,9 +1,9 @@
-//! Keeps calls in flight and takes their time.
+//! Keeps calls in flight and measures how long they take.
 //!
-//! Closed loop: each worker sends, waits, sends again; a latency is the time of the call as it was.
-//! Open loop (`--rate`): calls have an intended time, fixed beforehand, and a latency runs from
-//! there, so that a stalled server is charged for the calls it kept from being sent. Only calls that
-//! end inside the measured window count, and all of those do.
+//! Closed loop: each worker sends, waits, and sends again; a latency is the time from sending to
+//! the answer. Open loop (`--rate`): each call has an intended time, fixed beforehand, and its
+//! latency begins then. So a server that stalls pays for the calls that could not be sent
+//! meanwhile. All calls that end inside the measured window count, and no others.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,11 +14,11 @@ use hdrhistogram::Histogram;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// The longest latency told apart, in microseconds.
+/// The longest latency that is recorded, in microseconds; longer ones count as this one.
 const LATENCY_MAX_US: u64 = 60_000_000;
-/// Pause after a failed call, so that a dead server is not asked a million times.
+/// Pause after a failed call, so that a dead server is not called a million times.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
-/// How long the pacer sleeps at most: it wakes when the run ends.
+/// How long the pacer sleeps at most, so that it notices the end of the run.
 const PACER_SLEEP_MAX: Duration = Duration::from_millis(5);
 
 /// One worker's way of making a call.
@@ -27,11 +27,11 @@ pub(crate) trait Call: Send + 'static {
     fn call(&mut self, number: u64) -> impl Future<Output = Reply> + Send;
 }
 
-/// What a call came to.
+/// The outcome of a call.
 #[derive(Debug)]
 pub(crate) enum Reply {
     Done(Done),
-    /// Refused for now; nothing was written.
+    /// The server refused the call for now; nothing was written.
     Shed {
         retry_after: Option<Duration>,
     },
@@ -40,23 +40,23 @@ pub(crate) enum Reply {
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Done {
-    /// New leaves, duplicates not among them.
+    /// New leaves, without duplicates.
     pub(crate) leaves: u64,
     pub(crate) duplicates: u64,
-    /// The highest index among them, where the answer says.
+    /// The highest index among them, if the answer says it.
     pub(crate) last_index: Option<u64>,
 }
 
-/// How long, and how fast.
+/// How long a run lasts, and how fast it sends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule {
     pub(crate) warmup: Duration,
     pub(crate) duration: Duration,
-    /// Calls per second of the open loop; closed loop without it.
+    /// Calls per second of the open loop; `None` for the closed loop.
     pub(crate) rate: Option<f64>,
 }
 
-/// What a run came to. Rates are over the measured window.
+/// The result of a run. Rates are over the measured window.
 #[derive(Debug)]
 pub(crate) struct Measured {
     pub(crate) latency_us: Histogram<u64>,
@@ -66,7 +66,7 @@ pub(crate) struct Measured {
     pub(crate) shed: u64,
     pub(crate) errors: u64,
     pub(crate) first_error: Option<String>,
-    /// New leaves of the whole run, warm-up and tail too: the tree grew by at least these.
+    /// New leaves of the whole run, warm-up and tail too: the tree grew by at least so many.
     pub(crate) leaves_whole_run: u64,
     pub(crate) calls_whole_run: u64,
 }
@@ -145,7 +145,8 @@ impl RunClock {
         }
     }
 
-    /// The number of the next call and the time its latency runs from; `None` when the run is over.
+    /// The number of the next call and the time at which its latency begins; `None` when the run is
+    /// over.
     pub(crate) async fn next_call(&self) -> Option<(u64, Instant)> {
         if let Some(pace) = &self.pace {
             pace.due.acquire().await.ok()?.forget();
@@ -163,8 +164,8 @@ impl RunClock {
         now >= self.measured_from && now < self.end
     }
 
-    /// Releases calls as they fall due. An own thread, as the runtime's timer is coarser (1 ms) than
-    /// the latencies to be measured.
+    /// Releases each call at its time. Runs on its own thread, because the runtime's timer (1 ms)
+    /// is coarser than the latencies to be measured.
     fn release_until_end(&self) {
         let pace = self.pace.as_ref().expect("only an open loop has a pacer");
         let mut released = 0_u64;

@@ -2,7 +2,7 @@
 //! by the same code.
 //!
 //! `template` builds request bytes once; `codec`, `grpc`, `stream` and `http` send them; `load` keeps
-//! calls in flight and takes their time; `probe` measures the disk and the server's CPU.
+//! calls in flight and measures how long they take; `probe` measures the disk and the server's CPU.
 
 pub(crate) mod codec;
 pub(crate) mod grpc;

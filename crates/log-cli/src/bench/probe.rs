@@ -42,8 +42,8 @@ pub(crate) fn cpu_time(pid: u32) -> io::Result<Duration> {
     Ok(Duration::from_secs_f64(float(ticks) / float(ticks_per_second)))
 }
 
-/// The name of a process stands in parentheses and may hold anything: fields are counted from the
-/// last one that closes.
+/// The name of a process stands in parentheses and may hold anything, so we count the fields from
+/// the last closing parenthesis.
 fn cpu_ticks(stat: &str) -> Option<u64> {
     let (_, after_name) = stat.rsplit_once(')')?;
     let mut fields = after_name.split_ascii_whitespace().skip(11);

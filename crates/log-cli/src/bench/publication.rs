@@ -64,7 +64,7 @@ impl<C: Call> Call for UntilPublished<C> {
     }
 }
 
-/// The second line of a checkpoint. Measured here, not trusted.
+/// The second line of a checkpoint, its size. No signature is verified: this only measures time.
 fn size_of(checkpoint: &[u8]) -> Option<u64> {
     std::str::from_utf8(checkpoint).ok()?.split('\n').nth(1)?.parse().ok()
 }

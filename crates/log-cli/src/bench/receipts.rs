@@ -1,4 +1,4 @@
-//! Verifying the receipts that answers carry, as a client that trusts no server would.
+//! Verifies the receipts in the answers, as a client that trusts no server would.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use log_client::verify::{self, VerifiedCheckpoints};
 use log_proto::log_v1::{AppendResponse, Receipt};
 use merkle::{Hash, LeafIndex};
 
-/// Whether, and under which keys, a worker verifies.
+/// Whether a worker verifies receipts, and under which keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Verifier {
     remembered: Arc<VerifiedCheckpoints>,
@@ -53,7 +53,7 @@ impl Verifier {
             .map_err(|error| crate::ui::chain(&error))
     }
 
-    /// A receipt of a lower level than asked for is no success of this run.
+    /// A receipt of a lower level than asked for does not count as a success of this run.
     fn reached(&self, reached: Receipt) -> Result<(), String> {
         if i32::from(reached) >= i32::from(self.wanted) {
             return Ok(());

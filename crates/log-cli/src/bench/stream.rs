@@ -138,7 +138,7 @@ impl Producer {
                 Err(status) => break Err(refused(&status)),
             }
         };
-        // Wakes a sender that waits for a slot nobody will free.
+        // Wakes a sender that waits for a slot that nobody will free any more.
         window.slots.close();
         let unanswered = window.lock().len();
         match outcome {
@@ -149,7 +149,7 @@ impl Producer {
         }
     }
 
-    /// Takes the time of every message that is now answered in full.
+    /// Records the latency of every message that is now answered in full.
     fn settle(&self, reached: u64, window: &Window, clock: &RunClock, tally: &Mutex<Measured>) {
         let now = Instant::now();
         let done = Done { leaves: self.template.entries(), duplicates: 0, last_index: None };
@@ -170,8 +170,9 @@ impl Window {
 
 /// Turns answers into "settled up to this sequence".
 ///
-/// With `RECEIPT_INDEX` that is `Committed`. With a higher level it is the receipt that proves the
-/// committed indexes; receipts name indexes, so the answers in between are kept.
+/// With `RECEIPT_INDEX` a message is settled by `Committed`. With a higher level it is settled by
+/// the receipt that proves its indexes. Receipts name indexes, so we keep the `Committed` answers
+/// until then.
 #[derive(Debug)]
 struct Receipts {
     level: Receipt,

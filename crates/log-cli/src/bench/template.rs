@@ -1,4 +1,4 @@
-//! Requests built once, and stamped per call.
+//! Requests are built once, and stamped for each call.
 //!
 //! Every entry starts with a stamp that makes it unique: 8 random bytes of this run, then its number
 //! as a big-endian u64. An entry shorter than 16 bytes keeps the stamp's end. The rest is the same

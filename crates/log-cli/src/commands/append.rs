@@ -156,8 +156,8 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Reads everything, hands it over and settles it in order. Gives the error that ended the input
-    /// early, after what was read before it is settled.
+    /// Reads every entry, hands it over and settles it, in order. If an error ends the input early,
+    /// the entries read before are settled first; then this gives the error.
     async fn append_all(
         &mut self,
         appender: &Appender,
@@ -184,7 +184,7 @@ impl Run<'_> {
                 }
             }
             if self.outcomes.must_stop() {
-                // What is still queued would only wait for the same failure again.
+                // Entries that are still queued would only meet the same failure again.
                 appender.stopper().cancel();
                 ended.get_or_insert(Ok(()));
             }
@@ -221,7 +221,7 @@ fn read_ahead(input: Input) -> mpsc::Receiver<Result<InputEntry, CliError>> {
     std::thread::spawn(move || {
         let failed = input.read(|entry| sender.blocking_send(Ok(entry)).is_ok());
         if let Err(error) = failed {
-            // Nobody waits any more where this fails.
+            // If this fails, nobody waits any more.
             let _unheard = sender.blocking_send(Err(error));
         }
     });

@@ -92,12 +92,12 @@ pub(crate) async fn run(args: AuditArgs, ui: &Ui) -> Result<Exit, CliError> {
         of(entries),
         counted(tiles, "tile", "tiles")
     );
-    // First the verdict: trouble with the state's file does not take it back.
+    // The verdict comes first: it holds even if the state cannot be saved.
     ui.verdict(None, held, &document)?;
     saved.map(|()| Exit::Done)
 }
 
-/// What was found, and apart from it whether the state was saved.
+/// What the audit found, and separately whether the state was saved.
 async fn audit<S: Source>(
     source: S,
     of_folder: bool,

@@ -81,7 +81,7 @@ fn ed25519(kind: Kind, name: KeyName) -> Result<PrivateKey, CliError> {
     })
 }
 
-/// Both files, or none: a lone half would look like a finished key.
+/// Writes both files or none: one of them alone would look like a complete key.
 fn write_split(first: &Path, second: &Path, keys: [PrivateKey; 2]) -> Result<(), CliError> {
     let [ed25519, ml_dsa] = keys;
     if second.exists() {

@@ -46,8 +46,8 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<Exit, CliError> {
     }
 }
 
-/// Runs a command that talks to a server. One thread: what it waits for is the network, and the
-/// hashing it does keeps up with it.
+/// Runs a command that talks to a server, on one thread: it waits for the network, and one thread
+/// hashes as fast as the network brings data.
 fn online(command: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|source| CliError::Runtime { source })?.block_on(command)
@@ -63,7 +63,8 @@ fn client(server: &Server) -> Result<Client, CliError> {
     Ok(Client::connect(&server.server, &ClientOptions::default())?)
 }
 
-/// Whom the caller named, or the keys the server names, which stderr then says.
+/// The keys or the policy that the caller named. If there are none, the keys that the server names;
+/// stderr says so.
 fn trust_of(args: &OptionalTrustArgs, log: &LogInfo, ui: &Ui) -> Result<Trust, CliError> {
     if let Some(trust) = args.load(ui)? {
         return Ok(trust);
@@ -76,8 +77,8 @@ fn trust_of(args: &OptionalTrustArgs, log: &LogInfo, ui: &Ui) -> Result<Trust, C
     Ok(Trust::Keys(keys))
 }
 
-/// Writes evidence down, then tells the witnesses of the policy. Whoever cannot be told is said, and
-/// nothing more: the evidence is kept.
+/// Writes evidence down, then reports it to the witnesses of the policy. A witness that cannot be
+/// told is only named on stderr, because the evidence is kept.
 async fn fork_error(fork: &Fork, folder: &Path, witnesses: &[String], ui: &Ui) -> CliError {
     let error = CliError::fork(fork, folder);
     for url in witnesses {

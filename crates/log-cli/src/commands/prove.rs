@@ -122,8 +122,8 @@ struct Asked {
 }
 
 impl Asked {
-    /// The checkpoint to prove under if the policy needs witnesses: they cosign what is published, not
-    /// every head that is signed.
+    /// The checkpoint to prove under if the policy needs witnesses. They cosign only published
+    /// checkpoints, not every head that is signed.
     async fn published(&self) -> Result<Option<SignedCheckpoint>, CliError> {
         if !self.trust.needs_witnesses() {
             return Ok(None);

@@ -114,7 +114,8 @@ async fn verified(
     Ok(Exit::Done)
 }
 
-/// The tail hands on what lies below its position; nothing before the first index asked for.
+/// The next index to print: all entries below the tail's position were printed, and entries before
+/// `from` never are.
 fn tail_position(tail: &Tail, from: u64) -> u64 {
     tail.position().max(from)
 }
@@ -174,7 +175,7 @@ async fn follow_into(
     Ok(())
 }
 
-/// Pauses where trying again may help, and gives the error back where it cannot.
+/// If another attempt may help, pauses. If not, gives the error back.
 async fn retry(error: ClientError, ui: &Ui) -> Result<(), CliError> {
     if error.advice() != Advice::Retry {
         return Err(error.into());
@@ -238,7 +239,7 @@ impl Printer<'_> {
     }
 }
 
-/// Text as it is, but for what would disturb a terminal or the lines of the output.
+/// The text, with escapes for characters that would disturb a terminal or the lines of the output.
 fn printable(entry: &[u8]) -> String {
     let mut text = String::with_capacity(entry.len());
     for character in String::from_utf8_lossy(entry).chars() {

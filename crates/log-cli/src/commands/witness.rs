@@ -119,11 +119,11 @@ struct Status<'a> {
     size: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     root: Option<String>,
-    /// Why not, where it is not so.
+    /// What is wrong, if the witness did not answer or serves what the log did not sign.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
     contradicts: bool,
-    /// It answered, whatever it said.
+    /// Whether the witness answered, whatever it said.
     #[serde(skip)]
     answered: bool,
 }
@@ -146,7 +146,7 @@ pub(crate) async fn run(command: WitnessCommand, ui: &Ui) -> Result<Exit, CliErr
     }
 }
 
-/// The keys come last: a witness that sees them finds the addresses beside them.
+/// Writes the keys last, so that a witness that sees them finds the addresses beside them.
 fn add_log(args: &AddLogArgs, ui: &Ui) -> Result<Exit, CliError> {
     let keys = trust::vkeys(&args.vkeys)?;
     let origin = keys.first().map(|key| key.name().clone()).ok_or(WitnessError::NotOneLog)?;

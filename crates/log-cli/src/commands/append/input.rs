@@ -59,7 +59,7 @@ enum Part {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pointer(Vec<String>);
 
-/// Why a file is not what the options say.
+/// Why a file does not hold what the options say.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InputError {
     #[error("{place} is empty, and an entry has at least one byte")]
@@ -155,7 +155,8 @@ fn read_lines(
     for line in 1.. {
         let place = Place { file: file.to_owned(), part: Part::Line(line) };
         let mut bytes = Vec::new();
-        // One byte more than fits, and the line feed: a longer line shows without being held.
+        // One byte more than an entry may have, and the line feed: so we notice a longer line
+        // without reading all of it into memory.
         let mut limited = reader.by_ref().take(ENTRY_BYTES_MAX + 2);
         if limited.read_until(b'\n', &mut bytes).map_err(unreadable)? == 0 {
             break;
@@ -190,7 +191,7 @@ fn read_elements(
     Ok(true)
 }
 
-/// The elements as they stand in the document: not one byte is changed.
+/// The elements, byte for byte as they stand in the document.
 fn elements<'a>(
     file: &Path,
     document: &'a [u8],

@@ -18,7 +18,7 @@ use crate::error::{CliError, Exit};
 use crate::files;
 use crate::ui::{Ui, chain, complain, counted};
 
-/// Checkpoints remembered as verified: consecutive batches often share one.
+/// How many verified checkpoints are remembered. Consecutive batches often share one.
 const CHECKPOINTS_MAX: NonZeroUsize = NonZeroUsize::new(64).expect("it is not zero");
 
 /// Takes outcomes in the order of the input.
@@ -31,12 +31,12 @@ pub(super) struct Outcomes<'a> {
     out: Option<PathBuf>,
     batch: Option<Batch>,
     counts: Counts,
-    /// What failed first, and where it was read.
+    /// The first failure, and where its entry was read.
     first_failure: Option<String>,
     /// An error after which nothing more can be appended: what to do about it.
     stopped: Option<&'static str>,
-    /// The first file that could not be written: nothing more is handed over, and what is on its way is
-    /// settled and printed.
+    /// The first file that could not be written. After it no more entries are handed over, and
+    /// those on their way are settled and printed.
     unwritten: Option<(PathBuf, io::Error)>,
 }
 
@@ -55,7 +55,7 @@ struct Counts {
     pending: u64,
     /// Not in the log.
     failed: u64,
-    /// In the log or not, as far as is known here.
+    /// Nobody here knows whether the entry is in the log.
     unknown: u64,
 }
 
@@ -158,7 +158,8 @@ impl<'a> Outcomes<'a> {
             self.counts.failed += 1;
             format!("{place} was not appended: {text}")
         };
-        // Each refusal says what is wrong with its own entry; what ends the run is said once, at the end.
+        // A refusal says what is wrong with its own entry. An error that ends the run is said once,
+        // at the end.
         if refused && self.stopped.is_none() {
             complain(&said);
         }

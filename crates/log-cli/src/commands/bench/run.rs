@@ -26,7 +26,7 @@ use crate::ui::Ui;
 
 /// Warm-up of a floor measurement.
 const FLOOR_WARMUP: Duration = Duration::from_millis(300);
-/// Checkpoints remembered as verified.
+/// How many verified checkpoints are remembered.
 const CHECKPOINTS_MAX: std::num::NonZeroUsize =
     std::num::NonZeroUsize::new(1024).expect("it is not zero");
 
@@ -74,7 +74,7 @@ fn cpu_us_per_call(from: Duration, to: Duration, measured: &Measured) -> f64 {
 impl BenchArgs {
     fn channels(&self) -> usize {
         match self.mode {
-            // One channel carries what is not HTTP/1.1: watching, and the size of the log.
+            // One gRPC channel for watching, and for the size of the log.
             Mode::Http => 1,
             Mode::Unary | Mode::Batch | Mode::Stream | Mode::Read => {
                 self.connections.min(self.in_flight()).into()
@@ -184,7 +184,7 @@ impl Bench<'_> {
         })
     }
 
-    /// Runs the calls, each until its entry is published where that was asked for.
+    /// Runs the calls. If asked for, a call ends only when its entry is published.
     async fn run_published<C: Call>(
         &self,
         calls: Vec<C>,

@@ -1,5 +1,5 @@
-//! The commands that an operator gives a running server: a row for each in the table of [`commands`], and a
-//! function for whoever gives it.
+//! The commands that an operator gives a running server: for each a row in the table of
+//! [`commands`], and a function that sends it.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -15,16 +15,16 @@ use storage_rocksdb::{RocksEngine, backup};
 
 use crate::config::Config;
 
-/// What the socket knows this server by.
+/// The name of this server on its socket.
 const PROGRAM: &str = "cairn-server";
 const CLOCK_ACCEPT: &str = "clock accept";
 const BACKUP: &str = "backup";
 /// How long a backup waits for its checkpoints, at most.
 const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an operator waits for a command that is done at once.
+/// How long an operator waits for the answer to a command that takes no time.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// Answers operators, not where the server is read-only: it may share its folder with one that is not.
+/// Answers operators, unless the server is read-only: a server that writes may use the same folder.
 pub(crate) fn start(
     config: &Config,
     registry: &Registry,
@@ -67,11 +67,11 @@ pub(crate) fn commands(
 async fn accept_clock(registry: WeakRegistry) -> Answer {
     let registry = registry.upgrade().ok_or_else(stopping)?;
     let accept = move || registry.clock().accept_for_operator();
-    // Cancelled only where the runtime ends.
+    // It is cancelled only when the runtime ends.
     tokio::task::spawn_blocking(accept).await.unwrap_or_else(|_| Err(stopping()))
 }
 
-/// Archives the newest heads, so that the copy proves what it holds, and copies the store.
+/// Archives the newest heads, so that the copy can prove its entries, and copies the store.
 async fn back_up(
     registry: WeakRegistry,
     engine: Arc<RocksEngine>,
@@ -100,7 +100,7 @@ pub fn clock_accept(data_dir: &Path) -> Result<String, CallError> {
 }
 
 /// Has the server of a data folder write a backup to `out`, an absolute path, however long that takes. False
-/// where no server runs: nobody has the store open then.
+/// if no server runs, so that nobody has the store open.
 pub fn back_up_live(data_dir: &Path, out: &Path) -> Result<bool, CallError> {
     match admin::call(data_dir, PROGRAM, &[OsStr::new(BACKUP), out.as_os_str()], None) {
         Ok(_) => Ok(true),

@@ -59,7 +59,7 @@ impl Config {
         })
     }
 
-    /// The same within what the process may open: connections never take the store's files.
+    /// The same settings within the limit on open files: connections never take the store's files.
     pub fn within_open_files(&self) -> Result<Self, TooFewFiles> {
         let store = self.storage.open_files_max;
         let share = files::share(Wanted { store, connections: self.connections_max })?;
@@ -82,7 +82,7 @@ impl Config {
         self.data_dir.join("evidence")
     }
 
-    /// The settings as a whole, with what one says about another checked.
+    /// The settings as a whole. Checks those that depend on one another.
     pub fn new(
         values: &Values,
         variable: impl Fn(&str) -> Option<String>,

@@ -44,7 +44,7 @@ where
     type Future = Answering;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // None of the services has to be waited for: each bounds itself when it is called.
+        // The services are always ready: each bounds itself when it is called.
         Poll::Ready(Ok(()))
     }
 
@@ -70,7 +70,7 @@ where
 
 type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
-/// An answer on its way. A refusal of gRPC has details whoever made it.
+/// An answer on its way. Every gRPC refusal gets details, also one that tonic made.
 pub(crate) enum Answering {
     Grpc(Answer),
     Http(Answer),

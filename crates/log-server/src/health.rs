@@ -11,7 +11,8 @@ use tonic::server::NamedService;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-/// The gRPC health name of witnessed receipts: it fails alone, as stale witnesses never stop appends.
+/// The gRPC health name of witnessed receipts. It fails by itself, because witnesses never stop
+/// appends.
 pub const WITNESSED_HEALTH: &str = "cairn.log.v1.LogService/witnessed";
 /// How often readiness is looked at.
 const HEALTH_INTERVAL: Duration = Duration::from_millis(500);
@@ -40,7 +41,7 @@ pub(crate) async fn follow(
     });
 }
 
-/// Of the server, and of witnessed receipts alone.
+/// The status of the server, and that of witnessed receipts.
 pub(crate) fn statuses(health: &Health, registry: &Registry) -> (ServingStatus, ServingStatus) {
     let status = |is| if is { ServingStatus::Serving } else { ServingStatus::NotServing };
     let witnessed = registry.is_witnessing() && !health.is_stopping();

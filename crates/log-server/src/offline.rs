@@ -1,4 +1,5 @@
-//! The subcommands that work on a store, served or not, or speak to its server, and print what they found.
+//! The subcommands besides `serve`: they work on a store, or speak to its server, and print what
+//! they found.
 
 use std::io::Write as _;
 use std::path::Path;

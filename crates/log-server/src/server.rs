@@ -84,13 +84,13 @@ pub struct Server {
     background: Background,
     accepting: tokio::task::JoinHandle<Option<()>>,
     fatal: tokio::sync::watch::Receiver<Option<Fatal>>,
-    /// Answers operators; `None` where the server is read-only.
+    /// Answers operators; `None` if the server is read-only.
     admin: Option<AdminServer>,
 }
 
 impl Server {
-    /// Opens the store and its logs, checks them, and opens the port. Makes the log `default` where there
-    /// is none at all.
+    /// Opens the store and its logs, checks them, and opens the port. Makes the log `default` if
+    /// there is no log at all.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         let engine = Arc::new(open_engine(config)?);
         let store = Arc::<RocksEngine>::clone(&engine);
@@ -122,7 +122,7 @@ impl Server {
         let parts = Parts { registry: registry.clone(), reads, metrics, rocks, fatal };
         let served = parts.serve(config, stopping.clone()).await;
         if served.is_err() {
-            // What has begun ends, and lets go of the store.
+            // The tasks that have begun must end and release the store.
             stopping.cancel();
             registry.shutdown().await;
             drop(tokio::time::timeout(TASKS_END_WITHIN, supervisor.ended()).await);
@@ -145,7 +145,7 @@ impl Server {
         &self.registry
     }
 
-    /// What is counted.
+    /// The counters of this server.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
@@ -172,9 +172,9 @@ impl Server {
         drop(tokio::time::timeout(within, Serving::last_answers(self)).await);
     }
 
-    /// Stops: no new connection, requests in flight end, what is queued is committed, heads are signed and
-    /// published. Dropping this future, and calling [`Registry::shutdown`] again, stops at once; nothing
-    /// that was acknowledged is lost either way.
+    /// Stops: takes no new connection, lets requests in flight end, commits what is queued, and
+    /// signs and publishes heads. To stop at once, drop this future and call [`Registry::shutdown`]
+    /// again; nothing that was acknowledged is lost either way.
     pub async fn stop(&mut self) {
         self.announce_stop().await;
         self.stopping.cancel();
@@ -223,7 +223,7 @@ struct Parts {
     registry: Registry,
     reads: Arc<Reads>,
     metrics: Arc<Metrics>,
-    /// The store, where it can be backed up.
+    /// The store, if it can be backed up.
     rocks: Option<Arc<RocksEngine>>,
     fatal: tokio::sync::watch::Receiver<Option<Fatal>>,
 }
@@ -322,7 +322,7 @@ impl Parts {
     }
 }
 
-/// What the logs are opened with, and where they say that the process must end.
+/// The options to open the logs with, and the channel on which they say that the process must end.
 fn registry_options(
     config: &Config,
     engine: &Arc<dyn Engine>,
@@ -350,7 +350,7 @@ fn registry_options(
     (options, fatal)
 }
 
-/// Who witnesses the logs; `None` where nobody does.
+/// Who witnesses the logs; `None` if nobody does.
 fn witness_options(
     config: &Config,
     reads: &Arc<Reads>,

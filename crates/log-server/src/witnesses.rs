@@ -1,4 +1,4 @@
-//! The witnesses' protocol, for the logs: `witness-client` in the words of `log-core`.
+//! Asks witnesses for the logs: translates between `witness-client` and the trait of `log-core`.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub struct HttpWitnesses(WitnessClient);
 
 impl HttpWitnesses {
     /// For the witnesses of `policies`; `timeout` bounds each call. The machine's certificate authorities
-    /// are read only where some witness is asked over HTTPS.
+    /// are read only if a witness has to be asked over HTTPS.
     pub fn new<'a>(
         timeout: Duration,
         policies: impl Iterator<Item = &'a LogPolicy>,

@@ -24,7 +24,7 @@ pub struct WitnessConfig {
     /// How long one call to a witness may take.
     pub timeout: Duration,
     pub accept_unwitnessed_start: bool,
-    /// Names in the policies.
+    /// Witnesses that are not believed, by their names in the policies.
     pub distrusted: BTreeSet<String>,
 }
 
@@ -77,7 +77,7 @@ impl WitnessConfig {
     }
 }
 
-/// Of the file, then of the flags, which win.
+/// The policies of the file, then those of the flags, which win.
 fn policies(
     values: &Values,
     flags: &WitnessFlags,

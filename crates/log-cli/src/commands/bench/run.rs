@@ -65,7 +65,7 @@ pub(super) async fn measure(
     Ok(Report::new(args, results))
 }
 
-/// CPU time of the server over the whole run, by all calls of the whole run.
+/// CPU time of the server over the whole run, divided by all calls of the whole run.
 fn cpu_us_per_call(from: Duration, to: Duration, measured: &Measured) -> f64 {
     let spent = to.saturating_sub(from).as_secs_f64();
     spent * 1e6 / float(measured.calls_whole_run.max(1))

@@ -21,7 +21,7 @@ impl Append {
         let (answer, answered) = oneshot::channel();
         let producer = submission.producer;
         self.submit(Ticket::Append(Call { entries, bytes, producer, answer }))?;
-        // The committer answers every ticket or drops it with the process.
+        // The committer answers every ticket. It drops one only when the process ends.
         answered.await.unwrap_or(Err(AppendError::OutcomeUnknown))
     }
 }
@@ -35,7 +35,7 @@ fn check_call(entries: &[NewEntry]) -> Result<usize, AppendError> {
         return Err(AppendError::TooManyEntries { entries: entries.len() });
     }
     let bytes = entries.iter().map(NewEntry::bytes).sum();
-    // A lone entry is refused by itself where it is too long.
+    // If the call has one entry and that is too long, the entry is refused, not the call.
     let is_lone = entries.len() == 1 && entries[0].attachments.is_empty();
     if !is_lone && bytes > CALL_BYTES_MAX {
         return Err(AppendError::TooManyBytes { bytes });

@@ -1,8 +1,9 @@
 //! The committer: one thread that writes for all logs.
 //!
-//! Each step it takes every log that has calls waiting, plans a share of each, joins the plans into one
-//! synced write and answers. See the crate's documentation for why planning does not overlap with
-//! writing. [`Committer::step`] is the whole of it but the waiting, so a test can drive it.
+//! In each step it takes every log that has calls waiting, plans a share of each, joins the plans
+//! into one synced write and answers. See the crate's documentation for why planning does not
+//! overlap with writing. [`Committer::step`] does everything except waiting, so a test can drive
+//! it.
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use crate::types::Limits;
 /// The most bytes of one log in a commit while other logs write too, so that a log with little to write
 /// does not wait for another's large commits.
 const SHARED_BYTES_MAX: usize = 256 * 1024;
-/// Turns for which another log counts as writing after it last did.
+/// For so many turns after its last write another log counts as writing.
 const SHARED_FOR_TURNS: u32 = 64;
 
 /// The only writer of the store.
@@ -55,7 +56,7 @@ impl Committer {
         self.inbox.take().iter().for_each(|line| line.queue.close(&AppendError::ShuttingDown));
     }
 
-    /// Waits for work, and for more of it where that pays; false if there is no more.
+    /// Waits for work, and then for more if waiting pays. False if there will be no more work.
     fn wait(&mut self) -> bool {
         let bell = self.inbox.bell();
         self.turns.observe_queued(bell.rung());
@@ -71,8 +72,8 @@ impl Committer {
         true
     }
 
-    /// Commits and answers what waits, with heads of the time `now_ms` or later. Never waits but for the
-    /// store. False if the process must end.
+    /// Commits and answers what waits, with heads of the time `now_ms` or later. It waits for
+    /// nothing but the store. False if the process must end.
     pub(crate) fn step(&mut self, now_ms: u64) -> bool {
         let seen = self.inbox.bell().rung();
         let lines = self.inbox.take();
@@ -107,8 +108,9 @@ impl Committer {
         let Surroundings { clock, observer, health, .. } = &*self.around;
         let started = clock.monotonic();
         health.commits.begin(started);
-        // THE COMMIT POINT. A crash before this line leaves nothing of these calls; a crash after it leaves
-        // all of them, and their callers find them by their deduplication keys or producer rows.
+        // THE COMMIT POINT. If we crash before this line, nothing of these calls is stored. If we
+        // crash after it, all of them are, and their callers find them by their deduplication keys
+        // or producer rows.
         let outcome = self.engine.commit(&commits);
         match outcome {
             CommitOutcome::Committed => {
@@ -139,7 +141,7 @@ impl Committer {
         }
     }
 
-    /// Makes what was committed the state that readers see and the next plan starts from.
+    /// Publishes what was committed: from here on readers see it, and the next plan starts from it.
     fn advance(&self, plans: &[LogPlan], commits: &[LogCommit]) {
         let mut commits = commits.iter().peekable();
         for LogPlan { line, plan } in plans {
@@ -176,7 +178,8 @@ impl Committer {
         }
     }
 
-    /// Nothing more is written or signed; callers whose entries were in the write learn that nobody knows.
+    /// Nothing more is written or signed. Callers whose entries were in the write learn that nobody
+    /// knows whether they are stored.
     fn end(&self, plans: Vec<LogPlan>, fatal: Fatal) -> bool {
         self.around.health.halt();
         self.around.observer.commit_failed(fatal == Fatal::OutcomeUnknown);
@@ -212,9 +215,9 @@ struct Turns {
     linger: Linger,
     /// Calls of the last commit.
     calls: u64,
-    /// Rings that were taken into account.
+    /// Rings of the bell that were noticed.
     seen: u64,
-    /// The log of the last turn, if it was alone.
+    /// The log of the last turn, if it was the only one.
     alone: Option<LogId>,
     /// Turns left in which shares are bounded.
     shared_for: u32,
@@ -226,7 +229,8 @@ impl Turns {
         self.linger.observe(std::mem::take(&mut self.calls), rung - self.seen);
     }
 
-    /// A log alone takes what it likes, logs together take turns.
+    /// A log that writes alone has no bound but its settings. Logs that write together have small
+    /// shares.
     fn share(&mut self, lines: &[Arc<Line>], limits: &Limits) -> Share {
         let alone = match lines {
             [line] => Some(line.record.id),

@@ -27,7 +27,8 @@ impl Gate {
         Self(AtomicU8::new(WAITING))
     }
 
-    /// The witnesses know nothing newer. A log that was refused stays refused.
+    /// The witnesses hold nothing newer, so the log takes entries. A log that was closed stays
+    /// closed.
     pub(crate) fn pass(&self) {
         // The other states are final.
         let _changed =

@@ -10,7 +10,7 @@ use super::queue::Queue;
 use crate::types::TreeView;
 use crate::watch::Watch;
 
-/// What waits for the committer, and what the committer has made of it.
+/// The calls that wait for the committer, and the state after the calls that it committed.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) record: Arc<LogRecord>,
@@ -18,7 +18,7 @@ pub(crate) struct Line {
     pub(crate) time_floor_ms: u64,
     pub(super) queue: Queue,
     pub(super) producers: Producers,
-    /// The committed tree. Written by the committer, which tells of it when the size grew.
+    /// The committed tree. Written by the committer, which wakes the followers when the size grew.
     pub(super) tree: Arc<Watch<TreeView>>,
     /// The log has a head row. Written by the committer.
     exists: AtomicBool,
@@ -26,7 +26,7 @@ pub(crate) struct Line {
     state: AtomicU8,
 }
 
-/// What a line begins with.
+/// The state with which a line begins.
 #[derive(Debug)]
 pub(crate) struct LineParts {
     pub(crate) record: Arc<LogRecord>,

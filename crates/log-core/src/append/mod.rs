@@ -1,7 +1,7 @@
 //! Appending: from a call to its answer.
 //!
-//! [`Append`] is what others hold of this room for one log. The committer alone drains the queues, writes
-//! and replaces the trees; see the crate's documentation for the way of a call.
+//! Other rooms hold an [`Append`] for each log. The committer alone drains the queues, writes and
+//! replaces the trees. The crate's documentation shows the way of a call.
 
 mod admission;
 mod gate;

@@ -59,7 +59,7 @@ impl Reply {
         }
     }
 
-    /// Answers that the plan was dropped, or may be.
+    /// Answers that the plan was not written, or that nobody knows whether it was.
     pub(super) fn refuse(self, error: AppendError) {
         match self {
             Self::Append(answer, _) => drop(answer.send(Err(error))),
@@ -117,7 +117,7 @@ fn finish(mut replies: Vec<Reply>, next: &TreeView) -> Vec<Reply> {
 struct Batch {
     /// Size of the committed tree.
     start: TreeSize,
-    /// What the store said, and on top of it what this batch adds.
+    /// What the store said, and what this batch adds to it.
     lookups: Lookups,
     leaves: Vec<Hash>,
     entries: Vec<StoredEntry>,
@@ -194,7 +194,8 @@ impl Batch {
         self.rows.push(Row::Dedup(id, row));
     }
 
-    /// Entries of a producer's stream: all of them or none, as their sequences leave no gap.
+    /// Entries of a producer's stream: all of them or none, because their sequences must have no
+    /// gap.
     fn take_span(
         &mut self,
         span: ProducerSpan,

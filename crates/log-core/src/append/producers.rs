@@ -80,7 +80,7 @@ impl ProducerLease {
         self.last.map(|row| row.last_index)
     }
 
-    /// For a submission whose first entry has this sequence, from 1.
+    /// The producer's part of a call whose first entry has this sequence, from 1.
     pub fn span(&self, first_sequence: u64) -> ProducerSpan {
         ProducerSpan { id: self.id, generation: self.generation, first_sequence }
     }

@@ -23,7 +23,7 @@ pub(super) struct PreparedEntry {
     pub(super) leaf: Hash,
     /// Its row in the deduplication index, if it has a key.
     pub(super) dedup: Option<DedupId>,
-    /// Goes into that row.
+    /// The digest that goes into that row.
     pub(super) digest: Option<ContentDigest>,
 }
 
@@ -108,7 +108,7 @@ struct Inner {
     intake: Intake,
 }
 
-/// The queue went from known-empty to filled: the committer must be told.
+/// Whether the committer must be told of the queue, because the queue was empty as far as it knows.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Pushed {
@@ -156,7 +156,8 @@ impl Queue {
     }
 
     /// Takes whole tickets from the front: as many as fit, and at least one. Cancelled ones are
-    /// dropped. The second value says that more are waiting; else the queue must be listed again.
+    /// dropped. The second value says that more are waiting. If none are, the queue must be listed
+    /// again when the next ticket comes.
     pub(super) fn drain(&self, entries_max: usize, bytes_max: usize) -> (Vec<Ticket>, bool) {
         let mut inner = self.lock();
         let (mut entries, mut bytes) = (0, 0);

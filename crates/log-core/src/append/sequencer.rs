@@ -17,7 +17,7 @@ pub(super) struct Share {
     pub(super) bytes_max: usize,
 }
 
-/// A log and what is planned for it.
+/// A log, and the plan for it.
 #[derive(Debug)]
 pub(super) struct LogPlan {
     pub(super) line: Arc<Line>,

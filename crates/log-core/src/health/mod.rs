@@ -31,7 +31,8 @@ pub(crate) struct Health {
     pub(crate) commits: Progress,
     /// Syncs of the head journal. Written by the signer.
     pub(crate) journaling: Progress,
-    /// Set once, by whoever finds that the process must end: nothing is written or signed after it.
+    /// Set once, when the process must end, by the room that finds out. Nothing is written or
+    /// signed after.
     halted: AtomicBool,
 }
 
@@ -86,9 +87,10 @@ impl Disk {
     }
 }
 
-/// What every room gets: the clock, the observer, who watches over its tasks, and the health that all share.
+/// What every room gets: the clock, the observer, the supervisor of its tasks, and the health that
+/// all share.
 pub(crate) struct Surroundings {
-    /// Its wall time is the log's time.
+    /// The clock whose wall time is the log's time.
     pub(crate) clock: Arc<CheckedClock>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) supervisor: Supervisor,

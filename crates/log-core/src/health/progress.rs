@@ -1,11 +1,13 @@
-//! How long a step that everything waits for has not succeeded. Readiness depends on it.
+//! For how long a step has not succeeded, when everything waits for that step. Readiness depends on
+//! it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A failure counts for this long after the last attempt. After that, nobody knows how the next would go.
+/// A failure counts for this long after the last attempt. After that the next attempt may well
+/// succeed.
 const FAILURE_COUNTS_FOR: Duration = Duration::from_secs(5);
-/// No such moment.
+/// The value for "no such moment".
 const NEVER: u64 = u64::MAX;
 
 /// The attempts at one step, one at a time. Written by the thread that makes them, read by anybody.

@@ -10,7 +10,7 @@ const NOBODY_WAITS: u64 = u64::MAX;
 
 #[derive(Debug)]
 pub(crate) struct Doorbell {
-    /// All rings there ever were. Written by callers.
+    /// How many rings there were so far. Written by callers.
     rung: AtomicU64,
     /// The ring that wakes the worker. Written by the worker.
     wake_at: AtomicU64,
@@ -29,8 +29,9 @@ impl Doorbell {
 
     /// Counts one ring. What the caller wrote before is visible to the worker that sees the ring.
     pub(crate) fn ring(&self) {
-        // Both sides store first and load the other's word second, all sequentially consistent: either
-        // this thread sees that the worker waits, or the worker sees this ring before it parks.
+        // Both sides first store their own word and then load the other's, all sequentially
+        // consistent. So either this thread sees that the worker waits, or the worker sees this
+        // ring before it parks.
         let rung = self.rung.fetch_add(1, Ordering::SeqCst) + 1;
         if rung >= self.wake_at.load(Ordering::SeqCst)
             && let Some(worker) = self.worker.get()

@@ -1,4 +1,4 @@
-//! How a worker hears of work: callers push, the worker takes all that waits at once.
+//! How a worker gets work: callers push items, and the worker takes all that wait at once.
 
 mod doorbell;
 
@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// From this many answers on, a task delivers them instead of the thread that has them: waking callers
+/// From this many answers on, a task delivers them, not the thread that has them: to wake callers
 /// from outside the runtime costs more than from within.
 pub(crate) const DELIVER_IN_TASK_FROM: usize = 8;
 
@@ -25,14 +25,14 @@ impl Bell for Doorbell {
     }
 }
 
-/// Wakes a task. Rings that arrive while it is busy are one ring.
+/// Wakes a task. Rings that arrive while it is busy count as one.
 impl Bell for Notify {
     fn ring(&self) {
         self.notify_one();
     }
 }
 
-/// How a worker ends. Later ones include earlier ones.
+/// How a worker ends. A later way includes the earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stop {
     /// Not at all.
@@ -79,8 +79,8 @@ impl<T, B: Bell> Inbox<T, B> {
         Ok(())
     }
 
-    /// Adds an item without waking the worker: it has not gone to sleep, or the caller rings. The item is
-    /// dropped where the worker is gone, so that a caller who waits for its answer hears of it.
+    /// Adds an item without waking the worker: either the worker is awake, or the caller rings. The
+    /// item is dropped if the worker is gone, so that a caller that waits for an answer hears of it.
     pub(crate) fn add(&self, item: T) -> Result<(), Full> {
         let mut waiting = self.waiting();
         let Some(waiting) = &mut *waiting else { return Ok(()) };
@@ -137,8 +137,8 @@ impl<T, B> Drop for Attended<'_, T, B> {
 }
 
 impl<T> Inbox<T> {
-    /// Blocks the worker's thread until something waits, and gives the rings that it then has seen;
-    /// `None` once the worker must end.
+    /// Blocks the worker's thread until an item waits, and gives the number of rings seen until
+    /// then; `None` once the worker must end.
     pub(crate) fn wait(&self, mut seen: u64) -> Option<u64> {
         while self.is_empty() {
             if !self.is_open() {

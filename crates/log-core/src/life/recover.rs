@@ -83,8 +83,8 @@ impl Reader<'_> {
         row.ok_or_else(|| self.damaged(Damage::TileMissing { level, index }))
     }
 
-    /// Finds what does not match: each tile of the right edge against the level below it, or else the
-    /// head itself. Reads a lot, but only once something is known to be wrong.
+    /// Finds what does not match: a tile of the right edge and the level below it, or else the head
+    /// itself. Reads a lot, but is called only when something is known to be wrong.
     fn diagnose(&self, size: TreeSize) -> Result<Damage, StartError> {
         for (coord, width) in tile::partial_tiles(size).filter(|(coord, _)| coord.level > 0) {
             let level = coord.level - 1;
@@ -158,7 +158,7 @@ impl Reader<'_> {
         Ok(Some(Published { note, head, published_ms, published_boot_ms, witnessed: false }))
     }
 
-    /// Looks further and further back, so that a long archive costs a few reads.
+    /// Looks back in growing steps, so that a long archive costs only a few reads.
     fn newest_archived(&self, size: TreeSize) -> Result<Option<ArchivedCheckpoint>, StartError> {
         let mut back = 0_u64;
         loop {

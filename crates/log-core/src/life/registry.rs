@@ -49,7 +49,7 @@ pub struct RegistryOptions {
     pub key_readers: Readers,
     /// The journal of signed heads, and what is known of the clock.
     pub heads_dir: PathBuf,
-    /// The first part of origins that are not given.
+    /// The first part of the origin of a log that is created without one.
     pub hostname: String,
     /// Serve what is stored; write and sign nothing. The journal is not looked at.
     pub read_only: bool,
@@ -105,7 +105,7 @@ pub(crate) struct Inner {
     pub(crate) stopping: AtomicBool,
 }
 
-/// What is taken for good on this server.
+/// Names, origins and numbers that are taken on this server, for good.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
     pub(crate) names: BTreeSet<LogName>,
@@ -114,7 +114,7 @@ pub(crate) struct Taken {
     pub(crate) next_id: u32,
 }
 
-/// What must end before the process does.
+/// The threads and tasks that must end before the process does.
 #[derive(Debug, Default)]
 pub(crate) struct Workers {
     pub(crate) committer: Option<thread::JoinHandle<()>>,
@@ -242,10 +242,10 @@ impl Registry {
     }
 
     /// Creates a log: its row, its keys, and its signed and published head of size 0, in this order.
-    /// The row is the commit point: a creation cut short behind it goes on at the next start.
+    /// The row is the commit point: if we crash after it, the next start completes the creation.
     ///
-    /// A creation that has begun goes on even if this future is dropped. If it did not, a caller who gives
-    /// up would leave a name that is taken, and no log.
+    /// A creation that has begun goes on even if this future is dropped. If it did not, a caller
+    /// that gives up would leave a name that is taken, and no log.
     pub async fn create(&self, new: CreateLog) -> Result<Log, CreateError> {
         let registry = self.clone();
         let create = async move { registry.create_now(new).await };
@@ -406,7 +406,7 @@ impl Inner {
         Ok(self.building.rooms(parts))
     }
 
-    /// Gives the names back where nothing was written.
+    /// Gives the names back if nothing was written.
     fn not_created(&self, record: &LogRecord, error: AppendError) -> CreateError {
         if matches!(error, AppendError::OutcomeUnknown) {
             return CreateError::OutcomeUnknown;

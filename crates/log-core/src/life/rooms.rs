@@ -20,7 +20,7 @@ pub(crate) struct Rooms {
     pub(crate) append: Append,
     pub(crate) sign: Sign,
     pub(crate) publish: Publish,
-    /// `None` where the log has no witness policy, and in a read-only process.
+    /// `None` if the log has no witness policy, or the process is read-only.
     pub(crate) witnesses: Option<Witnesses>,
 }
 
@@ -68,7 +68,7 @@ impl Building {
             parts;
         let record = Arc::new(record);
         let policy = self.policy(&record);
-        // A log that was there before this process takes entries once its witnesses were asked.
+        // A log that existed before this process takes no entries until its witnesses were asked.
         let waits = policy.is_some() && exists;
         let gate = Arc::new(if waits { Gate::waiting() } else { Gate::open() });
         let line = LineParts { record: Arc::clone(&record), time_floor_ms, tree, exists };

@@ -29,7 +29,7 @@ use crate::witness::{self, Witnesses};
 use storage::journal::{HEADS_MAX, Journal, JournalHead, JournalHeads, origin_hash};
 use storage::{Engine, LogRecord, LogState};
 
-/// The file beside the journal that remembers what was accepted of the clock.
+/// The file beside the journal that remembers the clock that was accepted last.
 const CLOCK_ACCEPTED: &str = "clock-accepted";
 /// How often the free space of the store's disk is read.
 const DISK_WATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -38,7 +38,8 @@ pub(crate) fn open(options: RegistryOptions) -> Result<Arc<Inner>, StartError> {
     check_limits(&options.limits)?;
     let keyring = Keyring::new(options.keys_dir.clone(), options.key_readers);
     if !options.read_only {
-        // What was replayed may so far be in the page cache alone: nothing is signed before it is synced.
+        // The replayed rows may so far be in the page cache alone. We sync them before we sign
+        // anything.
         options.engine.flush()?;
     }
     let records = options.engine.logs()?;
@@ -127,7 +128,7 @@ fn check_origins(
 
 type Owner = Arc<OnceLock<Weak<Inner>>>;
 
-/// What the logs are built with. The end of the process also refuses whatever waits in any queue.
+/// What the logs are built with. When the process must end, whatever waits in a queue is refused.
 fn building(options: &RegistryOptions, logs: usize) -> (Building, Owner) {
     let owner = Owner::default();
     let (to_close, on_fatal) = (Arc::clone(&owner), Arc::clone(&options.on_fatal));
@@ -231,7 +232,8 @@ impl Opening<'_> {
         Ok(Opened { rooms, time_floor_ms, archived: archived.is_some() })
     }
 
-    /// The archived checkpoint as a witnessed head, if it satisfies the log's policy; it then says so.
+    /// The archived checkpoint as a witnessed head, if it satisfies the log's policy. If it does,
+    /// it is marked as witnessed.
     fn witnessed(
         &self,
         reader: &Reader<'_>,
@@ -396,8 +398,8 @@ async fn watch_disk(engine: Arc<dyn Engine>, around: Arc<Surroundings>) {
     }
 }
 
-/// When a checkpoint of an earlier process was published, by the boot-time clock; now where the wall clock
-/// says that it was later.
+/// When a checkpoint of an earlier process was published, by the boot-time clock. If the wall clock
+/// says that this lies ahead, it counts as published now.
 fn published_boot_ms(clock: &CheckedClock, published: &Published) -> i64 {
     let age_ms = clock.unix_ms().saturating_sub(published.published_ms);
     boot_ms(clock).saturating_sub(i64::try_from(age_ms).unwrap_or(i64::MAX))

@@ -1,6 +1,6 @@
 //! Publishing: the checkpoints that everybody sees, and their archive.
 //!
-//! [`Publish`] is what others hold of this room for one log.
+//! Other rooms hold a [`Publish`] for each log.
 
 mod publisher;
 
@@ -23,7 +23,7 @@ const WISHES_MAX: usize = 4_096;
 /// How long any further caller should wait.
 const BUSY_RETRY_AFTER: Duration = Duration::from_millis(50);
 
-/// What the publisher can be asked for.
+/// What a caller can ask of the publisher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
     /// Publish and archive the newest head now.
@@ -68,7 +68,7 @@ impl Publish {
         self.inbox.bell().ring();
     }
 
-    /// Refuses what the publisher is asked from now on, and what waits: it has ended.
+    /// The publisher has ended: refuses what it is asked from now on, and what waits.
     fn close(&self) {
         self.inbox.stop(Stop::Now);
         // An answer that is dropped says that the server is shutting down.

@@ -44,12 +44,13 @@ pub(crate) struct PublisherParts {
     pub(crate) around: Arc<Surroundings>,
 }
 
-/// The publisher of a log. It is started again after a panic; what it was asked for meanwhile waits.
+/// The publisher of a log. It is started again after a panic; wishes that come meanwhile wait.
 /// `archived`: the log's published checkpoint is in the archive.
 pub(crate) async fn keep(rooms: PublisherParts, archived: bool) {
     let (kept, mut archived) = (rooms.clone(), archived);
     let make = move || {
-        // The one before may have missed a new head, and nobody knows what it archived.
+        // The publisher that panicked may have missed a new head, and nobody knows what it
+        // archived.
         kept.publish.wake();
         Publisher::new(kept.clone(), std::mem::take(&mut archived)).run()
     };
@@ -68,11 +69,11 @@ struct Publisher {
     witnessed: Option<watch::Receiver<Progress>>,
     /// When making the last checkpoint began, by the monotonic clock.
     started_at: Option<Duration>,
-    /// When the last one was archived.
+    /// When the last checkpoint was archived.
     archived_at: Option<Duration>,
-    /// Its note is in the archive.
+    /// Whether the note of the last checkpoint is in the archive.
     archived: bool,
-    /// The least time to the next one, by what signing the last one took.
+    /// The least time to the next checkpoint. Follows from how long signing the last one took.
     pace: Duration,
 }
 
@@ -196,8 +197,9 @@ impl Publisher {
         Ok(())
     }
 
-    /// The note and head to publish, and whether it is witnessed: with a policy the newest witnessed one,
-    /// or the newest one where the policy lets it go without; otherwise the newest.
+    /// The note and head to publish, and whether the head is witnessed. With a policy that is the
+    /// newest witnessed head, or the newest head if the log goes on without a quorum; without a
+    /// policy the newest.
     async fn next(&mut self) -> Result<Option<(Bytes, StoredHead, bool)>, SignError> {
         let Some(witnesses) = self.rooms.witnesses.clone() else {
             return self.sign_all().await.map(|(note, head)| Some((note, head, false)));
@@ -298,8 +300,8 @@ impl Publisher {
         }
     }
 
-    /// Refuses appends and waits until everything accepted is committed. A crash from here on leaves a
-    /// draining log, and the next start goes on freezing it.
+    /// Refuses appends and waits until everything accepted is committed. If we crash from here on,
+    /// the log is left draining, and the next start goes on freezing it.
     async fn drain(&self) -> Result<(), AppendError> {
         self.rooms.append.refuse_appends(AppendError::Frozen);
         let draining = vec![self.rooms.append.state_row(LogState::Draining)];

@@ -9,8 +9,9 @@ use merkle::{Hash, LeafIndex, NodeId};
 use super::{Access, CorruptRead, FULL, ReadError, Snapshot, corrupt_proof};
 use storage::DedupId;
 
-/// Candidates of the leaf-hash index that are confirmed for one look-up. More than one share 16 bytes of
-/// a hash only if the same entry stands in the log more than once; the lowest index comes first.
+/// Candidates of the leaf-hash index that are confirmed for one look-up. Several candidates share
+/// 16 bytes of a hash only if the same entry stands in the log more than once; the lowest index
+/// comes first.
 const CANDIDATES_MAX: usize = 16;
 
 impl Snapshot {
@@ -82,7 +83,8 @@ impl Snapshot {
         if access == Access::Memory {
             return Err(ReadError::NeedsDisk);
         }
-        // Read before the candidates: what is indexed in between is then found by one or the other.
+        // We read this before the candidates, so that a leaf that is indexed meanwhile is found in
+        // one place or the other.
         let indexed_to = self.source.engine.leaf_indexed_to(self.log)?;
         let candidates = self.source.engine.leaf_index_get(self.log, leaf, CANDIDATES_MAX)?;
         for index in candidates.into_iter().filter(|index| self.size().contains(*index)) {
@@ -113,7 +115,8 @@ impl Snapshot {
         Ok(Some((row.index, row.leaf)))
     }
 
-    /// The leaf hashes of `range`, which lies in this tree, for whoever derives an index from them.
+    /// The leaf hashes of `range`, which lies in this tree, for a follower that derives an index
+    /// from them.
     pub fn leaves(&self, range: Range<u64>, access: Access) -> Result<Vec<Hash>, ReadError> {
         let mut leaves = Vec::new();
         for tile in range.start / u64::from(FULL)..range.end.div_ceil(u64::from(FULL)) {

@@ -1,9 +1,10 @@
 //! Reading one log: proofs, entries, tiles, look-ups. Nothing here writes.
 //!
-//! A [`Snapshot`] is one tree: its head, its partial tiles in memory, and its full tiles in the store. A
-//! full tile read from the store is compared with the hash of it that the level above holds, up to the
-//! head, before it is used or kept; a proof is verified against the head before it is returned; entries
-//! are hashed and compared with their leaf hashes. What does not match is [`ReadError::Corrupt`].
+//! A [`Snapshot`] is one tree: its head, its partial tiles in memory, and its full tiles in the
+//! store. A full tile from the store is compared with the hash that the level above holds for it,
+//! up to the head, before it is used or kept. A proof is verified against the head before it is
+//! returned. Entries are hashed and compared with their leaf hashes. If something does not match,
+//! the read gives [`ReadError::Corrupt`].
 //!
 //! Reads that find all they need in memory answer on the caller's thread; the first miss sends the whole
 //! read to a thread that may wait for the disk ([`Reads::run`]).
@@ -35,12 +36,12 @@ pub enum ReadError {
     BadIndexes,
     #[error("size {to} is smaller than size {from}")]
     BackwardSizes { from: TreeSize, to: TreeSize },
-    /// Page the operator: what is stored is not what was signed.
+    /// Page the operator: the store does not hold what was signed.
     #[error("{0} does not match the tree")]
     Corrupt(CorruptRead),
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// Not in memory, and the caller asked to look nowhere else.
+    /// The answer is not in memory, and the caller asked to look nowhere else.
     #[error("read needs the disk")]
     NeedsDisk,
 }
@@ -66,7 +67,7 @@ pub enum CorruptRead {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     Memory,
-    /// Blocks: only on threads that may.
+    /// In the store too. Blocks, so only on threads that may block.
     Disk,
 }
 
@@ -125,7 +126,8 @@ impl Reads {
         Snapshot::new(Arc::clone(&self.source), log, view, None).map(Arc::new)
     }
 
-    /// Runs a read on this thread if memory suffices, and where it may block otherwise.
+    /// Runs a read on this thread if it finds all it needs in memory. If not, runs it on a thread
+    /// that may block.
     pub async fn run<T, F>(snapshot: &Arc<Snapshot>, read: F) -> Result<T, ReadError>
     where
         T: Send + 'static,
@@ -226,7 +228,7 @@ impl Snapshot {
         }
         let engine = &self.source.engine;
         let row = match access {
-            // A tile that became full a moment ago, and is asked for by those who filled it.
+            // The tile became full a moment ago, and the callers that filled it ask for it.
             Access::Memory => engine.tile_at_hand(self.log, coord)?.ok_or(ReadError::NeedsDisk)?,
             Access::Disk => {
                 let row = engine.tile(self.log, coord)?;

@@ -1,7 +1,7 @@
 //! Full tiles in memory, expanded to all 511 nodes, so that a proof of hot entries hashes nothing.
 //!
-//! A full tile never changes, so nothing here is ever stale: the cache can be dropped at any time and
-//! loses nothing but time.
+//! A full tile never changes, so nothing here is ever stale. To drop the cache costs nothing but
+//! time.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,8 +25,8 @@ pub struct TileCache {
     shard_tiles_max: usize,
 }
 
-/// Two generations: what was used since the last turn, and what was used in the one before. When the
-/// young one is full it becomes the old one, and what the old one held and nobody asked for is dropped.
+/// Two generations. A tile that is used moves to the young one. When the young one is full it
+/// becomes the old one, and the tiles that nobody asked for since the last such turn are dropped.
 #[derive(Default)]
 struct Shard {
     young: HashMap<Key, Arc<ExpandedTile>>,

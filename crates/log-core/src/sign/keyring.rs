@@ -34,7 +34,7 @@ pub enum KeyringError {
 }
 
 impl KeyringError {
-    /// The system is out of open files or disk space: the same call may succeed later.
+    /// The system lacks open files or disk space: the same call may succeed later.
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Io { source, .. } => base::durable::is_passing(source),
@@ -110,7 +110,7 @@ impl Keyring {
         &self.dir
     }
 
-    /// Any file in the folder is taken for a key.
+    /// Every file in the folder counts as a key.
     pub(crate) fn is_empty(&self) -> Result<bool, KeyringError> {
         match std::fs::read_dir(&self.dir) {
             Ok(mut files) => Ok(files.next().is_none()),

@@ -1,6 +1,6 @@
 //! Signing: the keys of the logs, and the thread that signs and journals their heads.
 //!
-//! [`Sign`] is what others hold of this room for one log.
+//! Other rooms hold a [`Sign`] for each log.
 
 mod keyring;
 mod signer;
@@ -47,7 +47,7 @@ pub(crate) struct Seal {
 }
 
 impl Seal {
-    /// A log is retired while no process runs, so its row says whether it was.
+    /// A log is retired only while no server runs, so its row says whether it was.
     fn is_retired(&self) -> bool {
         self.record.state == LogState::Retired
     }
@@ -108,8 +108,9 @@ impl Sign {
         answered.await.unwrap_or(Err(SignError::ShuttingDown))
     }
 
-    /// The note of a head that is journaled, signed with all keys of the log. On a thread of its own:
-    /// ML-DSA-44 takes the better part of a millisecond, for which no request would be served.
+    /// The note of a head that is journaled, signed with all keys of the log. Runs on a thread of
+    /// its own, because ML-DSA-44 takes most of a millisecond, in which this thread could serve no
+    /// request.
     pub(crate) async fn with_all_keys(&self, view: &Arc<TreeView>) -> Result<Bytes, SignError> {
         let (seal, view) = (Arc::clone(&self.seal), Arc::clone(view));
         tasks::blocking(move || seal.sign_all(&view)).await

@@ -1,8 +1,9 @@
 //! The signer: one thread that signs on demand, journals, then releases.
 //!
-//! Each step it takes everybody who waits, signs the newest committed head of each of their logs, writes
-//! all records to the journal and syncs once. **The sync is the commit point**: a crash before it leaves
-//! a record that counts or does not, of a head nobody saw; after it the head may be released.
+//! In each step it takes everybody who waits, signs the newest committed head of each of their
+//! logs, writes all records to the journal and syncs once. **The sync is the commit point**: after
+//! it the heads may be released. If we crash before it, a record may be in the journal or not, but
+//! nobody saw its head.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -77,7 +78,7 @@ impl Signer {
         Ok(())
     }
 
-    /// Signs for everybody who waits. Never waits but for the journal.
+    /// Signs for everybody who waits. It waits for nothing but the journal.
     pub(crate) fn step(&mut self) {
         let mut signed = Vec::new();
         let mut heads = Vec::new();

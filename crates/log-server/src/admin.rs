@@ -82,7 +82,7 @@ async fn back_up(
         let late = registry.clock().sleep(ARCHIVE_TIMEOUT);
         tokio::select! {
             () = registry.archive() => {}
-            () = late => tracing::warn!("a backup holds older checkpoints than it could"),
+            () = late => tracing::warn!("the newest heads were not archived in time for the backup"),
         }
     }
     let write = move || backup::write(&engine, &data_dir, &out).map_err(|error| error.to_string());

@@ -27,7 +27,7 @@ pub enum ConfigError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("{path}: {source}", path = path.display())]
     Syntax { path: PathBuf, source: Box<toml::de::Error> },
-    #[error("{path}: unknown key {key}: {example} has those there are", path = path.display())]
+    #[error("{path}: unknown key {key}: {example} lists the known keys", path = path.display())]
     UnknownKey { path: PathBuf, key: String, example: &'static str },
     #[error("{key} is {found:?} in {origin}, it must be {expected}")]
     BadValue { key: &'static str, found: String, origin: Origin, expected: String },
@@ -372,7 +372,7 @@ mod tests {
 
     #[test]
     fn refusals_say_what_is_wrong_and_where() {
-        insta::assert_snapshot!(error("b_max = 1"), @"a.toml: unknown key b_max: a.toml has those there are");
+        insta::assert_snapshot!(error("b_max = 1"), @"a.toml: unknown key b_max: a.toml lists the known keys");
         insta::assert_snapshot!(
             error("a_max = 6"),
             @r#"a_max is "6" in the configuration file, it must be a number from 1 to 5"#

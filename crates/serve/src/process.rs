@@ -180,7 +180,7 @@ fn log_to_stderr() {
 fn warn_of_variables(table: &Table) {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     for variable in table.unknown_variables(names) {
-        tracing::warn!(variable, "the environment sets what is no setting: see serve --help");
+        tracing::warn!(variable, "the variable looks like a setting and is none: see serve --help");
     }
 }
 

@@ -87,7 +87,7 @@ pub enum StorageError {
     /// The attachments are deleted, but a reader or a backup still holds a file that may contain
     /// their bytes.
     #[error(
-        "{path}: may still hold erased bytes, as a reader or a backup holds it: erase once more when it is done",
+        "{path}: may still hold erased bytes, and a reader or a backup uses it: erase once more when that is done",
         path = path.display()
     )]
     StillInFiles {

@@ -201,7 +201,7 @@ async fn a_compressed_message_is_read_within_the_limits_of_a_plain_one() {
     };
     let taken = append(vec![7; 60_000]).await;
     assert!(!taken.headers().contains_key("grpc-status"), "{taken:?}");
-    let leaf = merkle::leaf_hash(&[7; 60_000]);
+    let leaf = merkle::leaf_hash(&vec![7; 60_000]);
     let by = lookup_entry_request::By::LeafHash(leaf.as_bytes().to_vec().into());
     let lookup = LookupEntryRequest { log: LOG.to_owned(), by: Some(by) };
     let found = stack.client.clone().lookup_entry(lookup).await.unwrap();

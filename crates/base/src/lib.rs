@@ -5,10 +5,13 @@
 //! | [`durable`] | files that appear whole and synced, or not at all |
 //! | [`keys`] | private key files, made and read |
 //! | [`clock`], [`tasks`] | time that tests can set, and what is believed of it; named tasks and threads |
+//! | [`backoff`], [`error`] | pauses between attempts; errors with their sources |
 
 pub mod durable;
 
 pub mod keys;
 
+pub mod backoff;
 pub mod clock;
+pub mod error;
 pub mod tasks;

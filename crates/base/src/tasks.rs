@@ -31,6 +31,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, error};
 
+use crate::backoff::Backoff;
+
 /// The exit status of a process that a vital task or thread panicked in (`EX_SOFTWARE`).
 pub const PANIC_EXIT_CODE: u8 = 70;
 
@@ -365,13 +367,13 @@ impl Drop for Down<'_> {
 
 /// The pauses of one helper.
 struct Pauses {
-    next: Duration,
+    backoff: Backoff,
     started: Instant,
 }
 
 impl Pauses {
     fn new() -> Self {
-        Self { next: PAUSE_MIN, started: Instant::now() }
+        Self { backoff: Backoff::new(PAUSE_MIN, PAUSE_MAX), started: Instant::now() }
     }
 
     fn started(&mut self) {
@@ -380,9 +382,10 @@ impl Pauses {
 
     /// The pause after a panic that comes now.
     fn next(&mut self) -> Duration {
-        let pause = if self.started.elapsed() < PAUSE_MAX { self.next } else { PAUSE_MIN };
-        self.next = (pause * 2).min(PAUSE_MAX);
-        pause
+        if self.started.elapsed() >= PAUSE_MAX {
+            self.backoff.reset();
+        }
+        self.backoff.failed()
     }
 }
 

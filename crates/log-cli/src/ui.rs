@@ -9,6 +9,7 @@ use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use base::error::chain;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -179,21 +180,6 @@ struct ErrorDocument {
     exit_code: u8,
 }
 
-/// An error and its sources, joined by `: `; a source that its parent already quotes is left out.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
-}
-
 /// A count and what is counted, in the number that grammar asks for.
 pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
@@ -241,12 +227,5 @@ mod tests {
     fn one_is_not_many() {
         let said = [0, 1, 2].map(|count| counted(count, "entry", "entries"));
         assert_eq!(said, ["0 entries", "1 entry", "2 entries"]);
-    }
-
-    #[test]
-    fn a_source_already_quoted_is_not_repeated() {
-        let source = io::Error::other("disk gone");
-        let error = CliError::Write { path: "x".into(), source };
-        assert_eq!(chain(&error), "cannot write x: disk gone");
     }
 }

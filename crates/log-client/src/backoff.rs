@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base::backoff;
+
 /// How long to wait between attempts, and when to give up.
 #[derive(Clone, Debug)]
 pub struct RetryPolicy {
@@ -27,37 +29,31 @@ impl Default for RetryPolicy {
 /// Counts the attempts of one call and names the pause after each.
 #[derive(Debug)]
 pub(crate) struct Backoff {
-    policy: RetryPolicy,
+    pauses: backoff::Backoff,
+    attempts_max: Option<u32>,
     jitter: Jitter,
-    attempts: u32,
 }
 
 impl Backoff {
-    pub(crate) fn new(policy: RetryPolicy, jitter: Jitter) -> Self {
-        Self { policy, jitter, attempts: 0 }
+    pub(crate) fn new(policy: &RetryPolicy, jitter: Jitter) -> Self {
+        let pauses = backoff::Backoff::new(policy.pause_min, policy.pause_max);
+        Self { pauses, attempts_max: policy.attempts_max, jitter }
     }
 
     /// Failed attempts since the last success.
     pub(crate) fn attempts(&self) -> u32 {
-        self.attempts
+        self.pauses.failures()
     }
 
     pub(crate) fn succeeded(&mut self) {
-        self.attempts = 0;
+        self.pauses.reset();
     }
 
     /// The pause after one more failed attempt; `None` to give up.
     pub(crate) fn failed(&mut self, retry_after: Option<Duration>) -> Option<Duration> {
-        self.attempts = self.attempts.saturating_add(1);
-        if self.policy.attempts_max.is_some_and(|max| self.attempts >= max) {
-            return None;
-        }
-        let doublings = self.attempts.saturating_sub(1).min(30);
-        let pause = self.policy.pause_min.saturating_mul(1 << doublings).min(self.policy.pause_max);
-        let jittered = self.jitter.spread(pause);
-        // The jitter comes on top of what the server asked for, so that the callers it turned away
-        // together do not come back together.
-        Some(retry_after.map_or(jittered, |asked| asked.saturating_add(jittered / 4)))
+        let pause = self.pauses.failed_jittered(retry_after, self.jitter.next());
+        let spent = self.attempts_max.is_some_and(|max| self.pauses.failures() >= max);
+        (!spent).then_some(pause)
     }
 }
 
@@ -76,14 +72,12 @@ impl Jitter {
         Self(u64::from_be_bytes(*seed))
     }
 
-    /// A pause between half of `pause` and all of it.
-    fn spread(&mut self, pause: Duration) -> Duration {
+    fn next(&mut self) -> u32 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let thousandths = u32::try_from((mixed ^ (mixed >> 31)) % 501).expect("below 501");
-        pause / 2 + (pause / 1000) * thousandths
+        u32::try_from((mixed ^ (mixed >> 31)) >> 32).expect("half of 64 bits fits 32")
     }
 }
 
@@ -101,7 +95,7 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_limit_and_stay_within_the_jitter() {
-        let mut backoff = Backoff::new(policy(None), Jitter::new(7));
+        let mut backoff = Backoff::new(&policy(None), Jitter::new(7));
         for expected_ms in [100_u64, 200, 400, 800, 1000, 1000] {
             let pause = backoff.failed(None).expect("no limit of attempts");
             let expected = Duration::from_millis(expected_ms);
@@ -111,14 +105,14 @@ mod tests {
 
     #[test]
     fn the_server_s_pause_is_never_shortened() {
-        let mut backoff = Backoff::new(policy(None), Jitter::new(7));
+        let mut backoff = Backoff::new(&policy(None), Jitter::new(7));
         let asked = Duration::from_secs(3);
         assert!(backoff.failed(Some(asked)).expect("no limit of attempts") >= asked);
     }
 
     #[test]
     fn gives_up_at_the_limit_of_attempts_and_starts_over_after_a_success() {
-        let mut backoff = Backoff::new(policy(Some(2)), Jitter::new(7));
+        let mut backoff = Backoff::new(&policy(Some(2)), Jitter::new(7));
         assert!(backoff.failed(None).is_some());
         backoff.succeeded();
         assert!(backoff.failed(None).is_some());

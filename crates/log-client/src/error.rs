@@ -6,6 +6,7 @@
 
 use std::{fmt, io::ErrorKind, time::Duration};
 
+use base::error::with_sources;
 pub use log_proto::log_v1::ErrorReason;
 use tls::{AddressError, AuthoritiesError};
 pub use tonic::Code;
@@ -292,7 +293,7 @@ impl ClientError {
 
 /// The transport found nobody to talk to.
 fn never_connected(status: &Status) -> bool {
-    sources(status).any(<dyn std::error::Error>::is::<tonic::ConnectError>)
+    with_sources(status).any(<dyn std::error::Error>::is::<tonic::ConnectError>)
 }
 
 /// Whether this comes of a machine, or a process, that is short of something others may give back: open
@@ -305,14 +306,7 @@ pub(crate) fn is_exhaustion(error: &(dyn std::error::Error + 'static)) -> bool {
         kinds.contains(&error.kind())
             || error.raw_os_error().is_some_and(|code| CODES.contains(&code))
     };
-    sources(error).filter_map(|error| error.downcast_ref()).any(short)
-}
-
-/// An error, and what it comes from.
-fn sources<'e>(
-    error: &'e (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
+    with_sources(error).filter_map(|error| error.downcast_ref()).any(short)
 }
 
 /// The entry is committed before its head is signed, so an append that fails with these is in the log.
@@ -350,11 +344,7 @@ fn message_of(status: &Status) -> String {
     if let Some(other) = tls::other_key(status) {
         return other.to_string();
     }
-    let mut deepest: Option<&dyn std::error::Error> = std::error::Error::source(status);
-    while let Some(next) = deepest.and_then(std::error::Error::source) {
-        deepest = Some(next);
-    }
-    match deepest {
+    match with_sources(status).skip(1).last() {
         Some(cause) if status.message().is_empty() => cause.to_string(),
         Some(cause) => format!("{}: {cause}", status.message()),
         None => status.message().to_owned(),

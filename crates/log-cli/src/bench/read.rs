@@ -60,7 +60,7 @@ fn verify(
     remembered: &VerifiedCheckpoints,
 ) -> Result<(), String> {
     let checkpoint =
-        remembered.verify_note(&answer.checkpoint).map_err(|e| crate::ui::chain(&e))?;
+        remembered.verify_note(&answer.checkpoint).map_err(|e| base::error::chain(&e))?;
     let leaf = hash(&answer.leaf_hash)?;
     let hashes = answer.hashes.iter().map(|bytes| hash(bytes)).collect::<Result<Vec<_>, _>>()?;
     let index = LeafIndex::new(index).map_err(|error| error.to_string())?;

@@ -32,7 +32,7 @@ impl Verifier {
         let index = LeafIndex::new(answer.leaf_index).map_err(|error| error.to_string())?;
         verify::receipt_at(&answer.tlog_proof, &leaf(), index, &*self.remembered)
             .map(|_| ())
-            .map_err(|error| crate::ui::chain(&error))
+            .map_err(|error| base::error::chain(&error))
     }
 
     /// Checks that the level was reached and, if asked for, that the receipt proves these leaves.
@@ -50,7 +50,7 @@ impl Verifier {
         let receipt = range_receipt(receipt)?;
         verify::range_receipt(&receipt, &leaves(), &*self.remembered)
             .map(|_| ())
-            .map_err(|error| crate::ui::chain(&error))
+            .map_err(|error| base::error::chain(&error))
     }
 
     /// A receipt of a lower level than asked for does not count as a success of this run.

@@ -17,6 +17,7 @@ pub(crate) mod witness;
 use std::future::Future;
 use std::path::Path;
 
+use base::error::chain;
 use formats::trust::Trust;
 use log_client::fork::Fork;
 use log_client::gossip::Standing;
@@ -25,7 +26,7 @@ use log_client::{Client, ClientOptions, LogInfo, gossip};
 use crate::args::{Cli, Command, Server};
 use crate::error::{CliError, Exit};
 use crate::trust::{self, OptionalTrustArgs};
-use crate::ui::{Ui, chain};
+use crate::ui::Ui;
 
 pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<Exit, CliError> {
     let server = &cli.global.server;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use base::error::chain;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
@@ -17,7 +18,7 @@ use super::{client, fork_error, trust_or_servers};
 use crate::args::{Server, State};
 use crate::error::{CliError, Exit};
 use crate::trust::OptionalTrustArgs;
-use crate::ui::{Ui, chain};
+use crate::ui::Ui;
 
 /// Pause before a lost connection is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use base::error::chain;
 use clap::Args;
 use formats::TlogProof;
 use log_client::verify::{CheckpointVerifier, VerifiedCheckpoints};
@@ -11,7 +12,7 @@ use serde::Serialize;
 use crate::error::{CliError, Exit};
 use crate::files::{ENTRY_BYTES_MAX, FORMAT_BYTES_MAX, read};
 use crate::trust::TrustArgs;
-use crate::ui::{Ui, chain};
+use crate::ui::Ui;
 
 /// Checkpoints remembered as verified: receipts of one batch share theirs.
 const CHECKPOINTS_MAX: std::num::NonZeroUsize =

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use base::error::chain;
 use clap::Args;
 use log_client::RangeReceipt;
 use merkle::{Hash, LeafIndex};
@@ -11,7 +12,7 @@ use crate::error::{CliError, Exit};
 use crate::files::{ENTRY_BYTES_MAX, FORMAT_BYTES_MAX, read};
 use crate::range_receipt;
 use crate::trust::TrustArgs;
-use crate::ui::{Ui, chain};
+use crate::ui::Ui;
 
 const AFTER_HELP: &str = "\
 The receipt is the file `cairn prove LOG --range A..B --out FILE` writes: the proven indexes,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use base::error::chain;
 use clap::Args;
 use formats::SignedCheckpoint;
 use formats::trust::Trust;
@@ -12,7 +13,7 @@ use super::{verify as receipts, verify_batch};
 use crate::error::{CliError, Exit};
 use crate::files::{FORMAT_BYTES_MAX, read};
 use crate::trust::TrustArgs;
-use crate::ui::{Ui, chain};
+use crate::ui::Ui;
 
 const AFTER_HELP: &str = "\
 OLD is what you kept: a checkpoint, or a receipt, whose checkpoint then counts. PROOF is what

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use base::error::chain;
 use clap::Args;
 use formats::evidence::EVIDENCE_BYTES_MAX;
 use formats::{Contradiction, Evidence, VerifierKey};
@@ -10,7 +11,7 @@ use serde::Serialize;
 use crate::error::{CliError, Exit};
 use crate::files::read;
 use crate::trust::{self, TrustArgs};
-use crate::ui::{Ui, chain};
+use crate::ui::Ui;
 
 const AFTER_HELP: &str = "\
 Nothing is asked of any server. Evidence holds what a log signed, and what shows that it cannot all

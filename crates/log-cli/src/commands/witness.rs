@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base::error::chain;
 use clap::{Args, Subcommand};
 use formats::{Origin, SignedCheckpoint};
 use log_client::gossip::{self, Standing};
@@ -13,7 +14,7 @@ use witness_client::{WitnessClient, WitnessUrl};
 use crate::error::{CliError, Exit};
 use crate::files;
 use crate::trust::{self, TrustArgs};
-use crate::ui::{Ui, chain};
+use crate::ui::Ui;
 
 /// How long one witness may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);

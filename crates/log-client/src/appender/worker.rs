@@ -64,7 +64,7 @@ impl Worker {
         commands: mpsc::Receiver<Command>,
         stop: CancellationToken,
     ) -> Self {
-        let backoff = Backoff::new(options.retry.clone(), Jitter::of(&run));
+        let backoff = Backoff::new(&options.retry, Jitter::of(&run));
         Self {
             client,
             log,

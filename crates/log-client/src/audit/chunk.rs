@@ -67,7 +67,7 @@ pub(super) async fn fetch(
     retry: &RetryPolicy,
     resources: Vec<Resource>,
 ) -> Result<Vec<Bytes>, SourceError> {
-    let mut backoff = Backoff::new(retry.clone(), Jitter::new(0));
+    let mut backoff = Backoff::new(retry, Jitter::new(0));
     loop {
         let error = match source.fetch(resources.clone()).await {
             Err(error) if error.is_transient() => error,

@@ -69,7 +69,7 @@ impl Worker {
         queue: mpsc::Receiver<Item>,
         receipts: mpsc::Sender<BatchReceipt>,
     ) -> Self {
-        let backoff = Backoff::new(options.retry.clone(), Jitter::of(&producer.0));
+        let backoff = Backoff::new(&options.retry, Jitter::of(&producer.0));
         Self {
             client,
             log,

@@ -18,13 +18,13 @@ use merkle::{Hash, TreeSize};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::calls::Answer;
-use super::pause::pause;
 use super::submit::body;
 use super::trouble::Trouble;
 use super::{Witnesses, Witnessing, clock, evidence};
 use crate::error::StartError;
 use crate::read::{Access, ReadError, Reads, Snapshot};
 use crate::types::TreeView;
+use base::backoff::Backoff;
 use base::clock::Clock;
 
 /// How many logs ask their witnesses at the same time.
@@ -136,13 +136,15 @@ struct Asking {
     witnessing: Witnesses,
     /// Addresses that have not answered.
     unanswered: BTreeSet<usize>,
-    passes: u32,
+    /// Counts the passes that left somebody unanswered.
+    backoff: Backoff,
 }
 
 impl Asking {
     fn new(witnessing: Witnesses) -> Self {
         let peers = witnessing.policy.peers().len();
-        Self { witnessing, unanswered: (0..peers).collect(), passes: 0 }
+        let backoff = witnessing.options.settings.backoff();
+        Self { witnessing, unanswered: (0..peers).collect(), backoff }
     }
 
     /// `told` hears of the first pass; `None` after a panic.
@@ -170,16 +172,14 @@ impl Asking {
         .await;
     }
 
-    async fn pause(&self) {
-        let settings = self.witnessing.options.settings;
+    async fn pause(&mut self) {
         let random = getrandom::u32().unwrap_or(u32::MAX);
-        let pause = pause(self.passes, settings.pause_max, None, random);
+        let pause = self.backoff.failed_jittered(None, random);
         self.witnessing.around.clock.sleep(pause).await;
     }
 
     /// Asks the witnesses that have not answered. Their answers may open or refuse the log.
     async fn pass(&mut self) -> Result<(), StartError> {
-        self.passes = self.passes.saturating_add(1);
         let peers: Vec<usize> = self.unanswered.iter().copied().collect();
         let answers = join_all(peers.iter().map(|&peer| standing(&self.witnessing, peer))).await;
         let mut holders = Vec::new();
@@ -206,7 +206,7 @@ impl Asking {
     fn tell(&self, peer: usize, trouble: &Trouble) {
         let (log, witness) =
             (&self.witnessing.record.name, &self.witnessing.policy.peers()[peer].name);
-        if self.passes == 1 {
+        if self.backoff.failures() == 0 {
             tracing::warn!(%log, witness, %trouble, "a witness does not say what it holds");
         } else {
             tracing::debug!(%log, witness, %trouble, "a witness still does not say what it holds");
@@ -228,7 +228,7 @@ impl Asking {
         } else if witnessing.options.accept_unwitnessed_start {
             tracing::error!(%log, "entries are taken though too few witnesses answered");
         } else {
-            if self.passes == 1 {
+            if self.backoff.failures() == 0 {
                 tracing::error!(
                     %log,
                     "too few witnesses say what they hold, so a rollback cannot be ruled out: no \

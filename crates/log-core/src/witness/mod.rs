@@ -23,7 +23,6 @@ mod submit;
 
 mod cosign;
 mod held;
-mod pause;
 mod trouble;
 
 mod ask;
@@ -46,6 +45,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use base::backoff::Backoff;
 use merkle::TreeSize;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -61,6 +61,9 @@ use clock::Clocks;
 use status::PeerState;
 use storage::{LogName, LogRecord};
 
+/// The first pause after a failure, before jitter: a witness that restarts is back soon.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+
 /// How witnesses are asked; the same for every log of a process.
 #[derive(Clone, Copy, Debug)]
 pub struct WitnessSettings {
@@ -74,6 +77,13 @@ pub struct WitnessSettings {
     pub pause_max: Duration,
     /// How long we do not ask a witness that contradicted itself or the log.
     pub quarantine: Duration,
+}
+
+impl WitnessSettings {
+    /// The pauses of a task that asks a witness again and again.
+    fn backoff(&self) -> Backoff {
+        Backoff::new(PAUSE_MIN, self.pause_max)
+    }
 }
 
 /// What a process witnesses its logs with.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::backoff::Backoff;
 use base::clock::Clock as _;
 use bytes::Bytes;
 use formats::{AddCheckpoint, SignedCheckpoint};
@@ -18,7 +19,6 @@ use super::calls::Answer;
 use super::clock;
 use super::cosign::{Cosignature, cosignatures};
 use super::held::{Claim, Held, judge};
-use super::pause::pause;
 use super::policy::Peer;
 use super::rounds::Target;
 use super::status::PeerState;
@@ -59,8 +59,7 @@ pub(super) struct Submitter {
     targets: watch::Receiver<Option<Arc<Target>>>,
     reports: mpsc::Sender<Report>,
     held: Held,
-    /// Failures since the last success.
-    failures: u32,
+    backoff: Backoff,
     /// Targets in a row for which the witness claimed to hold a newer head.
     superseded: usize,
 }
@@ -73,7 +72,8 @@ impl Submitter {
         reports: mpsc::Sender<Report>,
     ) -> Self {
         let held = cosigned_before(&witnessing, peer).map_or(Held::Unknown, Held::Cosigned);
-        Self { witnessing, peer, targets, reports, held, failures: 0, superseded: 0 }
+        let backoff = witnessing.options.settings.backoff();
+        Self { witnessing, peer, targets, reports, held, backoff, superseded: 0 }
     }
 
     fn options(&self) -> &WitnessOptions {
@@ -198,7 +198,8 @@ impl Submitter {
 
     fn succeeded(&mut self, target: &Target, took: Duration) {
         self.superseded = 0;
-        if std::mem::take(&mut self.failures) > 0 {
+        if self.backoff.failures() > 0 {
+            self.backoff.reset();
             let (log, witness) = (&self.witnessing.record.name, &self.policy_peer().name);
             tracing::info!(%log, witness, "a witness cosigns again");
         }
@@ -207,7 +208,8 @@ impl Submitter {
 
     /// Reports trouble and says how long to pause.
     async fn failed(&mut self, trouble: &Trouble) -> Duration {
-        self.failures = self.failures.saturating_add(1);
+        let random = getrandom::u32().unwrap_or(u32::MAX);
+        let pause = self.backoff.failed_jittered(trouble.retry_after(), random);
         self.state().failed(trouble);
         self.tell(trouble);
         if forgets(trouble) {
@@ -216,10 +218,8 @@ impl Submitter {
         if matches!(trouble, Trouble::Ahead { .. }) {
             self.look_for_evidence().await;
         }
-        let settings = self.options().settings;
-        let random = getrandom::u32().unwrap_or(u32::MAX);
-        let pause = pause(self.failures, settings.pause_max, trouble.retry_after(), random);
-        if trouble.is_misbehaviour() { pause.max(settings.quarantine) } else { pause }
+        let quarantine = self.options().settings.quarantine;
+        if trouble.is_misbehaviour() { pause.max(quarantine) } else { pause }
     }
 
     /// Logs misbehaviour every time, and other trouble when it begins.
@@ -227,7 +227,7 @@ impl Submitter {
         let (log, witness) = (&self.witnessing.record.name, &self.policy_peer().name);
         if trouble.is_misbehaviour() {
             tracing::error!(%log, witness, %trouble, "a witness misbehaves and is left alone");
-        } else if self.failures == 1 {
+        } else if self.backoff.failures() == 1 {
             tracing::warn!(%log, witness, %trouble, "a witness does not cosign");
         } else {
             tracing::debug!(%log, witness, %trouble, "a witness still does not cosign");

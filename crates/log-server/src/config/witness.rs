@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use base::error::chain;
 use clap::{Arg, ArgAction, ArgMatches};
 use formats::Policy;
 use formats::policy::POLICY_BYTES_MAX;
@@ -125,19 +126,8 @@ fn policy(file: &Path, on_quorum_loss: OnQuorumLoss) -> Result<LogPolicy, Config
         return Err(contents(format!("a policy has at most {POLICY_BYTES_MAX} bytes").into()));
     }
     let text = std::fs::read(file).map_err(read)?;
-    let policy = Policy::parse(&text).map_err(|error| contents(whole(&error).into()))?;
+    let policy = Policy::parse(&text).map_err(|error| contents(chain(&error).into()))?;
     LogPolicy::new::<HttpWitnesses>(policy, on_quorum_loss).map_err(|error| contents(error.into()))
-}
-
-/// An error with its sources, on one line.
-fn whole(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Addresses of peers, and what proves that the right peer answers.
 
-use std::error::Error as _;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use base::error::chain;
 use tls::{Address, AddressError, AuthoritiesError, Http, Known};
 use tonic::transport::{Channel, Endpoint};
 
@@ -14,7 +14,7 @@ const PEERS_MAX: usize = 64;
 /// Why this is not the address of a peer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PeerUrlError {
-    #[error("peer: {}", with_cause(.0))]
+    #[error("peer: {}", chain(.0))]
     Address(#[from] AddressError),
     #[error(
         "peer {url:?} is on another machine, and the connection is not encrypted: use https and the pin \
@@ -69,11 +69,6 @@ impl fmt::Display for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
-}
-
-/// A refusal to start is one line.
-fn with_cause(error: &AddressError) -> String {
-    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::backoff::Backoff;
 use base::clock::Clock;
 use bytes::Bytes;
 use http::{Request, StatusCode, Uri, header};
@@ -12,9 +13,10 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tls::{AuthoritiesError, Connector, Http, Known};
 
-/// Attempts, with pauses between them that double from [`FIRST_PAUSE`]: half a minute of pauses.
+/// Attempts, with pauses between them that double: half a minute of pauses.
 const ATTEMPTS: u32 = 6;
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(16);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why there is nobody to tell.
@@ -65,16 +67,16 @@ impl Webhook {
     /// Posts an evidence file as `text/plain`, until an answer has a status of success.
     pub(super) async fn post(self, evidence: Vec<u8>, clock: Arc<dyn Clock>) {
         let (uri, evidence) = (&self.uri, Bytes::from(evidence));
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
         for _ in 1..ATTEMPTS {
             let Err(failure) = self.attempt(evidence.clone()).await else { return };
+            let pause = backoff.failed();
             let again = format!("trying again in {} s", pause.as_secs());
             tracing::warn!(
                 %uri, error = with_cause(&failure),
                 "the webhook was not told of evidence: {again}"
             );
             clock.sleep(pause).await;
-            pause *= 2;
         }
         if let Err(failure) = self.attempt(evidence).await {
             tracing::error!(

@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use base::error::chain;
 use formats::trust::Trust;
 use log_client::appender::{AppendError, Appended};
 use log_client::receipt::BatchReceipt;
@@ -16,7 +17,7 @@ use serde::Serialize;
 use super::input::InputEntry;
 use crate::error::{CliError, Exit};
 use crate::files;
-use crate::ui::{Ui, chain, complain, counted};
+use crate::ui::{Ui, complain, counted};
 
 /// How many verified checkpoints are remembered. Consecutive batches often share one.
 const CHECKPOINTS_MAX: NonZeroUsize = NonZeroUsize::new(64).expect("it is not zero");

@@ -54,7 +54,7 @@ pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, VerifiedChec
 pub use cosignature::{Timestamp, TimestampOutOfRange};
 pub use evidence::{Contradiction, Evidence, EvidenceError, Misbehaviour, NotShown};
 pub use key::{KeyError, KeyKind, VerifierKey};
-pub use name::{KeyName, NameError, Origin, host_part};
+pub use name::{KeyName, NameError, Origin, OriginHash, OriginHashError, host_part};
 pub use note::{NoteError, SignatureLine, UnverifiedNote, VerifiedNote, VerifiedSignature};
 pub use parse::{Base64Error, Conversion, NumberError};
 pub use policy::{Policy, PolicyError};

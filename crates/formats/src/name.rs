@@ -5,6 +5,8 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::str::FromStr;
 
+use sha2::{Digest as _, Sha256};
+
 /// Bytes a name may have. ML-DSA cosignatures carry names behind a one-byte length.
 pub const NAME_BYTES_MAX: usize = 255;
 
@@ -64,6 +66,11 @@ impl Origin {
         &self.0
     }
 
+    /// What stands for the origin where its text does not fit.
+    pub fn sha256(&self) -> OriginHash {
+        OriginHash::of(&self.0)
+    }
+
     /// The same text as the name of a key, where it can be one.
     pub fn key_name(&self) -> Result<KeyName, NameError> {
         KeyName::new(&self.0)
@@ -73,6 +80,67 @@ impl Origin {
 impl From<KeyName> for Origin {
     fn from(name: KeyName) -> Self {
         Self(name.0)
+    }
+}
+
+/// SHA-256 of an origin, without a newline: the name of a log in the paths of a witness, in gossip and in
+/// the head journal. As text 64 lowercase hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OriginHash([u8; 32]);
+
+/// A text or a row of bytes is not the hash of an origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an origin's hash has 32 bytes, as text 64 lowercase hexadecimal digits")]
+pub struct OriginHashError;
+
+impl OriginHash {
+    /// The hash of an origin's text.
+    pub fn of(origin: &str) -> Self {
+        Self(Sha256::digest(origin).into())
+    }
+
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl TryFrom<&[u8]> for OriginHash {
+    type Error = OriginHashError;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, OriginHashError> {
+        bytes.try_into().map(Self).map_err(|_| OriginHashError)
+    }
+}
+
+impl FromStr for OriginHash {
+    type Err = OriginHashError;
+
+    fn from_str(hex: &str) -> Result<Self, OriginHashError> {
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Ok(byte - b'0'),
+            b'a'..=b'f' => Ok(byte - b'a' + 10),
+            _ => Err(OriginHashError),
+        };
+        let (pairs, []) = hex.as_bytes().as_chunks::<2>() else { return Err(OriginHashError) };
+        let pairs: &[[u8; 2]; 32] = pairs.try_into().map_err(|_| OriginHashError)?;
+        let mut hash = [0; 32];
+        for (byte, [high, low]) in hash.iter_mut().zip(pairs) {
+            *byte = digit(*high)? << 4 | digit(*low)?;
+        }
+        Ok(Self(hash))
+    }
+}
+
+impl fmt::Display for OriginHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for OriginHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -219,5 +287,37 @@ mod tests {
         assert_eq!(Origin::new(""), Err(NameError::Empty));
         assert!(Origin::new(&"x".repeat(255)).is_ok());
         assert!(Origin::new(&"x".repeat(256)).is_err());
+    }
+
+    #[test]
+    fn an_origin_s_hash_is_its_sha_256() {
+        let hash = Origin::new("abc").unwrap().sha256();
+        let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(hash.to_string(), hex);
+        assert_eq!(hash, OriginHash::of("abc"));
+        assert_ne!(hash, OriginHash::of("abd"));
+        assert_eq!(OriginHash::try_from(&hash.as_bytes()[..]), Ok(hash));
+        assert_eq!(OriginHash::try_from(&[0; 31][..]), Err(OriginHashError));
+        assert_eq!(OriginHash::try_from(&[0; 33][..]), Err(OriginHashError));
+    }
+
+    #[test]
+    fn an_origin_s_hash_has_one_spelling() {
+        let hex = "0123456789abcdef".repeat(4);
+        let hash: OriginHash = hex.parse().unwrap();
+        assert_eq!(hash.as_bytes()[..3], [0x01, 0x23, 0x45]);
+        assert_eq!(hash.to_string(), hex);
+        for bad in [
+            String::new(),
+            hex.to_uppercase(),
+            hex[1..].to_owned(),
+            hex[2..].to_owned(),
+            format!("{hex}0"),
+            format!("{hex}00"),
+            "0g".repeat(32),
+            "é".repeat(32),
+        ] {
+            assert_eq!(bad.parse::<OriginHash>(), Err(OriginHashError), "{bad}");
+        }
     }
 }

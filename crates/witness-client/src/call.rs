@@ -1,6 +1,5 @@
 //! One call to one witness.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +8,6 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use sha2::{Digest as _, Sha256};
 use tls::{AuthoritiesError, Connector, Http, Known};
 
 use crate::answer::excerpt;
@@ -96,7 +94,7 @@ impl WitnessClient {
         witness: &WitnessUrl,
         origin: &Origin,
     ) -> Result<Option<Bytes>, CallError> {
-        let path = format!("{}/checkpoint", origin_hash(origin));
+        let path = format!("{}/checkpoint", origin.sha256());
         let request = request(Method::GET, witness.join(&path), Bytes::new())?;
         let response = self.call(request, CHECKPOINT_BYTES_MAX).await?;
         match response.status() {
@@ -141,27 +139,9 @@ fn request(method: Method, url: String, body: Bytes) -> Result<Request<Full<Byte
         .map_err(CallError::Request)
 }
 
-/// The lowercase hex of SHA-256(origin).
-fn origin_hash(origin: &Origin) -> String {
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(origin.as_str().as_bytes()) {
-        write!(hex, "{byte:02x}").expect("writing to a string cannot fail");
-    }
-    hex
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_monitoring_path_is_the_hash_of_the_origin() {
-        let origin = Origin::new("example.com/behind-the-sofa").unwrap();
-        let hash = origin_hash(&origin);
-        assert_eq!(hash.len(), 64);
-        assert!(hash.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)));
-        assert_ne!(hash, origin_hash(&Origin::new("example.com/behind-the-sofb").unwrap()));
-    }
 
     #[tokio::test]
     async fn nobody_there_is_an_error_and_no_panic() {

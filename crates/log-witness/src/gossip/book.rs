@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ops::{Bound, RangeBounds};
 use std::time::Duration;
 
-use formats::{Origin, SignedCheckpoint};
+use base::backoff::Backoff;
+use formats::{Origin, OriginHash, SignedCheckpoint};
 use merkle::{Hash, TreeSize};
 
 use super::head::Head;
-use crate::witness::{OriginHash, origin_hash};
 
 /// Heads of one log that wait for a proof, beside one that was the newest head before another one was
 /// cosigned. A log with one history rarely has two.
@@ -23,7 +23,8 @@ pub(super) const PENDING_MAX: usize = 4;
 const SETTLED_MAX: usize = 8;
 /// A head that waits for longer may never be compared here, even where no attempt has ended yet.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
-/// The longest pause between two attempts to compare a head.
+/// The shortest and the longest pause between two attempts to compare a head.
+const PAUSE_MIN: Duration = Duration::from_secs(2);
 const PAUSE_MAX: Duration = Duration::from_mins(1);
 
 /// A head as the book keeps it.
@@ -99,7 +100,7 @@ struct Log {
 struct Pending {
     head: Head,
     since: Duration,
-    tries: u32,
+    backoff: Backoff,
     next_try: Duration,
     /// An address of the log was asked for a proof.
     asked: bool,
@@ -109,7 +110,8 @@ struct Pending {
 impl Pending {
     fn new(head: Head, now: Duration) -> Self {
         let (since, next_try) = (now, now);
-        Self { head, since, tries: 0, next_try, asked: false, suspect: false }
+        let backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
+        Self { head, since, backoff, next_try, asked: false, suspect: false }
     }
 }
 
@@ -140,27 +142,27 @@ impl Book {
             return;
         }
         for origin in origins {
-            self.logs.entry(origin_hash(&origin)).or_insert_with(|| Log::new(origin));
+            self.logs.entry(origin.sha256()).or_insert_with(|| Log::new(origin));
         }
     }
 
     /// Takes over the head that was cosigned last.
     pub(super) fn held(&mut self, origin: &Origin, size: TreeSize, root: Hash, now: Duration) {
-        if let Some(log) = self.logs.get_mut(&origin_hash(origin)) {
+        if let Some(log) = self.logs.get_mut(&origin.sha256()) {
             log.held(size, root, now);
         }
     }
 
     /// Forgets the heads of a log that wait: it was convicted.
     pub(super) fn stop_waiting(&mut self, origin: &Origin) {
-        if let Some(log) = self.logs.get_mut(&origin_hash(origin)) {
+        if let Some(log) = self.logs.get_mut(&origin.sha256()) {
             log.pending.clear();
         }
     }
 
     /// Compares a head, whose signature is verified, with what is known.
     pub(super) fn offer(&mut self, origin: &Origin, head: Head, now: Duration) -> Offered {
-        let Some(log) = self.logs.get_mut(&origin_hash(origin)) else {
+        let Some(log) = self.logs.get_mut(&origin.sha256()) else {
             return Offered::UnknownLog;
         };
         if head.size() == TreeSize::ZERO {
@@ -184,7 +186,7 @@ impl Book {
 
     /// A head and the newest one it was compared with are of one history: the larger is the newest.
     pub(super) fn consistent(&mut self, due: Due) {
-        if let Some(log) = self.logs.get_mut(&origin_hash(&due.origin)) {
+        if let Some(log) = self.logs.get_mut(&due.origin.sha256()) {
             log.consistent(&due.newest, due.head);
         }
     }
@@ -201,14 +203,12 @@ impl Book {
         suspect_after: Duration,
         asked: bool,
     ) -> bool {
-        let log = self.logs.get_mut(&origin_hash(&due.origin));
+        let log = self.logs.get_mut(&due.origin.sha256());
         let pending =
             log.and_then(|log| log.pending.iter_mut().find(|pending| pending.head == due.head));
         let Some(pending) = pending else { return false };
         pending.asked |= asked;
-        pending.tries = pending.tries.saturating_add(1);
-        let pause = Duration::from_secs(1) * (1 << pending.tries.min(6));
-        pending.next_try = now + pause.min(PAUSE_MAX);
+        pending.next_try = now + pending.backoff.failed();
         let waited = now.saturating_sub(pending.since);
         let counts = asked || due.head.size() > due.newest.size();
         let becomes = !pending.suspect && counts && waited >= suspect_after;
@@ -314,7 +314,7 @@ impl Log {
         let suspects = self.pending.iter().filter(|pending| pending.suspect).count();
         let hopeless = self.pending.iter().enumerate().filter(|(_, pending)| {
             let needed = pending.suspect && suspects == 1;
-            pending.tries > 0 && !pending.asked && !needed
+            pending.backoff.failures() > 0 && !pending.asked && !needed
         });
         let found = hopeless.min_by_key(|(_, pending)| pending.suspect).map(|(at, _)| at);
         found.map(|at| drop(self.pending.remove(at))).is_some()
@@ -381,7 +381,7 @@ impl Log {
 
     fn told<'b>(&'b self, hash: &'b OriginHash, now: Duration) -> Told<'b> {
         let stuck = |pending: &Pending| {
-            pending.tries > 0 || now.saturating_sub(pending.since) >= STUCK_AFTER
+            pending.backoff.failures() > 0 || now.saturating_sub(pending.since) >= STUCK_AFTER
         };
         Told {
             hash,
@@ -446,12 +446,12 @@ mod tests {
 
     /// The sizes of the heads that wait.
     fn waiting(book: &Book) -> Vec<u64> {
-        let told = book.log(&origin_hash(&origin()), NOW).unwrap();
+        let told = book.log(&origin().sha256(), NOW).unwrap();
         told.pending.iter().map(|head| head.size().get()).collect()
     }
 
     fn newest(book: &Book) -> Kept {
-        book.log(&origin_hash(&origin()), NOW).unwrap().newest.cloned().unwrap()
+        book.log(&origin().sha256(), NOW).unwrap().newest.cloned().unwrap()
     }
 
     #[test]
@@ -557,7 +557,7 @@ mod tests {
 
     #[test]
     fn a_log_is_stuck_once_a_head_was_not_compared_or_waits_for_long() {
-        let stuck = |book: &Book, now| book.log(&origin_hash(&origin()), now).unwrap().stuck;
+        let stuck = |book: &Book, now| book.log(&origin().sha256(), now).unwrap().stuck;
         let mut book = book();
         assert!(!stuck(&book, NOW + MINUTE));
         book.offer(&origin(), head(12, root("x")), NOW);

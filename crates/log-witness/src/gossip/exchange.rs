@@ -4,13 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use formats::Origin;
+use formats::{Origin, OriginHash};
 use log_proto::gossip_v1 as pb;
 use merkle::{Hash, TreeSize};
 
 use super::book::{Book, Kept, Told, range};
 use super::head::Head;
-use crate::witness::OriginHash;
 
 /// Bytes of a message.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -72,7 +71,7 @@ pub(super) fn known(request: &pb::PullRequest) -> Result<Known, BadField> {
 
 /// 32 bytes.
 pub(super) fn origin_hash(field: &'static str, bytes: &[u8]) -> Result<OriginHash, BadField> {
-    bytes.try_into().map_err(|_| BadField { field, expected: "32 bytes" })
+    OriginHash::try_from(bytes).map_err(|_| BadField { field, expected: "32 bytes" })
 }
 
 fn known_head(head: &pb::KnownHead) -> Result<(OriginHash, KnownHead), BadField> {
@@ -192,7 +191,7 @@ fn head_of(newest: &Kept) -> (TreeSize, Hash) {
 fn as_known(told: &Told<'_>, evidence: bool) -> pb::KnownHead {
     let (size, root) = told.newest.map_or((TreeSize::ZERO, Hash::EMPTY_ROOT), head_of);
     pb::KnownHead {
-        origin_hash: Bytes::copy_from_slice(told.hash),
+        origin_hash: Bytes::copy_from_slice(told.hash.as_bytes()),
         size: size.get(),
         root: Bytes::copy_from_slice(root.as_bytes()),
         evidence,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use formats::{Evidence, Origin};
+use formats::{Evidence, Origin, OriginHash};
 use log_proto::gossip_v1 as pb;
 use log_proto::gossip_v1::gossip_service_client::GossipServiceClient;
 use tls::{AuthoritiesError, OtherKey};
@@ -13,7 +13,6 @@ use tonic::transport::Channel;
 use super::address::PeerAddress;
 use super::exchange::{self, CHECKPOINTS_MAX, EVIDENCE_MAX, Given, Handed, MESSAGE_BYTES_MAX};
 use super::{Gossip, lock};
-use crate::witness::OriginHash;
 
 /// How long connecting to a peer, and one call, may take.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);

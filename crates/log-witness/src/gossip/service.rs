@@ -13,7 +13,6 @@ use super::book::Offered;
 use super::exchange::{self, BadField, CHECKPOINTS_MAX, EVIDENCE_MAX, Known};
 use super::head::HeadError;
 use super::{Gossip, NoConviction, lock};
-use crate::witness::origin_hash;
 
 /// Calls at a time. Each may cost some hundred signature verifications.
 pub(super) const CALLS_MAX: usize = 16;
@@ -96,7 +95,7 @@ impl Gossip {
         let accused = self.inner.witness.public().accused();
         let answer = exchange::answer(&lock(&self.inner.book), &accused, known, now, turn);
         let wanted = answer.wanted.iter().take(CHECKPOINTS_MAX);
-        let wanted = wanted.map(|hash| Bytes::copy_from_slice(hash)).collect();
+        let wanted = wanted.map(|hash| Bytes::copy_from_slice(hash.as_bytes())).collect();
         let evidence = answer.convicted.iter().filter_map(|origin| self.evidence(origin));
         let evidence = evidence.take(EVIDENCE_MAX).collect();
         let (_, checkpoints) = self.notes(answer.heads);
@@ -146,7 +145,7 @@ impl Gossip {
     fn with_newest(&self, origin: &Origin, found: pb::Standing) -> pb::ReportCheckpointResponse {
         let book = lock(&self.inner.book);
         let now = self.inner.clock.monotonic();
-        let newest = book.log(&origin_hash(origin), now).and_then(|told| told.newest.cloned());
+        let newest = book.log(&origin.sha256(), now).and_then(|told| told.newest.cloned());
         drop(book);
         let newest = newest.and_then(|newest| self.signed(origin, &newest));
         let checkpoint = newest.map(|signed| Bytes::copy_from_slice(signed.as_bytes()));

@@ -13,7 +13,7 @@ use serve::body::{self, Body, plain};
 use serve::ops::{Ops, Target as Asked};
 use serve::route::{Params, Route};
 
-use crate::witness::{OriginHash, Witness};
+use crate::witness::Witness;
 
 /// How an operator accepts the clock.
 const CLOCK_ACCEPT: &str = "cairn-witness clock accept";
@@ -36,20 +36,6 @@ pub enum Target {
     Ops(Asked),
 }
 
-/// 64 lowercase hexadecimal digits.
-fn origin_hash(hex: &str) -> Option<OriginHash> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let pairs = hex.as_bytes().chunks_exact(2);
-    let bytes = pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?));
-    let bytes: Vec<u8> = bytes.collect::<Option<_>>()?;
-    let hash = bytes.try_into().ok()?;
-    (hex.len() == 64).then_some(hash)
-}
-
 impl Http {
     /// Answers one request, which is of this route.
     pub async fn answer<B>(
@@ -65,7 +51,7 @@ impl Http {
         let witness = &self.witness;
         let origin = || {
             let Params { segment, .. } = route.pattern.params(parts.uri.path())?;
-            origin_hash(segment)
+            segment.parse().ok()
         };
         if parts.method == Method::OPTIONS {
             return body::preflight();
@@ -109,28 +95,4 @@ pub fn readiness(witness: &Witness, clock: &CheckedClock) -> Result<(), Cow<'sta
 
 fn not_found() -> Response<Body> {
     plain(StatusCode::NOT_FOUND, "not found")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_origin_has_one_spelling() {
-        let hex = "0123456789abcdef".repeat(4);
-        let hash = origin_hash(&hex).unwrap();
-        assert_eq!(hash[..3], [0x01, 0x23, 0x45]);
-        for bad in [
-            String::new(),
-            hex.to_uppercase(),
-            hex[1..].to_owned(),
-            hex[2..].to_owned(),
-            format!("{hex}0"),
-            format!("{hex}00"),
-            "0g".repeat(32),
-            "é".repeat(32),
-        ] {
-            assert_eq!(origin_hash(&bad), None, "{bad}");
-        }
-    }
 }

@@ -1,10 +1,11 @@
 //! What monitors and everybody else read. The store is asked on threads that may wait for the disk.
 
+use formats::OriginHash;
 use http::{HeaderValue, Response, StatusCode, header};
 use serve::body::{Body, full, plain};
 
 use crate::store::StoreError;
-use crate::witness::{OriginHash, Witness};
+use crate::witness::Witness;
 
 /// The last checkpoint of a log, byte for byte as it was stored with the lines last returned.
 pub(super) async fn checkpoint(witness: &Witness, hash: OriginHash) -> Response<Body> {

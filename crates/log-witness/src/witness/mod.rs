@@ -20,7 +20,7 @@ mod refused;
 pub use committer::StoreFailed;
 pub use cosigner::{Cosigner, CosignerError};
 pub use decide::Held;
-pub use public::{OriginHash, Public, origin_hash, origin_path};
+pub use public::{Public, origin_path};
 pub use refusal::Refusal;
 
 use std::collections::HashMap;

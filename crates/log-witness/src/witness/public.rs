@@ -2,31 +2,16 @@
 //! Written by the committer alone, after each sync.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use formats::Origin;
-use sha2::{Digest as _, Sha256};
+use formats::{Origin, OriginHash};
 
 use super::decide::Held;
 use crate::store::Write;
 
-/// SHA-256 of an origin: its name in the paths of the monitoring routes.
-pub type OriginHash = [u8; 32];
-
-/// The hash that names an origin.
-pub fn origin_hash(origin: &Origin) -> OriginHash {
-    Sha256::digest(origin.as_str().as_bytes()).into()
-}
-
 /// The path below which a log is found.
 pub fn origin_path(origin: &Origin) -> String {
-    let mut path = String::with_capacity(65);
-    path.push('/');
-    for byte in origin_hash(origin) {
-        write!(path, "{byte:02x}").expect("writing to a string cannot fail");
-    }
-    path
+    format!("/{}", origin.sha256())
 }
 
 /// The durable state, as far as it is kept in memory.
@@ -135,13 +120,13 @@ impl State {
         if let Some(head) = self.heads.get_mut(&origin) {
             *head = new;
         } else {
-            self.by_hash.insert(origin_hash(&origin), origin.clone());
+            self.by_hash.insert(origin.sha256(), origin.clone());
             self.heads.insert(origin, new);
         }
     }
 
     fn set_trust(&mut self, origin: &Origin, trusted: bool) {
-        self.by_hash.insert(origin_hash(origin), origin.clone());
+        self.by_hash.insert(origin.sha256(), origin.clone());
         self.accused.insert(origin.clone(), !trusted);
     }
 }

@@ -21,9 +21,9 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use base::durable::{self, FileError};
+use formats::OriginHash;
 use merkle::{Hash, TreeSize};
 use record::{RECORD_BYTES, Record, encode};
-use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 /// Bytes of a segment: 32,768 records.
@@ -61,8 +61,7 @@ impl JournalError {
 
 /// How the journal names a log.
 pub fn origin_hash(origin: &str) -> Hash {
-    let digest: [u8; 32] = Sha256::digest(origin).into();
-    Hash::from(digest)
+    Hash::from(*OriginHash::of(origin).as_bytes())
 }
 
 /// The newest head of every log, by [`origin_hash`].

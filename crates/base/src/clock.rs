@@ -4,21 +4,25 @@
 //! |---|---|
 //! | [`steps`] | whether the wall clock is believed: pure |
 //! | [`checked`] | a clock that gives the wall clock's time only while it is believed |
+//! | [`machine`] | the clock of the machine, and its time where no clock reaches |
 //! | [`accepted`] | the file that remembers what an operator accepted |
 //! | [`rfc3339`] | times as text |
 
 pub mod accepted;
 pub mod checked;
+pub mod machine;
 pub mod rfc3339;
 pub mod steps;
 
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+pub use machine::SystemClock;
 
-use rustix::time::{ClockId, clock_gettime};
+use std::fmt;
+use std::future::{Future, poll_fn, ready};
+use std::pin::{Pin, pin};
+use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
 use tokio::sync::oneshot;
 
 /// A sleep in progress.
@@ -44,42 +48,44 @@ pub fn boot_ms(clock: &dyn Clock) -> i64 {
     i64::try_from(clock.boot_time().as_millis()).unwrap_or(i64::MAX)
 }
 
-/// The clock of the machine.
-#[derive(Debug)]
-pub struct SystemClock {
-    start: Instant,
-}
+/// The time was up first.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the time is up")]
+pub struct TimeIsUp;
 
-impl SystemClock {
-    pub fn new() -> Self {
-        Self { start: Instant::now() }
-    }
-}
-
-impl Default for SystemClock {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Clock for SystemClock {
-    fn unix_ms(&self) -> u64 {
-        #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+impl dyn Clock {
+    /// Completes once [`Self::monotonic`] has reached `at`.
+    pub fn sleep_until(&self, at: Duration) -> Sleep {
+        let left = at.saturating_sub(self.monotonic());
+        if left.is_zero() { Box::pin(ready(())) } else { self.sleep(left) }
     }
 
-    fn monotonic(&self) -> Duration {
-        self.start.elapsed()
+    /// What `future` gives, if it does within this time.
+    pub async fn timeout<F: Future>(
+        &self,
+        within: Duration,
+        future: F,
+    ) -> Result<F::Output, TimeIsUp> {
+        self.timeout_at(self.monotonic().saturating_add(within), future).await
     }
 
-    fn boot_time(&self) -> Duration {
-        // The system counts from zero and never has a negative boot time.
-        clock_gettime(ClockId::Boottime).try_into().unwrap_or_default()
-    }
-
-    fn sleep(&self, duration: Duration) -> Sleep {
-        Box::pin(tokio::time::sleep(duration))
+    /// What `future` gives, if it does before [`Self::monotonic`] reaches `at`.
+    pub async fn timeout_at<F: Future>(
+        &self,
+        at: Duration,
+        future: F,
+    ) -> Result<F::Output, TimeIsUp> {
+        let mut future = pin!(future);
+        // Made when the future turns out to wait for something.
+        let mut late: Option<Sleep> = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(output) = future.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
+            }
+            let late = late.get_or_insert_with(|| self.sleep_until(at));
+            late.as_mut().poll(cx).map(|()| Err(TimeIsUp))
+        })
+        .await
     }
 }
 
@@ -171,6 +177,8 @@ impl Clock for ManualClock {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
     use super::*;
 
     #[tokio::test]
@@ -195,11 +203,25 @@ mod tests {
         assert_eq!(clock.monotonic(), Duration::ZERO);
     }
 
-    #[test]
-    fn the_boot_time_of_the_machine_goes_on() {
-        let clock = SystemClock::new();
-        let before = clock.boot_time();
-        assert!(before > Duration::ZERO);
-        assert!(clock.boot_time() >= before);
+    #[tokio::test]
+    async fn a_timeout_gives_what_comes_in_time_and_else_ends_by_the_clock() {
+        let manual = ManualClock::new(1_000);
+        let clock: &dyn Clock = &manual;
+        let (hour, second) = (Duration::from_hours(1), Duration::from_secs(1));
+        assert_eq!(clock.timeout(second, ready(7)).await, Ok(7));
+        assert_eq!(clock.timeout_at(Duration::ZERO, ready(7)).await, Ok(7));
+        assert_eq!(manual.sleepers(), 0, "no sleep for what is there");
+        assert_eq!(clock.timeout_at(Duration::ZERO, pending::<()>()).await, Err(TimeIsUp));
+
+        let never = clock.timeout(hour, pending::<()>());
+        let passes = async {
+            tokio::task::yield_now().await;
+            manual.advance(Duration::from_secs(3_599));
+            assert_eq!(manual.sleepers(), 1);
+            manual.advance(second);
+        };
+        let (late, ()) = tokio::join!(never, passes);
+        assert_eq!(late, Err(TimeIsUp));
+        clock.sleep_until(hour).await;
     }
 }

@@ -22,7 +22,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
@@ -32,6 +32,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, error};
 
 use crate::backoff::Backoff;
+use crate::clock::machine::park_until;
+use crate::clock::{Clock, SystemClock};
 
 /// The exit status of a process that a vital task or thread panicked in (`EX_SOFTWARE`).
 pub const PANIC_EXIT_CODE: u8 = 70;
@@ -44,13 +46,15 @@ const PAUSE_MAX: Duration = Duration::from_mins(1);
 /// Watches over the tasks and threads of one server. Cloning it is cheap.
 ///
 /// Tasks are started on the runtime of the caller; threads made here are within the runtime of theirs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Supervisor {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
+    /// What the pauses of helpers go by.
+    clock: Arc<dyn Clock>,
     /// Panics so far, by task.
     panics: Mutex<BTreeMap<&'static str, u64>>,
     /// How many helpers of a name wait to be started again.
@@ -65,10 +69,30 @@ struct Inner {
     idle: Notify,
 }
 
+impl Default for Supervisor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Supervisor {
-    /// Nothing has panicked yet.
+    /// On the clock of the machine.
     pub fn new() -> Self {
-        Self::default()
+        Self::on(Arc::new(SystemClock::new()))
+    }
+
+    /// Nothing has panicked yet. Helpers pause by this clock, threads by that of the machine.
+    pub fn on(clock: Arc<dyn Clock>) -> Self {
+        let inner = Inner {
+            clock,
+            panics: Mutex::default(),
+            down: Mutex::default(),
+            vital: watch::Sender::default(),
+            stopping: CancellationToken::new(),
+            running: AtomicUsize::new(0),
+            idle: Notify::new(),
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Starts a task that others wait for, or that ends soon. `None` is what it gives after a panic.
@@ -133,13 +157,13 @@ impl Supervisor {
     where
         F: Future<Output = ()> + Send,
     {
-        let mut pauses = Pauses::new();
+        let mut pauses = Pauses::new(&*self.inner.clock);
         while self.caught(name, async { make().await }).await.is_none() {
             if self.inner.stopping.is_cancelled() {
                 return;
             }
             let down = self.down_for_now(name);
-            let pause = tokio::time::sleep(pauses.next());
+            let pause = self.inner.clock.sleep(pauses.next());
             // A stop ends the pause, not the helper: others may wait for its last work.
             self.inner.stopping.run_until_cancelled(pause).await;
             drop(down);
@@ -179,12 +203,13 @@ impl Supervisor {
     ) -> std::io::Result<thread::JoinHandle<()>> {
         let supervisor = self.clone();
         spawn_thread(name, move || {
-            let mut pauses = Pauses::new();
+            let mut pauses = Pauses::new(&*supervisor.inner.clock);
             while !supervisor.survived(name, &mut body) && !stopping.load(Ordering::Acquire) {
                 let down = supervisor.down_for_now(name);
-                park(pauses.next(), &stopping);
+                let stops = || stopping.load(Ordering::Acquire);
+                park_until(stops, Some(pauses.next()));
                 drop(down);
-                if stopping.load(Ordering::Acquire) {
+                if stops() {
                     return;
                 }
                 pauses.started();
@@ -309,18 +334,6 @@ fn spawn_thread(
     })
 }
 
-/// Waits until the time is over or `stopping` is set.
-fn park(pause: Duration, stopping: &AtomicBool) {
-    let until = Instant::now() + pause;
-    while !stopping.load(Ordering::Acquire) {
-        let rest = until.saturating_duration_since(Instant::now());
-        if rest.is_zero() {
-            return;
-        }
-        thread::park_timeout(rest);
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -366,23 +379,26 @@ impl Drop for Down<'_> {
 }
 
 /// The pauses of one helper.
-struct Pauses {
+struct Pauses<'a> {
+    clock: &'a dyn Clock,
     backoff: Backoff,
-    started: Instant,
+    /// By the clock's monotonic time.
+    started: Duration,
 }
 
-impl Pauses {
-    fn new() -> Self {
-        Self { backoff: Backoff::new(PAUSE_MIN, PAUSE_MAX), started: Instant::now() }
+impl<'a> Pauses<'a> {
+    fn new(clock: &'a dyn Clock) -> Self {
+        let started = clock.monotonic();
+        Self { clock, backoff: Backoff::new(PAUSE_MIN, PAUSE_MAX), started }
     }
 
     fn started(&mut self) {
-        self.started = Instant::now();
+        self.started = self.clock.monotonic();
     }
 
     /// The pause after a panic that comes now.
     fn next(&mut self) -> Duration {
-        if self.started.elapsed() >= PAUSE_MAX {
+        if self.clock.monotonic().saturating_sub(self.started) >= PAUSE_MAX {
             self.backoff.reset();
         }
         self.backoff.failed()

@@ -7,11 +7,13 @@
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use base::clock::machine;
 use base::error::chain;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::error::CliError;
 
@@ -123,7 +125,7 @@ impl Ui {
         let shown = self.stderr_is_terminal && !self.quiet;
         let plain = !self.stderr_is_terminal && !self.quiet;
         let bar = if shown { bar(doing, unit, total) } else { ProgressBar::hidden() };
-        let now = Instant::now();
+        let now = machine::now();
         Progress { bar, plain, doing, unit, total, started: now, said: now }
     }
 
@@ -148,7 +150,7 @@ impl Progress {
     pub(crate) fn set(&mut self, position: u64) {
         self.bar.set_position(position);
         if self.plain && self.said.elapsed() >= PLAIN_PROGRESS_INTERVAL {
-            self.said = Instant::now();
+            self.said = machine::now();
             let line =
                 plain_progress(self.doing, self.unit, position, self.total, self.started.elapsed());
             complain(line);

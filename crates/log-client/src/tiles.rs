@@ -9,9 +9,11 @@ use std::{
     future::Future,
     io::{self, ErrorKind, Read as _},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
+use base::clock::{Clock, SystemClock};
 use bytes::Bytes;
 use http::Uri;
 use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
@@ -198,6 +200,7 @@ pub trait Source: Clone + Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct HttpSource {
     client: HttpClient<Connector, Empty<Bytes>>,
+    clock: Arc<dyn Clock>,
     /// Ends with a slash.
     prefix: String,
 }
@@ -208,7 +211,8 @@ impl HttpSource {
     pub fn new(url: &str) -> Result<Self, SourceError> {
         let (prefix, known) = prefix(url)?;
         let connector = tls::connector(known, Http::One, CONNECT_TIMEOUT)?;
-        Ok(Self { client: HttpClient::builder(TokioExecutor::new()).build(connector), prefix })
+        let client = HttpClient::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { client, clock: Arc::new(SystemClock::new()), prefix })
     }
 
     /// Checks an address for its form alone.
@@ -218,7 +222,9 @@ impl HttpSource {
 
     async fn get(&self, resource: &Resource) -> Result<Bytes, SourceError> {
         let path = resource.path();
-        tokio::time::timeout(ANSWER_TIMEOUT, self.get_whole(resource, &path))
+        let whole = self.get_whole(resource, &path);
+        self.clock
+            .timeout(ANSWER_TIMEOUT, whole)
             .await
             .unwrap_or(Err(SourceError::Timeout { path }))
     }

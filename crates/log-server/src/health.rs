@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base::clock::Clock as _;
 use base::tasks::Background;
 use log_api::service::Service;
 use log_core::Registry;
@@ -35,7 +36,7 @@ pub(crate) async fn follow(
                 if before.replace(now) != Some(now) {
                     set(&reporter, now).await;
                 }
-                tokio::time::sleep(HEALTH_INTERVAL).await;
+                registry.clock().sleep(HEALTH_INTERVAL).await;
             }
         }
     });

@@ -4,8 +4,9 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use base::clock::machine::now;
 use log_server::admin;
 use log_server::config::Config;
 use storage::LogName;
@@ -103,10 +104,10 @@ pub(super) fn clock_accept(config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 fn progress() -> impl FnMut(Progress<'_>) {
-    let mut said = Instant::now();
+    let mut said = now();
     move |progress| {
         if said.elapsed() >= PROGRESS_INTERVAL {
-            said = Instant::now();
+            said = now();
             let Progress { log, entries, size } = progress;
             output::say(format_args!("log {log}: {entries} of {size} entries"));
         }

@@ -112,10 +112,10 @@ impl Server {
         rocks: Option<Arc<RocksEngine>>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
-        let metrics = Arc::new(Metrics::new(Supervisor::new()));
+        let metrics = Arc::new(Metrics::new(Supervisor::on(Arc::clone(&clock))));
         let reads = Arc::new(Reads::new(Arc::clone(&engine), config.tile_cache_bytes));
         let (mut options, fatal) = registry_options(config, &engine, &clock, &metrics);
-        options.witness = witness_options(config, &reads)?;
+        options.witness = witness_options(config, &reads, &clock)?;
         let registry = tokio::task::block_in_place(|| Registry::open(options))?;
         let stopping = CancellationToken::new();
         let supervisor = metrics.supervisor().clone();
@@ -125,7 +125,7 @@ impl Server {
             // The tasks that have begun must end and release the store.
             stopping.cancel();
             registry.shutdown().await;
-            drop(tokio::time::timeout(TASKS_END_WITHIN, supervisor.ended()).await);
+            drop(clock.timeout(TASKS_END_WITHIN, supervisor.ended()).await);
         }
         served
     }
@@ -150,6 +150,10 @@ impl Server {
         &self.metrics
     }
 
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(self.registry.clock()) as Arc<dyn Clock>
+    }
+
     /// Completes when the process must end, with the reason.
     pub async fn fatal(&self) -> Fatal {
         let mut fatal = self.fatal.clone();
@@ -169,7 +173,8 @@ impl Server {
     /// Takes no new connection and waits, within a time, until the answers to requests in flight have
     /// left.
     pub async fn last_answers(&mut self, within: Duration) {
-        drop(tokio::time::timeout(within, Serving::last_answers(self)).await);
+        let clock = self.clock();
+        drop(clock.timeout(within, Serving::last_answers(self)).await);
     }
 
     /// Stops: takes no new connection, lets requests in flight end, commits what is queued, and
@@ -186,7 +191,7 @@ impl Server {
             admin.stop().await;
         }
         let ended = self.metrics.supervisor().ended();
-        if tokio::time::timeout(TASKS_END_WITHIN, ended).await.is_err() {
+        if self.clock().timeout(TASKS_END_WITHIN, ended).await.is_err() {
             tracing::warn!("some tasks did not end in time");
         }
     }
@@ -249,7 +254,8 @@ impl Parts {
         let reporter = HealthReporter::new();
         health::follow(&reporter, &health, &self.registry, &mut background).await;
         let prefix = getrandom::u32().map_err(StartError::Random)?;
-        let chain = chain(config, &self.metrics, prefix);
+        let clock = Arc::clone(self.registry.clock()) as Arc<dyn Clock>;
+        let chain = chain(config, &self.metrics, prefix, clock);
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(log_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -278,7 +284,8 @@ impl Parts {
     fn open_port(&self, config: &Config, stopping: &CancellationToken) -> Result<Port, StartError> {
         let options = tokio::task::block_in_place(|| config.port())?;
         let (listen, counts) = (config.listen.clone(), Arc::clone(self.metrics.requests()));
-        Port::open(&options, counts, stopping)
+        let clock = Arc::clone(self.registry.clock());
+        Port::open(&options, counts, stopping, clock)
             .map_err(|source| StartError::Listen { listen, source })
     }
 
@@ -354,6 +361,7 @@ fn registry_options(
 fn witness_options(
     config: &Config,
     reads: &Arc<Reads>,
+    clock: &Arc<dyn Clock>,
 ) -> Result<Option<WitnessOptions>, witness_client::AuthoritiesError> {
     let WitnessConfig { policies, settings, timeout, accept_unwitnessed_start, distrusted } =
         &config.witness;
@@ -362,7 +370,7 @@ fn witness_options(
     }
     Ok(Some(WitnessOptions {
         policies: policies.clone(),
-        calls: Arc::new(HttpWitnesses::new(*timeout, policies.values())?),
+        calls: Arc::new(HttpWitnesses::new(*timeout, policies.values(), Arc::clone(clock))?),
         reads: Arc::clone(reads),
         settings: *settings,
         evidence_dir: config.evidence_dir(),
@@ -388,7 +396,12 @@ async fn create_default(registry: &Registry) -> Result<(), CreateError> {
     registry.create(create).await.map(drop)
 }
 
-fn chain(config: &Config, metrics: &Arc<Metrics>, request_id_prefix: u32) -> Chain<To> {
+fn chain(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    request_id_prefix: u32,
+    clock: Arc<dyn Clock>,
+) -> Chain<To> {
     Chain {
         api: &API,
         routes: Arc::new(routes::table()),
@@ -396,6 +409,7 @@ fn chain(config: &Config, metrics: &Arc<Metrics>, request_id_prefix: u32) -> Cha
         request_id_prefix,
         header_bytes_max: config.header_bytes_max,
         requests_max: config.requests_max,
+        clock,
         http_timeout: config.http_timeout,
         grpc_timeout: config.http_timeout + config.service.receipt_wait_max,
         identity: None,

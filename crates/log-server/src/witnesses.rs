@@ -1,7 +1,9 @@
 //! Asks witnesses for the logs: translates between `witness-client` and the trait of `log-core`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use base::clock::Clock;
 use bytes::Bytes;
 use formats::Origin;
 use futures_util::future::{BoxFuture, FutureExt as _};
@@ -13,15 +15,16 @@ use witness_client::{AuthoritiesError, UrlError, WitnessClient, WitnessUrl};
 pub struct HttpWitnesses(WitnessClient);
 
 impl HttpWitnesses {
-    /// For the witnesses of `policies`; `timeout` bounds each call. The machine's certificate authorities
+    /// For the witnesses of `policies`; `timeout` bounds each call, by `clock`. The machine's certificate authorities
     /// are read only if a witness has to be asked over HTTPS.
     pub fn new<'a>(
         timeout: Duration,
         policies: impl Iterator<Item = &'a LogPolicy>,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self, AuthoritiesError> {
         let mut peers = policies.flat_map(LogPolicy::peers);
         let https = peers.any(|peer| url(&peer.address).is_ok_and(|url| url.is_https()));
-        WitnessClient::new(timeout, https).map(Self)
+        WitnessClient::new(timeout, https, clock).map(Self)
     }
 }
 
@@ -88,7 +91,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_witness_that_is_away_is_an_error_in_the_client_s_words() {
-        let witnesses = HttpWitnesses::new(Duration::from_secs(5), [].into_iter()).unwrap();
+        let clock = Arc::new(base::clock::SystemClock::new());
+        let witnesses = HttpWitnesses::new(Duration::from_secs(5), [].into_iter(), clock).unwrap();
         let address = HttpWitnesses::address(b"http://127.0.0.1:1").unwrap();
         let error = witnesses.add_checkpoint(&address, Bytes::from("old 0\n")).await.unwrap_err();
         assert_eq!(error.to_string(), "witness cannot be reached");

@@ -10,9 +10,10 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use base::clock::machine::now;
 use formats::{
     AddCheckpoint, Checkpoint, KeyFile, KeyName, PrivateKey, SignedCheckpoint, Signer as _,
     Timestamp, sign,
@@ -69,7 +70,7 @@ fn report(mut latencies: Vec<Duration>, seconds: u64, floor: u64) {
         PrivateKey::cosigner_ed25519(name.clone(), &[1; 32]),
         PrivateKey::ml_dsa_44(name, &[2; 32]),
     ] {
-        let (start, mut signed) = (Instant::now(), 0u64);
+        let (start, mut signed) = (now(), 0u64);
         while start.elapsed() < Duration::from_secs(1) {
             drop(key.sign_message(&signed.to_be_bytes()));
             signed += 1;
@@ -149,7 +150,7 @@ fn proof(levels: &[Vec<Hash>], old: TreeSize, size: TreeSize) -> Result<Vec<Hash
 }
 
 async fn run(address: &str, bodies: Vec<Vec<Vec<u8>>>, seconds: u64) -> Result<Vec<Duration>> {
-    let end = Instant::now() + Duration::from_secs(seconds);
+    let end = now() + Duration::from_secs(seconds);
     let submit = |bodies: Vec<Vec<u8>>| {
         let address = address.to_owned();
         base::tasks::Supervisor::new()
@@ -163,12 +164,16 @@ async fn run(address: &str, bodies: Vec<Vec<Vec<u8>>>, seconds: u64) -> Result<V
     Ok(latencies)
 }
 
-async fn submit(address: &str, bodies: Vec<Vec<u8>>, end: Instant) -> Result<Vec<Duration>> {
+async fn submit(
+    address: &str,
+    bodies: Vec<Vec<u8>>,
+    end: tokio::time::Instant,
+) -> Result<Vec<Duration>> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let (mut latencies, mut answer) = (Vec::with_capacity(bodies.len()), vec![0; 64 * 1024]);
     for body in bodies {
-        let start = Instant::now();
+        let start = now();
         if start >= end {
             return Ok(latencies);
         }
@@ -198,7 +203,7 @@ async fn read_answer(stream: &mut TcpStream, answer: &mut [u8]) -> Result<()> {
 fn syncs_per_s(folder: &Path) -> Result<u64> {
     let path = folder.join(".syncs");
     let mut file = std::fs::OpenOptions::new().append(true).create(true).open(&path)?;
-    let (start, mut syncs) = (Instant::now(), 0);
+    let (start, mut syncs) = (now(), 0);
     while start.elapsed() < Duration::from_secs(1) {
         file.write_all(&[b'.'; 4_096])?;
         file.sync_data()?;

@@ -103,6 +103,7 @@ pub struct Server {
     first_start: bool,
     witness: Witness,
     metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
     health: Health,
     stopping: CancellationToken,
     background: Background,
@@ -125,7 +126,7 @@ impl Server {
         let clock = Arc::clone(&checked) as Arc<dyn Clock>;
         let gossip_options = tokio::task::block_in_place(|| gossip_options(config))?;
         let opened = tokio::task::block_in_place(|| open(config))?;
-        let supervisor = Supervisor::new();
+        let supervisor = Supervisor::on(Arc::clone(&clock));
         let metrics = Arc::new(Metrics::new(supervisor.clone()));
         let roster = Arc::new(Roster::default());
         let witness = tokio::task::block_in_place(|| {
@@ -157,7 +158,7 @@ impl Server {
         let admin =
             AdminServer::start(&config.data_dir, commands, Arc::clone(&clock), &supervisor)?;
         let pin = opened.identity.pin();
-        let port = open_port(config, &metrics, &stopping)?.with_tls(opened.identity);
+        let port = open_port(config, &metrics, &stopping, &clock)?.with_tls(opened.identity);
         let address = port.address();
         let prefix = getrandom::u32().map_err(StartError::Random)?;
         let gossip = Gossip::start(
@@ -174,15 +175,15 @@ impl Server {
         let ops = Ops::new(health.clone(), move || scraped.encode());
         let http = Http { witness: witness.clone(), ops };
         let handler = Handler { http, gossip: gossip.service() };
-        let stack = chain(config, &metrics, prefix).around(handler);
+        let stack = chain(config, &metrics, prefix, &clock).around(handler);
         let accepting = supervisor.task("port", port.serve(stack, supervisor.clone()));
-        let first_start = opened.first_start;
         Ok(Self {
             address,
             pin,
-            first_start,
+            first_start: opened.first_start,
             witness,
             metrics,
+            clock,
             health,
             stopping,
             background,
@@ -236,7 +237,7 @@ impl Server {
         let witness = self.witness.clone();
         tasks::blocking(move || witness.stop()).await;
         let ended = self.metrics.supervisor().ended();
-        if tokio::time::timeout(TASKS_END_WITHIN, ended).await.is_err() {
+        if self.clock.timeout(TASKS_END_WITHIN, ended).await.is_err() {
             tracing::warn!("some tasks did not end in time");
         }
     }
@@ -405,13 +406,20 @@ fn open_port(
     config: &Config,
     metrics: &Metrics,
     stopping: &CancellationToken,
+    clock: &Arc<dyn Clock>,
 ) -> Result<Port, StartError> {
     let options = tokio::task::block_in_place(|| config.port())?;
     let (listen, counts) = (config.listen.clone(), Arc::clone(metrics.requests()));
-    Port::open(&options, counts, stopping).map_err(|source| StartError::Listen { listen, source })
+    Port::open(&options, counts, stopping, Arc::clone(clock))
+        .map_err(|source| StartError::Listen { listen, source })
 }
 
-fn chain(config: &Config, metrics: &Arc<Metrics>, request_id_prefix: u32) -> Chain<To> {
+fn chain(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    request_id_prefix: u32,
+    clock: &Arc<dyn Clock>,
+) -> Chain<To> {
     Chain {
         api: &API,
         routes: Arc::new(routes::table()),
@@ -419,6 +427,7 @@ fn chain(config: &Config, metrics: &Arc<Metrics>, request_id_prefix: u32) -> Cha
         request_id_prefix,
         header_bytes_max: config.header_bytes_max,
         requests_max: config.requests_max,
+        clock: Arc::clone(clock),
         http_timeout: config.http_timeout,
         grpc_timeout: config.http_timeout,
         identity: None,

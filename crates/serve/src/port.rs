@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::body::Body;
 use crate::identity::Identity;
 use crate::metrics::{Requests, Unserved};
+use base::clock::Clock;
 use base::tasks::Supervisor;
 
 use first_bytes::{Begun, Speaks};
@@ -79,6 +80,7 @@ pub struct Port {
     header_timeout: Duration,
     shutdown_timeout: Duration,
     stopping: CancellationToken,
+    clock: Arc<dyn Clock>,
     /// The key for TLS; without it the port speaks no TLS.
     identity: Option<Identity>,
 }
@@ -89,6 +91,7 @@ impl Port {
         options: &PortOptions,
         counts: Arc<Requests>,
         stopping: &CancellationToken,
+        clock: Arc<dyn Clock>,
     ) -> io::Result<Self> {
         let listener = listen(&options.listen)?;
         let address = listener.local_addr()?;
@@ -104,6 +107,7 @@ impl Port {
             header_timeout: HEADER_TIMEOUT,
             shutdown_timeout: options.shutdown_timeout,
             stopping: stopping.clone(),
+            clock,
             identity: None,
         })
     }
@@ -134,7 +138,7 @@ impl Port {
         // The supervisor says that the process must end.
         let _accepted = supervisor.vitally("listener", accept).await;
         drop(self.listener);
-        let ended = tokio::time::timeout(self.shutdown_timeout, graceful.shutdown()).await;
+        let ended = self.clock.timeout(self.shutdown_timeout, graceful.shutdown()).await;
         if ended.is_err() {
             tracing::warn!("requests in flight did not end in time");
         }
@@ -159,9 +163,9 @@ impl Port {
             let conversation = Conversation { builder, watcher, service };
             let tls = self.identity.as_ref().map(Identity::acceptor);
             let stopping = self.stopping.clone();
-            let header_timeout = self.header_timeout;
+            let (header_timeout, clock) = (self.header_timeout, Arc::clone(&self.clock));
             drop(supervisor.task("connection", async move {
-                let begun = tokio::time::timeout(header_timeout, begin(stream, tls));
+                let begun = clock.timeout(header_timeout, begin(stream, tls));
                 match stopping.run_until_cancelled(begun).await {
                     Some(Ok(Ok(Some(Opened::Plain(speaks, stream))))) => {
                         conversation.over(speaks, stream).await;
@@ -206,7 +210,7 @@ impl Port {
                         tracing::warn!(%error, "a connection was not accepted; it is tried again");
                     }
                     failing = true;
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    self.clock.sleep(ACCEPT_PAUSE).await;
                 }
             }
         }

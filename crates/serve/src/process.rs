@@ -11,10 +11,11 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use base::clock::{Clock, SystemClock};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
 use crate::config::{Refusal, Table};
 use crate::{files, output};
-
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long answers may take to leave a process that must end.
 const LAST_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
@@ -116,9 +117,10 @@ async fn until_stopped(
     signals: &mut StopSignals,
     drain: Duration,
 ) -> ExitCode {
+    let clock: &dyn Clock = &SystemClock::new();
     tokio::select! {
         () = signals.next() => {}
-        fatal = server.must_end() => return end(server, fatal).await,
+        fatal = server.must_end() => return end(server, fatal, clock).await,
     }
     server.announce_stop().await;
     if drain.is_zero() {
@@ -127,9 +129,9 @@ async fn until_stopped(
         let ms = drain.as_millis();
         output::say(format_args!("stopping; the port closes in {ms} ms, or at a second signal"));
         tokio::select! {
-            () = tokio::time::sleep(drain) => {}
+            () = clock.sleep(drain) => {}
             () = signals.next() => {}
-            fatal = server.must_end() => return end(server, fatal).await,
+            fatal = server.must_end() => return end(server, fatal, clock).await,
         }
     }
     tokio::select! {
@@ -144,8 +146,8 @@ async fn until_stopped(
     ExitCode::SUCCESS
 }
 
-async fn end(server: &mut impl Serving, fatal: Fatal) -> ExitCode {
-    drop(tokio::time::timeout(LAST_ANSWERS_WITHIN, server.last_answers()).await);
+async fn end(server: &mut impl Serving, fatal: Fatal, clock: &dyn Clock) -> ExitCode {
+    drop(clock.timeout(LAST_ANSWERS_WITHIN, server.last_answers()).await);
     output::say(format_args!("the process must end: {}", fatal.reason));
     ExitCode::from(fatal.exit_code)
 }

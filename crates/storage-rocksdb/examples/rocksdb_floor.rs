@@ -5,8 +5,9 @@
 
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use base::clock::machine::now;
 use rocksdb::{DB, DBCompressionType, Options, WriteBatch, WriteOptions};
 
 fn main() -> anyhow::Result<()> {
@@ -24,7 +25,7 @@ fn main() -> anyhow::Result<()> {
     let mut value = [0x61; 200];
     let mut next: u64 = 0;
     let duration = Duration::from_secs_f64(seconds);
-    let started = Instant::now();
+    let started = now();
     while started.elapsed() < duration {
         let mut rows = WriteBatch::default();
         for _ in 0..batch {

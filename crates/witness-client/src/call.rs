@@ -1,7 +1,9 @@
 //! One call to one witness.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use base::clock::Clock;
 use bytes::Bytes;
 use formats::Origin;
 use http::{Method, Request, Response, StatusCode, header};
@@ -58,13 +60,18 @@ pub enum CallError {
 #[derive(Clone, Debug)]
 pub struct WitnessClient {
     http: Client<Connector, Full<Bytes>>,
+    clock: Arc<dyn Clock>,
     timeout: Duration,
 }
 
 impl WitnessClient {
-    /// `timeout` bounds each call, from connecting to the last byte. `https`: some witness is asked over
+    /// `timeout` bounds each call, from connecting to the last byte, by `clock`. `https`: some witness is asked over
     /// HTTPS; without one the machine's certificate authorities are not read.
-    pub fn new(timeout: Duration, https: bool) -> Result<Self, AuthoritiesError> {
+    pub fn new(
+        timeout: Duration,
+        https: bool,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, AuthoritiesError> {
         let known = if https { Known::ByAuthorities } else { Known::ByNothing };
         let connector = tls::connector(known, Http::One, timeout)?;
         let http = Client::builder(TokioExecutor::new())
@@ -72,7 +79,7 @@ impl WitnessClient {
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .build(connector);
-        Ok(Self { http, timeout })
+        Ok(Self { http, clock, timeout })
     }
 
     /// Submits the body of an `add-checkpoint`.
@@ -126,7 +133,7 @@ impl WitnessClient {
                 Err(error) => Err(CallError::BrokenOff(error)),
             }
         };
-        tokio::time::timeout(timeout, call).await.map_err(|_| CallError::Timeout { timeout })?
+        self.clock.timeout(timeout, call).await.map_err(|_| CallError::Timeout { timeout })?
     }
 }
 
@@ -145,7 +152,8 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_there_is_an_error_and_no_panic() {
-        let client = WitnessClient::new(Duration::from_secs(5), false).unwrap();
+        let clock = Arc::new(base::clock::SystemClock::new());
+        let client = WitnessClient::new(Duration::from_secs(5), false, clock).unwrap();
         let witness = WitnessUrl::parse(b"http://127.0.0.1:1").unwrap();
         let error = client.add_checkpoint(&witness, Bytes::from("old 0\n")).await.unwrap_err();
         assert!(matches!(error, CallError::Unreachable(_)), "{error:?}");

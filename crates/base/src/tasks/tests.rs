@@ -2,6 +2,8 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc;
 
 use super::*;
+use crate::clock::ManualClock;
+use crate::clock::machine::{now, sleep};
 
 fn panic_on_purpose() {
     std::panic::panic_any("on purpose");
@@ -71,9 +73,9 @@ fn failing(times: usize) -> impl FnMut() -> std::future::Ready<()> + Send + 'sta
 #[tokio::test(start_paused = true)]
 async fn a_helper_is_started_again_and_is_down_until_then() {
     let supervisor = Supervisor::new();
-    let began = tokio::time::Instant::now();
+    let began = now();
     let helper = supervisor.helper("helper", failing(3));
-    tokio::time::sleep(PAUSE_MIN / 2).await;
+    sleep(PAUSE_MIN / 2).await;
     assert_eq!(supervisor.down(), ["helper"]);
     helper.await.unwrap();
     assert!(supervisor.down().is_empty() && supervisor.vital_down().is_none());
@@ -87,7 +89,7 @@ async fn two_helpers_of_a_name_are_down_until_both_are_back() {
     let supervisor = Supervisor::new();
     let (one, two) = (supervisor.helper("h", failing(1)), supervisor.helper("h", failing(2)));
     one.await.unwrap();
-    tokio::time::sleep(PAUSE_MIN / 2).await;
+    sleep(PAUSE_MIN / 2).await;
     assert_eq!(supervisor.down(), ["h"]);
     two.await.unwrap();
     assert!(supervisor.down().is_empty());
@@ -97,7 +99,7 @@ async fn two_helpers_of_a_name_are_down_until_both_are_back() {
 async fn a_stop_ends_the_pause_of_a_helper_and_a_panic_after_it_ends_the_helper() {
     let supervisor = Supervisor::new();
     let helper = supervisor.helper("helper", failing(usize::MAX));
-    tokio::time::sleep(PAUSE_MIN / 2).await;
+    sleep(PAUSE_MIN / 2).await;
     supervisor.stop();
     helper.await.unwrap();
     assert!(supervisor.down().is_empty());
@@ -106,9 +108,15 @@ async fn a_stop_ends_the_pause_of_a_helper_and_a_panic_after_it_ends_the_helper(
 
 #[test]
 fn pauses_double_up_to_a_bound() {
-    let mut pauses = Pauses::new();
+    let clock = ManualClock::new(0);
+    let mut pauses = Pauses::new(&clock);
     let seconds: Vec<u64> = (0..8).map(|_| pauses.next().as_secs()).collect();
     assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60]);
+    pauses.started();
+    clock.advance(PAUSE_MAX / 2);
+    assert_eq!(pauses.next(), PAUSE_MAX);
+    clock.advance(PAUSE_MAX / 2);
+    assert_eq!(pauses.next(), PAUSE_MIN, "it ran for long");
 }
 
 #[test]

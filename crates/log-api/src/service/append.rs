@@ -20,7 +20,7 @@ pub(super) async fn append(
     request: Request<pb::AppendRequest>,
 ) -> Result<pb::AppendResponse, Refusal> {
     let wait = request.get_ref().receipt_wait;
-    let until = Until::of(&request, wait, &service.shared.options)?;
+    let until = Until::of(&request, wait, service)?;
     let scope = scope(&Principal::of(request.extensions()));
     let pb::AppendRequest { log, entry, receipt, receipt_wait: _ } = request.into_inner();
     let level = Level::parse(receipt)?;
@@ -51,7 +51,7 @@ pub(super) async fn append_batch(
     request: Request<pb::AppendBatchRequest>,
 ) -> Result<pb::AppendBatchResponse, Refusal> {
     let wait = request.get_ref().receipt_wait;
-    let until = Until::of(&request, wait, &service.shared.options)?;
+    let until = Until::of(&request, wait, service)?;
     let scope = scope(&Principal::of(request.extensions()));
     let pb::AppendBatchRequest { log, entries, receipt, receipt_wait: _ } = request.into_inner();
     let level = Level::parse(receipt)?;
@@ -96,7 +96,7 @@ async fn batch_receipt(
     log: &Log,
     committed: &Committed,
     level: Level,
-    until: Until,
+    until: Until<'_>,
 ) -> Result<(Option<pb::RangeReceipt>, Level), Refusal> {
     if level == Level::Index {
         return Ok((None, Level::Index));
@@ -127,7 +127,7 @@ pub(super) async fn get_receipt(
     request: Request<pb::GetReceiptRequest>,
 ) -> Result<pb::GetReceiptResponse, Refusal> {
     let wait = request.get_ref().receipt_wait;
-    let until = Until::of(&request, wait, &service.shared.options)?;
+    let until = Until::of(&request, wait, service)?;
     let pb::GetReceiptRequest { log, range, receipt, receipt_wait: _ } = request.into_inner();
     let level = Level::parse(receipt)?;
     let log = service.log(&log)?;

@@ -62,7 +62,8 @@ async fn serve(
     mut requests: Requests,
     sender: &Sender<pb::AppendStreamResponse>,
 ) -> Stop {
-    let opened = tokio::time::timeout(OPEN_TIMEOUT, requests.message()).await;
+    let clock = service.clock();
+    let opened = clock.timeout(OPEN_TIMEOUT, requests.message()).await;
     let first = opened.map_err(|_| Refusal::deadline_passed(&API))?;
     let first = first.map_err(|status| grpc::unread(&status))?;
     let Some(Asked::Open(open)) = first.and_then(|first| first.message) else {

@@ -21,6 +21,7 @@ pub mod convert;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::clock::Clock;
 use base::tasks::Supervisor;
 use log_proto::log_v1 as pb;
 use log_proto::log_v1::log_service_server::LogService;
@@ -87,6 +88,10 @@ impl Service {
     fn refused(&self, refusal: Refusal) -> Status {
         self.logs().refused(&refusal);
         refusal.into_status(API.domain)
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &**self.logs().registry().clock()
     }
 
     fn logs(&self) -> &Logs {

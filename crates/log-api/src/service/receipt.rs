@@ -4,17 +4,17 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::clock::Clock;
 use bytes::Bytes;
 use formats::TlogProof;
 use log_proto::log_v1 as pb;
 use merkle::{Hash, LeafIndex, TreeSize};
 use serve::middleware::deadline::Deadline;
 use serve::refusal::Refusal;
-use tokio::time::{Instant, timeout_at};
 use tonic::Request;
 
+use super::Service;
 use super::convert::{self, Level};
-use super::{Service, ServiceOptions};
 use crate::refusal::{self, IntoRefusal};
 use log_core::read::{Reads, Snapshot};
 use log_core::{Log, SignedHead, WitnessError};
@@ -25,28 +25,32 @@ const DEADLINE_MARGIN: Duration = Duration::from_millis(50);
 
 /// Until when a call waits for its receipt.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Until {
+pub(super) struct Until<'a> {
+    clock: &'a dyn Clock,
     wait: Duration,
-    deadline: Option<Instant>,
+    /// By the clock's monotonic time, as all moments here.
+    deadline: Option<Duration>,
 }
 
-impl Until {
+impl<'a> Until<'a> {
     /// The wait that the request asks for, bounded by the server's settings and the call's
     /// deadline.
     pub(super) fn of<T>(
         request: &Request<T>,
         wait: Option<prost_types::Duration>,
-        options: &ServiceOptions,
+        service: &'a Service,
     ) -> Result<Self, Refusal> {
+        let options = &service.shared.options;
         let wait = convert::receipt_wait(wait)?.unwrap_or(options.receipt_wait_default);
         let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
-        Ok(Self { wait: wait.min(options.receipt_wait_max), deadline })
+        let wait = wait.min(options.receipt_wait_max);
+        Ok(Self { clock: service.clock(), wait, deadline })
     }
 
     /// The moment, counted from now.
-    fn instant(self) -> Instant {
-        let end = Instant::now() + self.wait;
-        let deadline = self.deadline.map(|at| at.checked_sub(DEADLINE_MARGIN).unwrap_or(at));
+    fn moment(self) -> Duration {
+        let end = self.clock.monotonic().saturating_add(self.wait);
+        let deadline = self.deadline.map(|at| at.saturating_sub(DEADLINE_MARGIN));
         deadline.map_or(end, |deadline| deadline.min(end))
     }
 }
@@ -70,27 +74,33 @@ pub(super) fn level_of(reached: &Reached) -> Level {
 /// Waits until `level` is reached for `size`, or until the call's time is up: then the answer carries the
 /// level below, and `None` is an index alone. So it does where no head can be signed any more: the entries
 /// are committed, and a refusal would say that they may not be.
-pub(super) async fn reach(log: &Log, size: TreeSize, level: Level, until: Until) -> Reached {
+pub(super) async fn reach(log: &Log, size: TreeSize, level: Level, until: Until<'_>) -> Reached {
+    let (clock, moment) = (until.clock, until.moment());
     match level {
         Level::Index => None,
-        Level::Signed => signed(log, size, until.instant()).await.map(|head| (head, Level::Signed)),
-        Level::Witnessed => witnessed(log, size, until.instant()).await,
+        Level::Signed => signed(log, size, clock, moment).await.map(|head| (head, Level::Signed)),
+        Level::Witnessed => witnessed(log, size, clock, moment).await,
     }
 }
 
-async fn signed(log: &Log, size: TreeSize, until: Instant) -> Option<Arc<SignedHead>> {
+async fn signed(
+    log: &Log,
+    size: TreeSize,
+    clock: &dyn Clock,
+    until: Duration,
+) -> Option<Arc<SignedHead>> {
     let head = log.signed();
     if head.size() >= size {
         return Some(head);
     }
     // The signing thread has logged why a head could not be signed.
-    timeout_at(until, log.sign_covering(size)).await.ok()?.ok()
+    clock.timeout_at(until, log.sign_covering(size)).await.ok()?.ok()
 }
 
-async fn witnessed(log: &Log, size: TreeSize, until: Instant) -> Reached {
+async fn witnessed(log: &Log, size: TreeSize, clock: &dyn Clock, until: Duration) -> Reached {
     // Signed meanwhile: the round under way may be about an earlier head.
-    let witnessed = timeout_at(until, log.witnessed_covering(size));
-    match tokio::join!(signed(log, size, until), witnessed) {
+    let witnessed = clock.timeout_at(until, log.witnessed_covering(size));
+    match tokio::join!(signed(log, size, clock, until), witnessed) {
         (_, Ok(Ok(head))) => Some((head, Level::Witnessed)),
         // Out of time, or nobody to wait for.
         (head, Ok(Err(_)) | Err(_)) => head.map(|head| (head, Level::Signed)),

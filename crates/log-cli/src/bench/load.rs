@@ -8,11 +8,13 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use base::clock::machine::{self, sleep};
 use hdrhistogram::Histogram;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// The longest latency that is recorded, in microseconds; longer ones count as this one.
 const LATENCY_MAX_US: u64 = 60_000_000;
@@ -106,12 +108,12 @@ where
 async fn work<C: Call>(mut worker: C, clock: Arc<RunClock>, tally: Arc<Mutex<Measured>>) {
     while let Some((number, since)) = clock.next_call().await {
         let reply = worker.call(number).await;
-        let now = Instant::now();
+        let now = machine::now();
         let pause = reply.pause();
         let counts = clock.counts(now);
         tally.lock().unwrap_or_else(PoisonError::into_inner).add(reply, now - since, counts);
         if let Some(pause) = pause {
-            tokio::time::sleep(pause).await;
+            sleep(pause).await;
         }
     }
 }
@@ -134,7 +136,7 @@ struct Pace {
 
 impl RunClock {
     fn start(schedule: Schedule) -> Self {
-        let start = Instant::now();
+        let start = machine::now();
         let measured_from = start + schedule.warmup;
         let pace = |calls_per_s| Pace { start, calls_per_s, due: Semaphore::new(0) };
         Self {
@@ -151,7 +153,7 @@ impl RunClock {
         if let Some(pace) = &self.pace {
             pace.due.acquire().await.ok()?.forget();
         }
-        let now = Instant::now();
+        let now = machine::now();
         if now >= self.end {
             return None;
         }
@@ -170,7 +172,7 @@ impl RunClock {
         let pace = self.pace.as_ref().expect("only an open loop has a pacer");
         let mut released = 0_u64;
         loop {
-            let now = Instant::now();
+            let now = machine::now();
             if now >= self.end {
                 pace.due.close();
                 return;
@@ -181,7 +183,7 @@ impl RunClock {
                 due += 1;
             }
             pace.due.add_permits(due);
-            let wait = pace.intended(released).saturating_duration_since(Instant::now());
+            let wait = pace.intended(released).saturating_duration_since(machine::now());
             std::thread::sleep(wait.min(PACER_SLEEP_MAX));
         }
     }
@@ -265,7 +267,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_open_loop_takes_its_time_from_the_intended_send() {
-        let start = Instant::now();
+        let start = machine::now();
         let pace = Pace { start, calls_per_s: 1000.0, due: Semaphore::new(2) };
         assert_eq!(pace.intended(1500), start + Duration::from_millis(1500));
 

@@ -3,7 +3,9 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use base::clock::machine::now;
 
 use super::load::float;
 
@@ -23,7 +25,7 @@ pub(crate) fn fdatasync_per_s(folder: &Path) -> io::Result<f64> {
 fn append_and_sync(path: &Path) -> io::Result<f64> {
     let mut file = OpenOptions::new().append(true).create_new(true).open(path)?;
     let block = [b'.'; PROBE_WRITE_BYTES];
-    let start = Instant::now();
+    let start = now();
     let mut syncs = 0;
     while start.elapsed() < PROBE_DURATION {
         file.write_all(&block)?;

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
+use base::clock::machine;
 use log_proto::log_v1::append_stream_request::{Message, Open};
 use log_proto::log_v1::append_stream_response::{Committed, Message as Answer};
 use log_proto::log_v1::{AppendStreamRequest, AppendStreamResponse, Receipt};
 use prost::Message as _;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
@@ -151,7 +152,7 @@ impl Producer {
 
     /// Records the latency of every message that is now answered in full.
     fn settle(&self, reached: u64, window: &Window, clock: &RunClock, tally: &Mutex<Measured>) {
-        let now = Instant::now();
+        let now = machine::now();
         let done = Done { leaves: self.template.entries(), duplicates: 0, last_index: None };
         let mut sent = window.lock();
         let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);

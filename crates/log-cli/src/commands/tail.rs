@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use base::clock::machine::sleep;
 use base::error::chain;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -130,7 +131,7 @@ async fn plain(args: &TailArgs, client: Client, printer: &Printer<'_>) -> Result
         let (reached, ended) = open(next).await;
         next = reached;
         match ended {
-            Ok(()) => tokio::time::sleep(RETRY_PAUSE).await,
+            Ok(()) => sleep(RETRY_PAUSE).await,
             Err(CliError::Client(error)) => retry(error, printer.ui).await?,
             Err(error) => return Err(error),
         }
@@ -182,7 +183,7 @@ async fn retry(error: ClientError, ui: &Ui) -> Result<(), CliError> {
         return Err(error.into());
     }
     ui.note(format_args!("{}; trying again", chain(&error)));
-    tokio::time::sleep(error.retry_after().unwrap_or(RETRY_PAUSE).max(RETRY_PAUSE)).await;
+    sleep(error.retry_after().unwrap_or(RETRY_PAUSE).max(RETRY_PAUSE)).await;
     Ok(())
 }
 

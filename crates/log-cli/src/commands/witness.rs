@@ -1,8 +1,10 @@
 //! `cairn witness`: have a witness witness a log, and ask witnesses what they hold.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use base::clock::SystemClock;
 use base::error::chain;
 use clap::{Args, Subcommand};
 use formats::{Origin, SignedCheckpoint};
@@ -206,7 +208,7 @@ async fn ask<'a>(
 ) -> Result<Status<'a>, CliError> {
     let address =
         WitnessUrl::parse(url.as_bytes()).map_err(|source| WitnessError::Url { source })?;
-    let client = WitnessClient::new(TIMEOUT, address.is_https())
+    let client = WitnessClient::new(TIMEOUT, address.is_https(), Arc::new(SystemClock::new()))
         .map_err(|source| WitnessError::Client { source })?;
     let mut status = Status {
         witness: url,

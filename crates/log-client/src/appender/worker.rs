@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use base::clock::machine::{now, sleep, sleep_until};
 use merkle::Hash;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -81,14 +82,14 @@ impl Worker {
     }
 
     pub(super) async fn run(mut self) -> Summary {
-        let mut drain_at = Instant::now();
+        let mut drain_at = now();
         loop {
             if self.spool.as_ref().is_none_or(Spool::is_empty) {
                 if !self.fill().await {
                     break;
                 }
                 self.step().await;
-                drain_at = Instant::now() + self.options.retry.pause_min;
+                drain_at = now() + self.options.retry.pause_min;
             } else if !self.step_behind_spool(&mut drain_at).await {
                 break;
             }
@@ -178,7 +179,7 @@ impl Worker {
         let filled = tokio::select! {
             biased;
             () = stop.cancelled() => None,
-            () = tokio::time::sleep_until(*drain_at) => None,
+            () = sleep_until(*drain_at) => None,
             filled = self.fill(), if room => Some(filled),
         };
         match filled {
@@ -194,7 +195,7 @@ impl Worker {
                     Drained::Sent => Duration::ZERO,
                     Drained::Away(pause) | Drained::Stuck(pause) => pause,
                 };
-                *drain_at = Instant::now() + pause;
+                *drain_at = now() + pause;
                 true
             }
         }
@@ -356,7 +357,7 @@ impl Worker {
     async fn pause(&self, pause: Duration) -> bool {
         tokio::select! {
             () = self.stop.cancelled() => false,
-            () = tokio::time::sleep(pause) => true,
+            () = sleep(pause) => true,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use base::clock::machine::sleep;
 use bytes::Bytes;
 use merkle::{
     Hash, LeafIndex, TreeSize, bundle,
@@ -75,7 +76,7 @@ pub(super) async fn fetch(
         };
         let Some(pause) = backoff.failed(None) else { return Err(error) };
         tracing::info!(%error, attempts = backoff.attempts(), ?pause, "fetched again");
-        tokio::time::sleep(pause).await;
+        sleep(pause).await;
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use base::clock::machine::sleep;
 use log_proto::log_v1 as proto;
 use merkle::{Hash, LeafIndex, TreeSize};
 use proto::{append_stream_request as request, append_stream_response as response};
@@ -176,7 +177,7 @@ impl Worker {
             let attempts = self.backoff.attempts().max(1);
             return Err(StreamError::Call { attempts, source: Arc::new(error) });
         };
-        tokio::time::sleep(pause).await;
+        sleep(pause).await;
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use base::clock::machine::now;
 use bytes::Bytes;
 use formats::VerifiedCheckpoint;
 use merkle::{CompactRange, Hash, LeafIndex, TreeSize};
@@ -226,7 +227,7 @@ impl Tail {
             return Ok(());
         }
         self.log.persist().await?;
-        self.persisted = Some(Instant::now());
+        self.persisted = Some(now());
         Ok(())
     }
 }

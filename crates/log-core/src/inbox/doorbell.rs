@@ -4,7 +4,9 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use base::clock::machine::park_until;
 
 const NOBODY_WAITS: u64 = u64::MAX;
 
@@ -49,15 +51,8 @@ impl Doorbell {
     pub(crate) fn wait(&self, seen: u64, count: u64, at_most: Option<Duration>) {
         self.worker.get_or_init(thread::current);
         let target = seen.saturating_add(count);
-        let end = at_most.map(|wait| Instant::now() + wait);
         self.wake_at.store(target, Ordering::SeqCst);
-        while self.rung() < target {
-            match end.map(|end| end.saturating_duration_since(Instant::now())) {
-                None => thread::park(),
-                Some(left) if left.is_zero() => break,
-                Some(left) => thread::park_timeout(left),
-            }
-        }
+        park_until(|| self.rung() >= target, at_most);
         self.wake_at.store(NOBODY_WAITS, Ordering::SeqCst);
     }
 }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use base::clock::ManualClock;
+use base::clock::machine::now;
+use base::clock::{Clock as _, SystemClock};
 use bytes::Bytes;
 use log_api::logs::Logs;
 use log_api::metrics::Metrics;
@@ -19,7 +20,6 @@ use merkle::leaf_hash;
 use serve::middleware::deadline::Deadline;
 use storage::Engine;
 use storage::memory::MemoryEngine;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Request;
 
@@ -66,7 +66,7 @@ impl Rig {
         let gate = Arc::new(Gate::default());
         let registry = Registry::open(RegistryOptions {
             engine: Arc::clone(&engine),
-            clock: Arc::new(ManualClock::new(1_700_000_000_000)),
+            clock: Arc::new(SystemClock::new()),
             limits: limits(),
             keys_dir: dir.path().join("keys"),
             key_readers: base::keys::Readers::Nobody,
@@ -100,9 +100,9 @@ impl Rig {
 }
 
 /// A call as the deadline layer hands it on.
-fn due<T>(request: T, within: Duration) -> Request<T> {
+fn due<T>(rig: &Rig, request: T, within: Duration) -> Request<T> {
     let mut request = Request::new(request);
-    request.extensions_mut().insert(Deadline(Instant::now() + within));
+    request.extensions_mut().insert(Deadline(rig.registry.clock().monotonic() + within));
     request
 }
 
@@ -127,9 +127,9 @@ async fn what_is_not_signed_in_time_is_answered_with_its_index_50_ms_before_the_
         (20, None, 0),
     ];
     for (index, (deadline, wait, answered)) in (0..).zip(cases) {
-        let start = Instant::now();
+        let start = now();
         let request =
-            due(waiting(wait.map(Duration::from_millis)), Duration::from_millis(deadline));
+            due(&rig, waiting(wait.map(Duration::from_millis)), Duration::from_millis(deadline));
         let answer = rig.service.append(request).await.unwrap().into_inner();
         let took = u64::try_from(start.elapsed().as_millis()).unwrap();
         assert!((answered..=answered + 1).contains(&took), "{deadline}, {wait:?}: {took} ms");
@@ -140,8 +140,8 @@ async fn what_is_not_signed_in_time_is_answered_with_its_index_50_ms_before_the_
     }
 
     let batch = batch_request(vec![entry(b"y"), entry(b"z")], pb::Receipt::Signed);
-    let start = Instant::now();
-    let answer = rig.service.append_batch(due(batch, Duration::from_secs(1))).await;
+    let start = now();
+    let answer = rig.service.append_batch(due(&rig, batch, Duration::from_secs(1))).await;
     let answer = answer.unwrap().into_inner();
     assert!((950..=951).contains(&start.elapsed().as_millis()));
     assert_eq!((answer.receipt_reached(), answer.range_receipt), (pb::Receipt::Index, None));
@@ -158,14 +158,14 @@ async fn what_can_no_longer_be_signed_is_answered_with_its_index() {
         rig
     };
     let rig = broken().await;
-    let answer = rig.service.append(due(waiting(None), HOUR)).await.unwrap().into_inner();
+    let answer = rig.service.append(due(&rig, waiting(None), HOUR)).await.unwrap().into_inner();
     assert_eq!((answer.receipt_reached(), answer.leaf_index), (pb::Receipt::Index, 0));
     assert!(answer.tlog_proof.is_empty());
     rig.stop().await;
 
     let rig = broken().await;
     let batch = batch_request(vec![entry(b"y"), entry(b"z")], pb::Receipt::Signed);
-    let answer = rig.service.append_batch(due(batch, HOUR)).await.unwrap().into_inner();
+    let answer = rig.service.append_batch(due(&rig, batch, HOUR)).await.unwrap().into_inner();
     assert_eq!((answer.receipt_reached(), answer.range_receipt), (pb::Receipt::Index, None));
     assert_eq!(answer.results.len(), 2);
     rig.stop().await;
@@ -181,12 +181,12 @@ async fn what_is_signed_in_time_has_its_receipt() {
             tokio::task::yield_now().await;
         }
     });
-    let answer = rig.service.append(due(waiting(None), Duration::from_secs(10))).await;
+    let answer = rig.service.append(due(&rig, waiting(None), Duration::from_secs(10))).await;
     let answer = answer.unwrap().into_inner();
     assert_eq!(answer.receipt_reached(), pb::Receipt::Signed);
     assert!(!answer.tlog_proof.is_empty());
     let batch = batch_request(vec![entry(b"y"), entry(b"z")], pb::Receipt::Signed);
-    let answer = rig.service.append_batch(due(batch, Duration::from_secs(10))).await;
+    let answer = rig.service.append_batch(due(&rig, batch, Duration::from_secs(10))).await;
     assert_eq!(answer.unwrap().into_inner().receipt_reached(), pb::Receipt::Signed);
     busy.abort();
     rig.stop().await;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::clock::Clock;
 use formats::key::read_vkeys;
 use formats::{Evidence, Origin, SignedCheckpoint};
 use futures_util::StreamExt as _;
@@ -17,7 +18,6 @@ use futures_util::stream::FuturesUnordered;
 use log_client::tiles::{HttpSource, Resource, Source as _};
 use merkle::tile::{self, TileCoord, TilePath};
 use merkle::{Hash, TreeSize};
-use tokio::time::timeout;
 
 /// The longest file of URLs that is read, in bytes.
 const URL_FILE_BYTES_MAX: u64 = 16 * 1024;
@@ -58,6 +58,7 @@ pub(super) async fn compare(
     sources: &[Source],
     one: &SignedCheckpoint,
     other: &SignedCheckpoint,
+    clock: &dyn Clock,
 ) -> Compared {
     if one.size() == other.size() {
         return judge_same_size(one, other);
@@ -65,8 +66,8 @@ pub(super) async fn compare(
     let (smaller, larger) = if one.size() < other.size() { (one, other) } else { (other, one) };
     let (mut asked, mut left) = (FuturesUnordered::new(), sources.iter());
     loop {
-        asked.extend(left.next().map(|source| ask(source, smaller, larger)));
-        match timeout(PATIENCE, asked.next()).await {
+        asked.extend(left.next().map(|source| ask(source, smaller, larger, clock)));
+        match clock.timeout(PATIENCE, asked.next()).await {
             Ok(None) => return Compared::Unproven,
             Ok(Some(Compared::Unproven)) | Err(_) => {}
             Ok(Some(compared)) => return compared,
@@ -74,9 +75,15 @@ pub(super) async fn compare(
     }
 }
 
-async fn ask(source: &Source, smaller: &SignedCheckpoint, larger: &SignedCheckpoint) -> Compared {
+async fn ask(
+    source: &Source,
+    smaller: &SignedCheckpoint,
+    larger: &SignedCheckpoint,
+    clock: &dyn Clock,
+) -> Compared {
     let url = &*source.url;
-    match timeout(PROOF_TIMEOUT, fetch(&source.http, smaller.size(), larger.size())).await {
+    let proof = fetch(&source.http, smaller.size(), larger.size());
+    match clock.timeout(PROOF_TIMEOUT, proof).await {
         Ok(Ok(proof)) => {
             let compared = judge(smaller, larger, proof);
             if compared == Compared::Unproven {

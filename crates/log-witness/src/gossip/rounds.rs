@@ -139,13 +139,13 @@ impl Gossip {
 
     async fn compare(&self, sources: &[Source], due: Due) {
         let Some(newest) = self.signed(&due.origin, &due.newest) else { return };
-        let head = due.head.signed();
-        let mut compared = compare::compare(sources, &newest, &head).await;
+        let (head, clock) = (due.head.signed(), &*self.inner.clock);
+        let mut compared = compare::compare(sources, &newest, &head, clock).await;
         for smaller in &due.smaller {
             if compared != Compared::Unproven {
                 break;
             }
-            let found = compare::compare(sources, &smaller.signed(), &head).await;
+            let found = compare::compare(sources, &smaller.signed(), &head, clock).await;
             compared = found.without_consistency();
         }
         match compared {

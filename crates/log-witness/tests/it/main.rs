@@ -1,6 +1,10 @@
 //! The witness over real sockets and a real store, and as a real process.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where its fixtures do")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails where its fixtures do, and looks again after a pause"
+)]
 
 #[path = "../support/eventually.rs"]
 mod eventually;

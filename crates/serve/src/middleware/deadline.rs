@@ -4,12 +4,13 @@
 //! time.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use base::clock::{Clock, Sleep};
 use http::{HeaderMap, HeaderValue, Response};
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep};
 use tower::{Layer, Service};
 
 use super::Protocol;
@@ -18,24 +19,30 @@ use crate::body::Body;
 use crate::refusal::{Api, Refusal};
 use crate::route::Matched;
 
-/// When a request ends, in its extensions.
+/// When a request ends, by the monotonic time of the server's clock; in its extensions.
 #[derive(Clone, Copy, Debug)]
-pub struct Deadline(pub Instant);
+pub struct Deadline(pub Duration);
 
 /// Makes [`WithDeadline`] services.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct DeadlineLayer {
+    clock: Arc<dyn Clock>,
     http_timeout: Duration,
     grpc_timeout: Duration,
     api: &'static Api,
 }
 
 impl DeadlineLayer {
-    /// Plain HTTP requests, their bodies included, end after `http_timeout`. A gRPC call has
-    /// `grpc_timeout` until its first answer, or less if it says so: a call whose request never
-    /// ends must not hold its place for long.
-    pub fn new(http_timeout: Duration, grpc_timeout: Duration, api: &'static Api) -> Self {
-        Self { http_timeout, grpc_timeout, api }
+    /// Plain HTTP requests, their bodies included, end after `http_timeout`.
+    /// A gRPC call has `grpc_timeout` until its first answer, or less if it says so: a call whose request
+    /// never ends must not hold its place for long.
+    pub fn new(
+        clock: Arc<dyn Clock>,
+        http_timeout: Duration,
+        grpc_timeout: Duration,
+        api: &'static Api,
+    ) -> Self {
+        Self { clock, http_timeout, grpc_timeout, api }
     }
 }
 
@@ -43,8 +50,8 @@ impl<S> Layer<S> for DeadlineLayer {
     type Service = WithDeadline<S>;
 
     fn layer(&self, inner: S) -> WithDeadline<S> {
-        let Self { http_timeout, grpc_timeout, api } = *self;
-        WithDeadline { inner, http_timeout, grpc_timeout, api }
+        let Self { ref clock, http_timeout, grpc_timeout, api } = *self;
+        WithDeadline { inner, clock: Arc::clone(clock), http_timeout, grpc_timeout, api }
     }
 }
 
@@ -52,6 +59,7 @@ impl<S> Layer<S> for DeadlineLayer {
 #[derive(Clone, Debug)]
 pub struct WithDeadline<S> {
     inner: S,
+    clock: Arc<dyn Clock>,
     http_timeout: Duration,
     grpc_timeout: Duration,
     api: &'static Api,
@@ -81,7 +89,7 @@ where
             Protocol::Http => Ok(self.http_timeout),
         };
         let (answer, at) = if let Ok(timeout) = timeout {
-            let at = Instant::now() + timeout;
+            let at = self.clock.monotonic() + timeout;
             if protocol == Protocol::Grpc {
                 matched.request.extensions_mut().insert(Deadline(at));
             }
@@ -90,7 +98,8 @@ where
             let response = protocol.refuse(Refusal::bad_timeout(), self.api);
             (Answer::Refused { response: Some(response) }, None)
         };
-        Bounded { answer, at, sleep: None, protocol, api: self.api }
+        let clock = Arc::clone(&self.clock);
+        Bounded { answer, clock, at, sleep: None, protocol, api: self.api }
     }
 }
 
@@ -122,13 +131,12 @@ fn grpc_timeout(headers: &HeaderMap) -> Result<Option<Duration>, BadTimeout> {
 
 pin_project! {
     /// The inner answer, or that of the deadline.
-    #[derive(Debug)]
     pub struct Bounded<F> {
         #[pin]
         answer: Answer<F>,
-        at: Option<Instant>,
+        clock: Arc<dyn Clock>,
+        at: Option<Duration>,
         // Made only once the request has to wait for something.
-        #[pin]
         sleep: Option<Sleep>,
         protocol: Protocol,
         api: &'static Api,
@@ -142,22 +150,22 @@ where
     type Output = Result<Response<Body>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+        let this = self.project();
         if let Poll::Ready(answer) = this.answer.poll(cx) {
             return Poll::Ready(answer);
         }
         let Some(at) = *this.at else { return Poll::Pending };
-        if this.sleep.is_none() {
-            this.sleep.set(Some(tokio::time::sleep_until(at)));
-        }
-        let sleep = this.sleep.as_pin_mut().expect("it was made above");
-        std::task::ready!(sleep.poll(cx));
+        let sleep = this.sleep.get_or_insert_with(|| this.clock.sleep_until(at));
+        std::task::ready!(sleep.as_mut().poll(cx));
         Poll::Ready(Ok(this.protocol.refuse(Refusal::deadline_passed(this.api), this.api)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use base::clock::SystemClock;
+    use base::clock::machine::now;
+
     use super::*;
     use crate::refusal::tests::API;
     use crate::route::tests::matched;
@@ -188,7 +196,9 @@ mod tests {
     }
 
     async fn unanswered(headers: &[(&'static str, &'static str)]) -> Response<Body> {
-        let layer = DeadlineLayer::new(Duration::from_secs(10), Duration::from_secs(90), &API);
+        let clock = Arc::new(SystemClock::new());
+        let (http, grpc) = (Duration::from_secs(10), Duration::from_secs(90));
+        let layer = DeadlineLayer::new(clock, http, grpc, &API);
         let (mut service, mut handle) = tower_test::mock::spawn_layer(layer);
         handle.allow(1);
         std::future::poll_fn(|_| service.poll_ready()).await.unwrap();
@@ -203,7 +213,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_ends_at_its_deadline() {
-        let start = Instant::now();
+        let start = now();
         let grpc =
             unanswered(&[("content-type", "application/grpc"), ("grpc-timeout", "2S")]).await;
         assert_eq!(grpc.headers()["grpc-status"], "4");

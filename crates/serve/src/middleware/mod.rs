@@ -23,6 +23,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::clock::Clock;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use tower::ServiceBuilder;
 
@@ -51,6 +52,8 @@ pub struct Chain<T: 'static> {
     pub header_bytes_max: usize,
     /// Requests worked on at a time.
     pub requests_max: usize,
+    /// What deadlines go by.
+    pub clock: Arc<dyn Clock>,
     pub http_timeout: Duration,
     pub grpc_timeout: Duration,
     /// Says who sent a request; without it every request is anonymous.
@@ -88,7 +91,7 @@ impl<T: Copy + Send + Sync> Chain<T> {
             .layer(LimitsLayer::new(self.header_bytes_max, api))
             .layer(LoadShedLayer::new(self.requests_max, api))
             .layer(AdmissionLayer::new(self.identity, self.quota, api))
-            .layer(DeadlineLayer::new(self.http_timeout, self.grpc_timeout, api))
+            .layer(DeadlineLayer::new(self.clock, self.http_timeout, self.grpc_timeout, api))
             .service(handler)
     }
 }

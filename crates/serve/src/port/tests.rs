@@ -1,7 +1,10 @@
 //! The port over real sockets: plain, over TLS, and with connections that never begin.
 
+#![expect(clippy::disallowed_methods, reason = "a test on real sockets waits for real")]
+
 use std::sync::Arc;
 
+use base::clock::SystemClock;
 use base::keys::Readers;
 use bytes::Bytes;
 use http::Version;
@@ -67,12 +70,20 @@ fn open(header_timeout: Duration, with_tls: bool) -> Open {
     open_with(&options(), header_timeout, with_tls)
 }
 
+fn open_port(
+    options: &PortOptions,
+    counts: Arc<Requests>,
+    stopping: &CancellationToken,
+) -> io::Result<Port> {
+    Port::open(options, counts, stopping, Arc::new(SystemClock::new()))
+}
+
 fn open_with(options: &PortOptions, header_timeout: Duration, with_tls: bool) -> Open {
     let folder = tempfile::tempdir().unwrap();
     let identity = Identity::open(&folder.path().join("tls"), Readers::Nobody).unwrap();
     let stopping = CancellationToken::new();
     let counts = counts();
-    let mut port = Port::open(options, Arc::clone(&counts), &stopping).unwrap();
+    let mut port = open_port(options, Arc::clone(&counts), &stopping).unwrap();
     port.header_timeout = header_timeout;
     if with_tls {
         port = port.with_tls(identity.clone());
@@ -280,7 +291,7 @@ async fn a_connection_beyond_the_limits_is_closed_at_once_and_counted() {
 
 #[tokio::test]
 async fn a_rush_of_connections_waits_to_be_accepted() {
-    let port = Port::open(&options(), counts(), &CancellationToken::new()).unwrap();
+    let port = open_port(&options(), counts(), &CancellationToken::new()).unwrap();
     let mut rush = Vec::new();
     for _ in 0..300 {
         let connected = tokio::time::timeout(LONG, TcpStream::connect(port.address())).await;
@@ -290,12 +301,12 @@ async fn a_rush_of_connections_waits_to_be_accepted() {
 
 #[tokio::test]
 async fn a_port_in_use_is_not_opened_again() {
-    let port = Port::open(&options(), counts(), &CancellationToken::new()).unwrap();
+    let port = open_port(&options(), counts(), &CancellationToken::new()).unwrap();
     let again = PortOptions { listen: vec![port.address()], ..options() };
-    let refused = Port::open(&again, counts(), &CancellationToken::new()).unwrap_err();
+    let refused = open_port(&again, counts(), &CancellationToken::new()).unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
     let other = "127.0.0.1:0".parse().unwrap();
     let next = PortOptions { listen: vec![port.address(), other], ..options() };
-    let next = Port::open(&next, counts(), &CancellationToken::new()).unwrap();
+    let next = open_port(&next, counts(), &CancellationToken::new()).unwrap();
     assert_ne!(next.address(), port.address(), "the first that can be opened");
 }

@@ -4,10 +4,70 @@ use std::fmt;
 use std::str::FromStr;
 
 use http::Uri;
+use http::uri::PathAndQuery;
 
 use crate::{Known, Pin, PinError};
 
-/// A text is no address of a server.
+/// A text is not an address of something on a server.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{url:?} is not of the form http[s]://HOST[:PORT][/PATH]")]
+pub struct UrlError {
+    /// The text as it was given.
+    pub url: String,
+}
+
+/// Where something lies on a server: `http[s]://HOST[:PORT][/PATH][?QUERY]`, by what it is asked. A user and
+/// a fragment, which clients leave out without a word, are refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    uri: Uri,
+    known: Known,
+}
+
+impl Url {
+    /// The address as requests take it.
+    pub fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// By what its server is known; [`Known::ByNothing`] means `http`.
+    pub fn known(&self) -> Known {
+        self.known
+    }
+
+    /// The address below which other things lie, without the slashes at its end; `None` where it has a query.
+    pub fn prefix(&self) -> Option<String> {
+        let Self { uri, .. } = self;
+        uri.query().is_none().then(|| uri.to_string().trim_end_matches('/').to_owned())
+    }
+
+    /// The server that it is on.
+    pub fn server(&self) -> Address {
+        let mut parts = self.uri.clone().into_parts();
+        parts.path_and_query = Some(PathAndQuery::from_static("/"));
+        let uri = Uri::from_parts(parts).expect("an address stays one without its path");
+        Address { uri, known: self.known }
+    }
+}
+
+impl FromStr for Url {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        let form = || UrlError { url: text.to_owned() };
+        let uri: Uri = text.parse().map_err(|_| form())?;
+        let known = match uri.scheme_str() {
+            Some("http") => Known::ByNothing,
+            Some("https") => Known::ByAuthorities,
+            _ => return Err(form()),
+        };
+        let user = uri.authority().ok_or_else(form)?.as_str().contains('@');
+        let host = uri.host().is_some_and(|host| !host.is_empty());
+        if user || !host || text.contains('#') { Err(form()) } else { Ok(Self { uri, known }) }
+    }
+}
+
+/// A text is not an address of a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// The text has none of the three forms.
@@ -65,24 +125,22 @@ impl FromStr for Address {
             Some((address, pin)) => (address, Some(pin)),
             None => (text, None),
         };
-        let uri: Uri = address.parse().map_err(|_| form())?;
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(form)?;
+        let Url { uri, known } = address.parse().map_err(|_| form())?;
+        let host = uri.host().ok_or_else(form)?;
         let port = uri.port_u16().map_or_else(String::new, |port| format!(":{port}"));
         let whole = uri.authority().is_some_and(|all| *all == *format!("{host}{port}"));
         if !whole || uri.path() != "/" || uri.query().is_some() {
             return Err(form());
         }
-        let known = match (uri.scheme_str(), pin) {
-            (Some("http"), None) => Known::ByNothing,
-            (Some("http"), Some(_)) => {
+        let known = match (known, pin) {
+            (Known::ByNothing, Some(_)) => {
                 return Err(AddressError::PinWithoutTls { url: text.to_owned() });
             }
-            (Some("https"), None) => Known::ByAuthorities,
-            (Some("https"), Some(pin)) => Known::ByKey(
+            (_, Some(pin)) => Known::ByKey(
                 pin.parse::<Pin>()
                     .map_err(|source| AddressError::Pin { url: text.to_owned(), source })?,
             ),
-            _ => return Err(form()),
+            (known, None) => known,
         };
         Ok(Self { uri, known })
     }
@@ -143,5 +201,33 @@ mod tests {
         }
         let url = format!("http://log.example#{PIN}");
         assert_eq!(url.parse::<Address>(), Err(AddressError::PinWithoutTls { url }));
+    }
+
+    #[test]
+    fn something_on_a_server_has_a_path_and_may_have_a_query() {
+        let url: Url = "https://w.example:1/a/b/".parse().unwrap();
+        assert_eq!((url.known(), url.uri().path()), (Known::ByAuthorities, "/a/b/"));
+        assert_eq!(url.prefix().unwrap(), "https://w.example:1/a/b");
+        assert_eq!(url.server(), "https://w.example:1".parse().unwrap());
+        let root: Url = "http://[::1]:1".parse().unwrap();
+        assert_eq!(
+            (root.known(), root.prefix().unwrap()),
+            (Known::ByNothing, "http://[::1]:1".into())
+        );
+        assert_eq!(root.server().to_string(), "http://[::1]:1");
+        let query: Url = "http://w.example/a?token=1".parse().unwrap();
+        assert_eq!((query.prefix(), query.uri().query()), (None, Some("token=1")));
+        for bad in [
+            "",
+            "w.example/a",
+            "/a",
+            "ftp://w.example/",
+            "http://",
+            "http://:1/",
+            "http://user@w.example/",
+            "http://w.example/#a",
+        ] {
+            assert_eq!(bad.parse::<Url>(), Err(UrlError { url: bad.to_owned() }));
+        }
     }
 }

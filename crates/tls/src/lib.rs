@@ -14,7 +14,7 @@ mod pin;
 
 mod verifier;
 
-pub use address::{Address, AddressError};
+pub use address::{Address, AddressError, Url, UrlError};
 pub use connect::{AuthoritiesError, Connector, Http, Known, connector};
 pub use pin::{Pin, PinError};
 pub use verifier::{OtherKey, other_key};

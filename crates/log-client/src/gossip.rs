@@ -10,7 +10,7 @@ use formats::{Evidence, Trust};
 use log_proto::gossip_v1::{
     self as proto, gossip_service_client::GossipServiceClient, report_checkpoint_request::Report,
 };
-use tls::{AuthoritiesError, Http, Known};
+use tls::{AuthoritiesError, Http, Url};
 use tonic::transport::{Channel, Endpoint};
 
 /// How long one report may take, from connecting to the answer.
@@ -97,15 +97,9 @@ async fn report(url: &str, report: Report) -> Result<Standing, ReportError> {
 /// Gossip lies at the root of the port, whatever the prefix of submissions.
 fn channel(url: &str) -> Result<Channel, ReportError> {
     let address = || ReportError::Address { url: url.to_owned() };
-    let uri: http::Uri = url.parse().map_err(|_| address())?;
-    let (scheme, known) = match uri.scheme_str() {
-        Some("http") => ("http", Known::ByNothing),
-        Some("https") => ("https", Known::ByAuthorities),
-        _ => return Err(address()),
-    };
-    let root = format!("{scheme}://{}", uri.authority().ok_or_else(address)?);
-    let endpoint = Endpoint::from_shared(root).map_err(|_| address())?;
-    let connector = tls::connector(known, Http::Two, TIMEOUT)?;
+    let server = url.parse::<Url>().map_err(|_| address())?.server();
+    let connector = tls::connector(server.known(), Http::Two, TIMEOUT)?;
+    let endpoint = Endpoint::from(server.uri().clone());
     let endpoint = endpoint.connect_timeout(TIMEOUT).timeout(TIMEOUT);
     Ok(endpoint.connect_with_connector_lazy(connector))
 }

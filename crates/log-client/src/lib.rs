@@ -57,7 +57,6 @@ pub mod receipt;
 pub mod spool;
 
 mod durable;
-mod redirect;
 
 pub mod verify;
 

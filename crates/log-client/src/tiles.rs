@@ -13,23 +13,18 @@ use std::{
     time::Duration,
 };
 
-use base::clock::{Clock, SystemClock};
+use base::clock::SystemClock;
 use bytes::Bytes;
-use http::Uri;
-use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
-use hyper_util::{
-    client::legacy::{Client as HttpClient, ResponseFuture},
-    rt::TokioExecutor,
-};
+use http_client::{Answer, CallError, Client, Options, Redirects};
 use merkle::{
     Hash,
     bundle::ENTRY_BYTES_MAX,
     tile::{BundlePath, TilePath},
 };
-use tls::{AuthoritiesError, Connector, Http, Known};
+use tls::{AuthoritiesError, Url};
 
-pub use crate::redirect::RedirectError;
-use crate::{error::is_exhaustion, redirect};
+use crate::error::is_exhaustion;
+pub use http_client::RedirectError;
 
 /// The longest checkpoint, in bytes.
 const CHECKPOINT_BYTES_MAX: usize = 128 * 1024;
@@ -37,6 +32,8 @@ const CHECKPOINT_BYTES_MAX: usize = 128 * 1024;
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections kept to one server: an audit asks for some tiles and bundles at a time.
+const IDLE_CONNECTIONS_MAX: usize = 64;
 
 /// One of the files that make up a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,8 +196,7 @@ pub trait Source: Clone + Send + Sync + 'static {
 /// The public tiles of a log over HTTP or HTTPS.
 #[derive(Clone, Debug)]
 pub struct HttpSource {
-    client: HttpClient<Connector, Empty<Bytes>>,
-    clock: Arc<dyn Clock>,
+    client: Client,
     /// Ends with a slash.
     prefix: String,
 }
@@ -209,10 +205,15 @@ impl HttpSource {
     /// The log under this prefix (`http[s]://HOST[:PORT][/PATH]`), with or without its last slash. The server
     /// at an `https` address is known by the machine's certificate authorities.
     pub fn new(url: &str) -> Result<Self, SourceError> {
-        let (prefix, known) = prefix(url)?;
-        let connector = tls::connector(known, Http::One, CONNECT_TIMEOUT)?;
-        let client = HttpClient::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { client, clock: Arc::new(SystemClock::new()), prefix })
+        let (prefix, url) = prefix(url)?;
+        let options = Options {
+            known: url.known(),
+            connect_timeout: CONNECT_TIMEOUT,
+            answer_timeout: ANSWER_TIMEOUT,
+            idle_connections_max: IDLE_CONNECTIONS_MAX,
+            redirects: Redirects::OnceWithinOrigin,
+        };
+        Ok(Self { client: Client::new(options, Arc::new(SystemClock::new()))?, prefix })
     }
 
     /// Checks an address for its form alone.
@@ -222,69 +223,37 @@ impl HttpSource {
 
     async fn get(&self, resource: &Resource) -> Result<Bytes, SourceError> {
         let path = resource.path();
-        let whole = self.get_whole(resource, &path);
-        self.clock
-            .timeout(ANSWER_TIMEOUT, whole)
-            .await
-            .unwrap_or(Err(SourceError::Timeout { path }))
-    }
-
-    fn ask(&self, uri: &Uri) -> ResponseFuture {
-        let request = http::Request::get(uri.clone())
+        let request = http::Request::get(format!("{}{path}", self.prefix))
             .header(http::header::ACCEPT_ENCODING, "gzip, identity")
-            .body(Empty::new())
-            .expect("an address and a constant header make a request");
-        self.client.request(request)
-    }
-
-    async fn get_whole(&self, resource: &Resource, path: &str) -> Result<Bytes, SourceError> {
-        let failed = |source: Box<dyn std::error::Error + Send + Sync>| SourceError::Http {
-            path: path.to_owned(),
-            source,
-        };
-        let uri: Uri = format!("{}{path}", self.prefix)
-            .parse()
+            .body(Bytes::new())
             .map_err(|_| SourceError::Address { url: self.prefix.clone() })?;
-        let answer = self.ask(&uri).await.map_err(|error| failed(error.into()))?;
-        let elsewhere = |source| SourceError::Redirect { path: path.to_owned(), source };
-        let target = redirect::target(&uri, answer.status(), answer.headers());
-        let answer = match target.map_err(elsewhere)? {
-            None => answer,
-            Some(target) => self.ask(&target).await.map_err(|error| failed(error.into()))?,
-        };
-        if redirect::is_redirect(answer.status()) {
-            return Err(elsewhere(redirect::second(answer.headers())));
-        }
-        let gzip = is_gzip(&answer, path)?;
         let (min, max) = resource.length_limits();
+        let failed = |error| match error {
+            CallError::Timeout { .. } => SourceError::Timeout { path: path.clone() },
+            CallError::TooLong { max: limit } => {
+                SourceError::Length { path: path.clone(), found: limit + 1, min, max }
+            }
+            CallError::Redirect(source) => SourceError::Redirect { path: path.clone(), source },
+            CallError::Unreachable(source) => {
+                SourceError::Http { path: path.clone(), source: source.into() }
+            }
+            CallError::BrokenOff(source) => SourceError::Http { path: path.clone(), source },
+        };
+        let answer = self.client.ask(request).await.map_err(failed)?;
+        let gzip = is_gzip(&answer, &path)?;
         // What gzip cannot make shorter it makes longer by less than this.
         let limit = if gzip { max + max / 1000 + 64 } else { max };
-        let body = Limited::new(answer.into_body(), limit).collect().await.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                return SourceError::Length { path: path.to_owned(), found: limit + 1, min, max };
-            }
-            failed(error)
-        })?;
-        let body = body.to_bytes();
-        let body = if gzip { unfold(body, max, path).await? } else { body };
-        check_length(resource, path, body)
+        let body = answer.whole(limit).await.map_err(failed)?.into_body();
+        let body = if gzip { unfold(body, max, &path).await? } else { body };
+        check_length(resource, &path, body)
     }
 }
 
-/// An address, with a slash at its end, and by what its server is known.
-fn prefix(url: &str) -> Result<(String, Known), SourceError> {
+/// An address, as it was read and with a slash at its end.
+fn prefix(url: &str) -> Result<(String, Url), SourceError> {
     let address = || SourceError::Address { url: url.to_owned() };
-    let prefix = format!("{}/", url.trim_end_matches('/'));
-    let uri: Uri = prefix.parse().map_err(|_| address())?;
-    let known = match uri.scheme_str() {
-        Some("http") => Known::ByNothing,
-        Some("https") => Known::ByAuthorities,
-        _ => return Err(address()),
-    };
-    let authority = uri.authority().ok_or_else(address)?;
-    // A parser of URIs drops a fragment, and a client a user, without a word.
-    let surplus = uri.query().is_some() || prefix.contains('#') || authority.as_str().contains('@');
-    if surplus { Err(address()) } else { Ok((prefix, known)) }
+    let url: Url = url.parse().map_err(|_| address())?;
+    Ok((url.prefix().ok_or_else(address)? + "/", url))
 }
 
 impl Source for HttpSource {
@@ -357,7 +326,7 @@ impl Source for DirSource {
 }
 
 /// Whether an answer is good, and compressed.
-fn is_gzip<B>(answer: &http::Response<B>, path: &str) -> Result<bool, SourceError> {
+fn is_gzip(answer: &Answer, path: &str) -> Result<bool, SourceError> {
     let path = || path.to_owned();
     match answer.status() {
         http::StatusCode::OK => {}

@@ -15,8 +15,8 @@ use witness_client::{AuthoritiesError, UrlError, WitnessClient, WitnessUrl};
 pub struct HttpWitnesses(WitnessClient);
 
 impl HttpWitnesses {
-    /// For the witnesses of `policies`; `timeout` bounds each call, by `clock`. The machine's certificate authorities
-    /// are read only if a witness has to be asked over HTTPS.
+    /// For the witnesses of `policies`; `timeout` bounds each call, by `clock`. The machine's certificate
+    /// authorities are read only if a witness has to be asked over HTTPS.
     pub fn new<'a>(
         timeout: Duration,
         policies: impl Iterator<Item = &'a LogPolicy>,

@@ -124,7 +124,7 @@ impl Server {
         let checked = CheckedClock::new(clock, config.clock_step_max, config.clock_path());
         let checked = Arc::new(checked);
         let clock = Arc::clone(&checked) as Arc<dyn Clock>;
-        let gossip_options = tokio::task::block_in_place(|| gossip_options(config))?;
+        let gossip_options = tokio::task::block_in_place(|| gossip_options(config, &clock))?;
         let opened = tokio::task::block_in_place(|| open(config))?;
         let supervisor = Supervisor::on(Arc::clone(&clock));
         let metrics = Arc::new(Metrics::new(supervisor.clone()));
@@ -435,13 +435,14 @@ fn chain(
     }
 }
 
-fn gossip_options(config: &Config) -> Result<GossipOptions, StartError> {
+fn gossip_options(config: &Config, clock: &Arc<dyn Clock>) -> Result<GossipOptions, StartError> {
+    let webhook = config.webhook.as_deref().map(|url| Webhook::new(url, Arc::clone(clock)));
     Ok(GossipOptions {
         peers: gossip::parse_peers(&config.peers, config.insecure_peers)?,
         interval: config.gossip_interval,
         suspect_after: config.suspect_after,
         logs_dir: config.logs_dir.clone(),
-        webhook: config.webhook.as_deref().map(Webhook::new).transpose()?,
+        webhook: webhook.transpose()?,
     })
 }
 

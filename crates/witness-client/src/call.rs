@@ -7,18 +7,14 @@ use base::clock::Clock;
 use bytes::Bytes;
 use formats::Origin;
 use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tls::{AuthoritiesError, Connector, Http, Known};
+use http_client::{Client, Options, Redirects};
+use tls::{AuthoritiesError, Known};
 
 use crate::answer::excerpt;
 use crate::{ANSWER_BYTES_MAX, Answer, WitnessUrl};
 
 /// The longest checkpoint that is read, in bytes: the limit of notes.
 const CHECKPOINT_BYTES_MAX: usize = formats::note::NOTE_BYTES_MAX;
-/// How long an idle connection is kept: submissions of a busy log follow one another closely.
-const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Connections kept to one witness: one is enough for one log, and many logs share it.
 const IDLE_CONNECTIONS_MAX: usize = 16;
 
@@ -59,27 +55,26 @@ pub enum CallError {
 /// Asks witnesses, over connections it keeps. Cloning it is cheap.
 #[derive(Clone, Debug)]
 pub struct WitnessClient {
-    http: Client<Connector, Full<Bytes>>,
-    clock: Arc<dyn Clock>,
-    timeout: Duration,
+    http: Client,
 }
 
 impl WitnessClient {
-    /// `timeout` bounds each call, from connecting to the last byte, by `clock`. `https`: some witness is asked over
-    /// HTTPS; without one the machine's certificate authorities are not read.
+    /// `timeout` bounds each call, from connecting to the last byte, by `clock`. `https`: some witness is
+    /// asked over HTTPS; without one the machine's certificate authorities are not read.
     pub fn new(
         timeout: Duration,
         https: bool,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, AuthoritiesError> {
         let known = if https { Known::ByAuthorities } else { Known::ByNothing };
-        let connector = tls::connector(known, Http::One, timeout)?;
-        let http = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .build(connector);
-        Ok(Self { http, clock, timeout })
+        let options = Options {
+            known,
+            connect_timeout: timeout,
+            answer_timeout: timeout,
+            idle_connections_max: IDLE_CONNECTIONS_MAX,
+            redirects: Redirects::Answers,
+        };
+        Ok(Self { http: Client::new(options, clock)? })
     }
 
     /// Submits the body of an `add-checkpoint`.
@@ -119,30 +114,32 @@ impl WitnessClient {
 
     async fn call(
         &self,
-        request: Request<Full<Bytes>>,
+        request: Request<Bytes>,
         max: usize,
     ) -> Result<Response<Bytes>, CallError> {
-        let timeout = self.timeout;
-        let call = async {
-            let response = self.http.request(request).await;
-            let (parts, body) =
-                response.map_err(|e| CallError::Unreachable(e.into()))?.into_parts();
-            match Limited::new(body, max).collect().await {
-                Ok(body) => Ok(Response::from_parts(parts, body.to_bytes())),
-                Err(error) if error.is::<LengthLimitError>() => Err(CallError::TooLong { max }),
-                Err(error) => Err(CallError::BrokenOff(error)),
-            }
-        };
-        self.clock.timeout(timeout, call).await.map_err(|_| CallError::Timeout { timeout })?
+        Ok(self.http.ask(request).await?.whole(max).await?)
     }
 }
 
-fn request(method: Method, url: String, body: Bytes) -> Result<Request<Full<Bytes>>, CallError> {
+impl From<http_client::CallError> for CallError {
+    fn from(error: http_client::CallError) -> Self {
+        use http_client::CallError as Http;
+        match error {
+            Http::Timeout { timeout } => Self::Timeout { timeout },
+            Http::Unreachable(source) => Self::Unreachable(source.into()),
+            Http::BrokenOff(source) => Self::BrokenOff(source),
+            Http::TooLong { max } => Self::TooLong { max },
+            Http::Redirect(source) => Self::Unreachable(source.into()),
+        }
+    }
+}
+
+fn request(method: Method, url: String, body: Bytes) -> Result<Request<Bytes>, CallError> {
     Request::builder()
         .method(method)
         .uri(url)
         .header(header::USER_AGENT, concat!("cairn/", env!("CARGO_PKG_VERSION")))
-        .body(Full::new(body))
+        .body(body)
         .map_err(CallError::Request)
 }
 

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use http::Uri;
-use http::uri::Scheme;
+use tls::{Known, Url};
 
 /// The longest prefix, in bytes: what fits into a request line everywhere.
 const URL_BYTES_MAX: usize = 2_048;
@@ -24,7 +23,10 @@ pub enum UrlError {
 
 /// A witness's submission prefix, without a slash at its end.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WitnessUrl(String);
+pub struct WitnessUrl {
+    prefix: String,
+    https: bool,
+}
 
 impl WitnessUrl {
     /// Checks an address: absolute, over HTTP or HTTPS, without user, query and fragment.
@@ -34,40 +36,36 @@ impl WitnessUrl {
             return Err(UrlError::Text);
         }
         let form = || UrlError::Form { url: text.to_owned() };
-        let uri: Uri = text.parse().map_err(|_| form())?;
-        let known = [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme());
-        let authority = uri.authority().ok_or_else(form)?.as_str();
-        if !known || uri.query().is_some() || text.contains(['@', '#']) || authority.is_empty() {
-            return Err(form());
-        }
-        Ok(Self(text.trim_end_matches('/').to_owned()))
+        let url: Url = text.parse().map_err(|_| form())?;
+        let prefix = url.prefix().ok_or_else(form)?;
+        Ok(Self { prefix, https: url.known() != Known::ByNothing })
     }
 
     /// The prefix as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.prefix
     }
 
     /// Whether it is asked over HTTPS.
     pub fn is_https(&self) -> bool {
-        self.0.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
+        self.https
     }
 
     /// The address of something below the prefix.
     pub(crate) fn join(&self, path: &str) -> String {
-        format!("{}/{path}", self.0)
+        format!("{}/{path}", self.prefix)
     }
 }
 
 impl fmt::Display for WitnessUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.prefix)
     }
 }
 
 impl fmt::Debug for WitnessUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.prefix)
     }
 }
 

@@ -240,7 +240,7 @@ impl Gossip {
         tracing::error!(%origin, "evidence: {shown}; the log's keys are not trusted any more");
         inner.convictions.send_modify(|convictions| *convictions += 1);
         if let Some(webhook) = inner.options.webhook.clone() {
-            let post = webhook.post(evidence.format(), Arc::clone(&inner.clock));
+            let post = webhook.post(evidence.format());
             drop(inner.metrics.supervisor().task("webhook", post));
         }
         Ok(())

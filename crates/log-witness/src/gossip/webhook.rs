@@ -8,10 +8,8 @@ use base::backoff::Backoff;
 use base::clock::Clock;
 use bytes::Bytes;
 use http::{Request, StatusCode, Uri, header};
-use http_body_util::Full;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
-use tls::{AuthoritiesError, Connector, Http, Known};
+use http_client::{CallError, Client, Options, Redirects};
+use tls::{AuthoritiesError, Url, UrlError};
 
 /// Attempts, with pauses between them that double: half a minute of pauses.
 const ATTEMPTS: u32 = 6;
@@ -22,8 +20,8 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Why there is nobody to tell.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
-    #[error("webhook {url:?} is not of the form http[s]://HOST[:PORT][/PATH]")]
-    Form { url: String },
+    #[error("webhook {0}")]
+    Form(UrlError),
     #[error(transparent)]
     Authorities(#[from] AuthoritiesError),
 }
@@ -33,52 +31,49 @@ pub enum WebhookError {
 enum Failure {
     #[error("the webhook answered {0}")]
     Status(StatusCode),
-    #[error("the webhook cannot be reached")]
-    Unreachable(#[from] hyper_util::client::legacy::Error),
-    #[error("the webhook did not answer within {} s", ATTEMPT_TIMEOUT.as_secs())]
-    Timeout,
+    #[error(transparent)]
+    Call(#[from] CallError),
 }
 
 /// Where evidence is posted to. Cloning it is cheap.
 #[derive(Clone, Debug)]
 pub struct Webhook {
     uri: Uri,
-    client: Client<Connector, Full<Bytes>>,
+    client: Client,
+    clock: Arc<dyn Clock>,
 }
 
 impl Webhook {
     /// Checks the address. The machine's certificate authorities vouch for a server at an `https` address.
-    pub fn new(url: &str) -> Result<Self, WebhookError> {
-        let form = || WebhookError::Form { url: url.to_owned() };
-        let uri: Uri = url.parse().map_err(|_| form())?;
-        let known = match uri.scheme_str() {
-            Some("http") => Known::ByNothing,
-            Some("https") => Known::ByAuthorities,
-            _ => return Err(form()),
+    /// Pauses and attempts go by `clock`.
+    pub fn new(url: &str, clock: Arc<dyn Clock>) -> Result<Self, WebhookError> {
+        let url: Url = url.parse().map_err(WebhookError::Form)?;
+        let options = Options {
+            known: url.known(),
+            connect_timeout: ATTEMPT_TIMEOUT,
+            answer_timeout: ATTEMPT_TIMEOUT,
+            idle_connections_max: 1,
+            redirects: Redirects::Answers,
         };
-        let user = uri.authority().ok_or_else(form)?.as_str().contains('@');
-        if user || url.contains('#') {
-            return Err(form());
-        }
-        let connector = tls::connector(known, Http::One, ATTEMPT_TIMEOUT)?;
-        Ok(Self { uri, client: Client::builder(TokioExecutor::new()).build(connector) })
+        let client = Client::new(options, Arc::clone(&clock))?;
+        Ok(Self { uri: url.uri().clone(), client, clock })
     }
 
     /// Posts an evidence file as `text/plain`, until an answer has a status of success.
-    pub(super) async fn post(self, evidence: Vec<u8>, clock: Arc<dyn Clock>) {
+    pub(super) async fn post(self, evidence: Vec<u8>) {
         let (uri, evidence) = (&self.uri, Bytes::from(evidence));
         let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
         for _ in 1..ATTEMPTS {
-            let Err(failure) = self.attempt(evidence.clone(), &*clock).await else { return };
+            let Err(failure) = self.attempt(evidence.clone()).await else { return };
             let pause = backoff.failed();
             let again = format!("trying again in {} s", pause.as_secs());
             tracing::warn!(
                 %uri, error = with_cause(&failure),
                 "the webhook was not told of evidence: {again}"
             );
-            clock.sleep(pause).await;
+            self.clock.sleep(pause).await;
         }
-        if let Err(failure) = self.attempt(evidence, &*clock).await {
+        if let Err(failure) = self.attempt(evidence).await {
             tracing::error!(
                 %uri, error = with_cause(&failure),
                 "the webhook was not told of evidence in {ATTEMPTS} attempts"
@@ -86,13 +81,12 @@ impl Webhook {
         }
     }
 
-    async fn attempt(&self, evidence: Bytes, clock: &dyn Clock) -> Result<(), Failure> {
+    async fn attempt(&self, evidence: Bytes) -> Result<(), Failure> {
         let request = Request::post(self.uri.clone())
             .header(header::CONTENT_TYPE, "text/plain; charset=utf-8")
-            .body(Full::new(evidence))
+            .body(evidence)
             .expect("an address that was checked makes a request");
-        let answer = clock.timeout(ATTEMPT_TIMEOUT, self.client.request(request)).await;
-        let status = answer.map_err(|_| Failure::Timeout)??.status();
+        let status = self.client.ask(request).await?.status();
         if status.is_success() { Ok(()) } else { Err(Failure::Status(status)) }
     }
 }
@@ -153,7 +147,7 @@ mod tests {
         });
         let pauses = Arc::new(Pauses::default());
         let clock = Arc::clone(&pauses) as Arc<dyn Clock>;
-        Webhook::new(&url).unwrap().post(b"evidence".to_vec(), clock).await;
+        Webhook::new(&url, clock).unwrap().post(b"evidence".to_vec()).await;
         let pauses = pauses.0.lock().unwrap().iter().map(Duration::as_secs).collect();
         (attempts.load(Ordering::SeqCst), pauses)
     }
@@ -181,11 +175,12 @@ mod tests {
 
     #[test]
     fn a_webhook_is_an_address_of_http_or_https() {
+        let webhook = |url| Webhook::new(url, Arc::new(Pauses::default()));
         for url in ["http://127.0.0.1:1", "http://hooks.example/a/b?token=1"] {
-            Webhook::new(url).unwrap();
+            webhook(url).unwrap();
         }
         for bad in ["", "hooks.example/a", "ftp://a/", "http://", "http://a@b/", "http://a/#b"] {
-            assert!(matches!(Webhook::new(bad), Err(WebhookError::Form { .. })), "{bad}");
+            assert!(matches!(webhook(bad), Err(WebhookError::Form(_))), "{bad}");
         }
     }
 }

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use base::keys::Readers;
-use serve::config::{ConfigError, Listen, Values};
-use serve::files::{self, TooFewFiles, Wanted};
+use serve::config::{CallerLimits, ConfigError, Listen, Values};
+use serve::files::TooFewFiles;
 use serve::port::PortOptions;
 
 use log_api::service::ServiceOptions;
@@ -31,12 +31,7 @@ pub struct Config {
     pub read_only: bool,
     pub adopt_journal: bool,
     pub worker_threads: usize,
-    pub connections_max: usize,
-    pub connections_per_address_max: usize,
-    pub requests_max: usize,
-    pub http_timeout: Duration,
-    pub header_bytes_max: usize,
-    pub shutdown_timeout: Duration,
+    pub callers: CallerLimits,
     pub drain: Duration,
     pub tile_cache_bytes: usize,
     pub bundle_cache_bytes: usize,
@@ -50,21 +45,14 @@ pub struct Config {
 impl Config {
     /// The port. Looks up the name that it listens on, which blocks.
     pub fn port(&self) -> Result<PortOptions, ConfigError> {
-        Ok(PortOptions {
-            listen: self.listen.resolve()?,
-            connections_max: self.connections_max,
-            connections_per_address_max: self.connections_per_address_max,
-            header_bytes_max: self.header_bytes_max,
-            shutdown_timeout: self.shutdown_timeout,
-        })
+        self.callers.port(&self.listen)
     }
 
     /// The same settings within the limit on open files: connections never take the store's files.
     pub fn within_open_files(&self) -> Result<Self, TooFewFiles> {
-        let store = self.storage.open_files_max;
-        let share = files::share(Wanted { store, connections: self.connections_max })?;
-        let storage = RocksOptions { open_files_max: share.store, ..self.storage };
-        Ok(Self { connections_max: share.connections, storage, ..self.clone() })
+        let (callers, store) = self.callers.within_open_files(self.storage.open_files_max)?;
+        let storage = RocksOptions { open_files_max: store, ..self.storage };
+        Ok(Self { callers, storage, ..self.clone() })
     }
 
     /// The database.
@@ -107,12 +95,7 @@ impl Config {
             read_only: values.flag("read_only"),
             adopt_journal: values.flag("adopt_journal"),
             worker_threads: values.count("worker_threads"),
-            connections_max: values.count("connections_max"),
-            connections_per_address_max: values.count("connections_per_address_max"),
-            requests_max: values.count("requests_max"),
-            http_timeout: values.millis("http_timeout_ms"),
-            header_bytes_max: values.count("header_bytes_max"),
-            shutdown_timeout: values.millis("shutdown_timeout_ms"),
+            callers: CallerLimits::of(values),
             tile_cache_bytes: values.count("tile_cache_bytes"),
             bundle_cache_bytes: values.count("bundle_cache_bytes"),
             leaf_index_busy_rate: values.number("leaf_index_busy_rate"),

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use base::keys::Readers;
-use serve::config::{ConfigError, Listen, Values};
-use serve::files::{self, TooFewFiles, Wanted};
+use serve::config::{CallerLimits, ConfigError, Listen, Values};
+use serve::files::TooFewFiles;
 use serve::port::PortOptions;
 
 /// The store is one file; what else the witness opens of its folders is read and closed.
@@ -32,12 +32,7 @@ pub struct Config {
     pub clock_step_max: Duration,
     pub worker_threads: usize,
     pub signer_threads: usize,
-    pub connections_max: usize,
-    pub connections_per_address_max: usize,
-    pub requests_max: usize,
-    pub http_timeout: Duration,
-    pub header_bytes_max: usize,
-    pub shutdown_timeout: Duration,
+    pub callers: CallerLimits,
     pub drain: Duration,
     pub cache_bytes: usize,
     /// Addresses of other witnesses, separated by blanks.
@@ -67,12 +62,7 @@ impl Config {
             clock_step_max: values.duration("clock_step_max"),
             worker_threads: values.count("worker_threads"),
             signer_threads: values.count("signer_threads"),
-            connections_max: values.count("connections_max"),
-            connections_per_address_max: values.count("connections_per_address_max"),
-            requests_max: values.count("requests_max"),
-            http_timeout: values.millis("http_timeout_ms"),
-            header_bytes_max: values.count("header_bytes_max"),
-            shutdown_timeout: values.millis("shutdown_timeout_ms"),
+            callers: CallerLimits::of(values),
             cache_bytes: values.count("cache_bytes"),
             peers: values.text("peer").to_owned(),
             insecure_peers: values.flag("insecure_peers"),
@@ -84,20 +74,13 @@ impl Config {
 
     /// The port. Looks up the name that it listens on, which blocks.
     pub fn port(&self) -> Result<PortOptions, ConfigError> {
-        Ok(PortOptions {
-            listen: self.listen.resolve()?,
-            connections_max: self.connections_max,
-            connections_per_address_max: self.connections_per_address_max,
-            header_bytes_max: self.header_bytes_max,
-            shutdown_timeout: self.shutdown_timeout,
-        })
+        self.callers.port(&self.listen)
     }
 
     /// The same within what the process may open: connections never take the store's files.
     pub fn within_open_files(&self) -> Result<Self, TooFewFiles> {
-        let wanted = Wanted { store: STORE_FILES, connections: self.connections_max };
-        let share = files::share(wanted)?;
-        Ok(Self { connections_max: share.connections, ..self.clone() })
+        let (callers, _) = self.callers.within_open_files(STORE_FILES)?;
+        Ok(Self { callers, ..self.clone() })
     }
 
     /// The store.

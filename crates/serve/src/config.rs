@@ -8,9 +8,12 @@
 //! `listen`, `insecure_listen` and `data_dir` are known here; the binary gives the others their
 //! meaning.
 
+mod callers;
+pub mod commands;
 mod listen;
 mod table;
 
+pub use callers::CallerLimits;
 pub use listen::Listen;
 pub use table::{Kind, Setting, Table, Tables};
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction};
-use serve::config::{ConfigError, Refusal, Values};
+use serve::config::{ConfigError, Refusal, Values, commands};
 
 use super::{Config, TABLE, WitnessFlags};
 
@@ -27,11 +27,7 @@ pub fn parse(
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Command, Refusal> {
     let matches = command_line().try_get_matches_from(arguments)?;
-    let (name, matches) = match matches.subcommand() {
-        // Its one subcommand has the flags.
-        Some((name, below)) => (name, below.subcommand().map_or(below, |(_, last)| last)),
-        None => ("serve", &matches),
-    };
+    let (name, matches) = commands::chosen(&matches);
     let values = Values::read(&TABLE, matches, &variable)?;
     let flags = WitnessFlags::of(matches);
     let config = Box::new(Config::with_flags(&values, &flags, &variable)?);
@@ -122,26 +118,7 @@ fn command_line() -> clap::Command {
                 .arg(Arg::new("log").value_name("LOG").required(true).help("Its name"))
                 .after_help("Examples:\n  cairn-server retire --data-dir data payments"),
         )
-        .subcommand(clock())
-}
-
-fn clock() -> clap::Command {
-    let accept = clap::Command::new("accept")
-        .about("Has the running server believe its clock as it stands")
-        .after_help(
-            "The server says on /readyz why it does not believe the clock. A clock that is wrong needs no \
-             command: once it is set right it is believed again. Whoever accepts a wrong one has its time \
-             signed, and no signature states an earlier time afterwards.\n\n\
-             Examples:\n  cairn-server clock accept --data-dir data",
-        );
-    // Before or behind `accept`.
-    let flags = TABLE.flags(|key| key == "data_dir").into_iter().map(|flag| flag.global(true));
-    clap::Command::new("clock")
-        .about("Decides about the clock of the running server after it stepped")
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .args(flags)
-        .subcommand(accept)
+        .subcommand(commands::clock(&TABLE, "cairn-server", "server", "signature"))
 }
 
 fn value(name: &'static str, placeholder: &'static str, help: &'static str) -> Arg {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Arg, ArgAction};
 use formats::Origin;
-use serve::config::{Refusal, Values};
+use serve::config::{Refusal, Values, commands};
 
 use super::{Config, TABLE};
 
@@ -23,11 +23,7 @@ pub fn parse(
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Command, Refusal> {
     let matches = command_line().try_get_matches_from(arguments)?;
-    let (name, matches) = match matches.subcommand() {
-        // Its one subcommand has the flags.
-        Some((name, below)) => (name, below.subcommand().map_or(below, |(_, last)| last)),
-        None => ("serve", &matches),
-    };
+    let (name, matches) = commands::chosen(&matches);
     let values = Values::read(&TABLE, matches, &variable)?;
     let config = Box::new(Config::new(&values, &variable)?);
     Ok(match name {
@@ -79,26 +75,7 @@ fn command_line() -> clap::Command {
             )
             .arg(origin),
         )
-        .subcommand(clock())
-}
-
-fn clock() -> clap::Command {
-    let accept = clap::Command::new("accept")
-        .about("Has the running witness believe its clock as it stands")
-        .after_help(
-            "The witness says on /readyz why it does not believe the clock. A clock that is wrong needs no \
-             command: once it is set right it is believed again. Whoever accepts a wrong one has its time \
-             signed, and no cosignature of the same log states an earlier time afterwards.\n\n\
-             Examples:\n  cairn-witness clock accept --data-dir data",
-        );
-    // Before or behind `accept`.
-    let flags = TABLE.flags(|key| key == "data_dir").into_iter().map(|flag| flag.global(true));
-    clap::Command::new("clock")
-        .about("Decides about the clock of the running witness after it stepped")
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .args(flags)
-        .subcommand(accept)
+        .subcommand(commands::clock(&TABLE, "cairn-witness", "witness", "cosignature of the same log"))
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ use log_core::{
     CreateError, CreateLog, Fatal, Registry, RegistryOptions, StartError as RegistryError,
     follow::leaf_index,
 };
-use storage::{Engine, StorageError};
+use storage::{IndexedEngine, StorageError};
 use storage_rocksdb::RocksEngine;
 
 /// The log that a first start makes.
@@ -100,7 +100,7 @@ impl Server {
     /// As [`Self::start`], on an engine and a clock that are there already. It writes no backups.
     pub async fn start_on(
         config: &Config,
-        engine: Arc<dyn Engine>,
+        engine: Arc<dyn IndexedEngine>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         Self::start_with(config, engine, None, clock).await
@@ -108,7 +108,7 @@ impl Server {
 
     async fn start_with(
         config: &Config,
-        engine: Arc<dyn Engine>,
+        engine: Arc<dyn IndexedEngine>,
         rocks: Option<Arc<RocksEngine>>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
@@ -332,13 +332,13 @@ impl Parts {
 /// The options to open the logs with, and the channel on which they say that the process must end.
 fn registry_options(
     config: &Config,
-    engine: &Arc<dyn Engine>,
+    engine: &Arc<dyn IndexedEngine>,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
 ) -> (RegistryOptions, tokio::sync::watch::Receiver<Option<Fatal>>) {
     let (on_fatal, fatal) = tokio::sync::watch::channel(None);
     let options = RegistryOptions {
-        engine: Arc::clone(engine),
+        engine: Arc::<dyn IndexedEngine>::clone(engine),
         clock: Arc::clone(clock),
         limits: config.limits.clone(),
         keys_dir: config.keys_dir(),

@@ -7,6 +7,7 @@
 
 mod batch;
 mod erase;
+mod leaf_index;
 mod lock;
 mod open;
 mod options;
@@ -28,11 +29,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use base::durable;
 use bytes::{Bytes, BytesMut};
 use merkle::tile::TileCoord;
-use merkle::{Hash, LeafIndex, TreeSize};
+use merkle::{LeafIndex, TreeSize};
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    ColumnFamily, DB, DBPinnableSlice, ErrorKind, FlushOptions, ReadOptions, WriteBatch,
-    WriteOptions,
+    ColumnFamily, DB, DBPinnableSlice, ErrorKind, FlushOptions, ReadOptions, WriteOptions,
 };
 
 use storage::keys::{self, Key};
@@ -51,7 +51,7 @@ pub struct RocksEngine {
     at_hand: ReadOptions,
     /// Owned by `commit`, of which one runs at a time.
     writer: Mutex<Writer>,
-    /// Owned by `leaf_index_put`.
+    /// Owned by `leaf_index_put` and `leaf_index_forget`.
     index_writer: Mutex<()>,
     /// Owned by `erase`.
     eraser: Mutex<()>,
@@ -307,62 +307,6 @@ impl Engine for RocksEngine {
             }
         }
         Ok(found)
-    }
-
-    fn leaf_index_put(
-        &self,
-        log: LogId,
-        from: LeafIndex,
-        leaves: &[Hash],
-    ) -> Result<(), StorageError> {
-        if self.read_only {
-            return Err(StorageError::ReadOnly);
-        }
-        let _one_at_a_time = self.index_writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = self.family(Family::Index);
-        let mut rows = WriteBatch::with_capacity_bytes(leaves.len() * batch::ROW_OVERHEAD_BYTES);
-        let mut end = from.get();
-        for leaf in leaves {
-            let at = LeafIndex::new(end).expect("leaves lie below a tree size");
-            rows.put_cf(index, keys::leaf_key(log, leaf, at), []);
-            end += 1;
-        }
-        let key = keys::indexed_to_key(log);
-        let end = TreeSize::new(end).expect("leaves lie below a tree size");
-        if end > self.leaf_indexed_to(log)? {
-            rows.put_cf(index, key, keys::encode_indexed_to(&key, end));
-        }
-        // Without the write-ahead log: rows and their end are in one table file or both lost, and a
-        // follower writes them again.
-        let mut options = WriteOptions::default();
-        options.disable_wal(true);
-        let written = self.db.write_opt(rows, &options);
-        written.map_err(engine("write the leaf-hash index"))
-    }
-
-    fn leaf_index_get(
-        &self,
-        log: LogId,
-        leaf: &Hash,
-        limit: usize,
-    ) -> Result<Vec<LeafIndex>, StorageError> {
-        let mut found = Vec::new();
-        for row in self.scan(Family::Index, &keys::leaf_prefix(log, leaf)) {
-            if found.len() == limit {
-                break;
-            }
-            let (key, _) = row?;
-            if let Key::Leaf(_, _, index) = keys::decode_key(Family::Index, &key)? {
-                found.push(index);
-            }
-        }
-        Ok(found)
-    }
-
-    fn leaf_indexed_to(&self, log: LogId) -> Result<TreeSize, StorageError> {
-        let key = keys::indexed_to_key(log);
-        let indexed = self.decoded(Family::Index, &key, keys::decode_indexed_to)?;
-        Ok(indexed.unwrap_or(TreeSize::ZERO))
     }
 
     fn free_bytes(&self) -> Result<u64, StorageError> {

@@ -8,7 +8,7 @@ use std::thread;
 
 use bytes::Bytes;
 use merkle::tile::TileCoord;
-use merkle::{Hash, leaf_hash};
+use merkle::{Hash, LeafIndex, leaf_hash};
 use tempfile::TempDir;
 
 use super::testing::{
@@ -16,7 +16,8 @@ use super::testing::{
 };
 use super::{
     ArchivedCheckpoint, Attachment, CommitOutcome, ContentDigest, DedupId, DedupRow, Engine,
-    LogCommit, LogState, ProducerId, ProducerRow, Row, Scope, StorageError, Store, StoredEntry,
+    LeafCandidates, LogCommit, LogId, LogState, ProducerId, ProducerRow, Row, Scope, StorageError,
+    Store, StoredEntry,
 };
 
 /// One thing an engine must do.
@@ -34,7 +35,7 @@ pub struct Opened {
 
 /// Runs every case on an engine that `open` makes.
 pub fn run(open: &dyn Fn() -> Opened) {
-    let cases: [Case; 17] = [
+    let cases: [Case; 18] = [
         ("empty store", empty_store),
         ("create and append", create_and_append),
         ("level one tiles", level_one_tiles),
@@ -49,6 +50,7 @@ pub fn run(open: &dyn Fn() -> Opened) {
         ("digests", digests),
         ("archive", archive),
         ("leaf index", leaf_index),
+        ("leaf index is forgotten", leaf_index_is_forgotten),
         ("records change", records_change),
         ("logs do not touch", logs_do_not_touch),
         ("readers see whole commits", readers_see_whole_commits),
@@ -99,7 +101,8 @@ fn empty_store(engine: &dyn Store) {
     engine.erase(log, index(0), &[1]).unwrap();
     assert!(engine.checkpoints(log, size(0), None, 10).unwrap().is_empty());
     assert_eq!(engine.leaf_indexed_to(log).unwrap(), size(0));
-    assert!(engine.leaf_index_get(log, &Hash::EMPTY_ROOT, 10).unwrap().is_empty());
+    engine.leaf_index_forget(log).unwrap();
+    assert_eq!(candidates(engine, log, &Hash::EMPTY_ROOT, 10), (0, vec![]));
     assert!(engine.free_bytes().unwrap() > 0);
     engine.flush().unwrap();
 }
@@ -385,6 +388,13 @@ fn archive(engine: &dyn Store) {
     assert_eq!(list(0, Some(all[3].position()), 9), []);
 }
 
+/// How far the index reaches, and what it says of a leaf hash.
+fn candidates(engine: &dyn Store, log: LogId, leaf: &Hash, limit: usize) -> (u64, Vec<u64>) {
+    let LeafCandidates { indexed_to, indexes } = engine.leaf_index_get(log, leaf, limit).unwrap();
+    assert_eq!(engine.leaf_indexed_to(log).unwrap(), indexed_to);
+    (indexed_to.get(), indexes.into_iter().map(LeafIndex::get).collect())
+}
+
 fn leaf_index(engine: &dyn Store) {
     let mut planner = Planner::new(1);
     let log = planner.log();
@@ -393,14 +403,36 @@ fn leaf_index(engine: &dyn Store) {
     let leaves: Vec<Hash> = same.iter().map(|entry| leaf_hash(&entry.data)).collect();
     commit(engine, &[planner.append(same)]);
     engine.leaf_index_put(log, index(0), &leaves[..3]).unwrap();
-    assert_eq!(engine.leaf_indexed_to(log).unwrap(), size(3));
-    assert_eq!(engine.leaf_index_get(log, &leaves[0], 9).unwrap(), [index(0), index(2)]);
+    assert_eq!(candidates(engine, log, &leaves[0], 9), (3, vec![0, 2]));
     engine.leaf_index_put(log, index(1), &leaves[1..]).unwrap();
     engine.leaf_index_put(log, index(0), &leaves[..1]).unwrap();
-    assert_eq!(engine.leaf_indexed_to(log).unwrap(), size(4), "it never goes back");
-    assert_eq!(engine.leaf_index_get(log, &leaves[0], 2).unwrap(), [index(0), index(2)]);
-    assert_eq!(engine.leaf_index_get(log, &leaves[1], 9).unwrap(), [index(1)]);
-    assert!(engine.leaf_index_get(log, &Hash::EMPTY_ROOT, 9).unwrap().is_empty());
+    assert_eq!(candidates(engine, log, &leaves[0], 2), (4, vec![0, 2]), "it never goes back");
+    assert_eq!(candidates(engine, log, &leaves[1], 9), (4, vec![1]));
+    assert_eq!(candidates(engine, log, &Hash::EMPTY_ROOT, 9), (4, vec![]));
+}
+
+fn leaf_index_is_forgotten(engine: &dyn Store) {
+    let mut planners = [0, 1, 2].map(Planner::new);
+    let leaves = [0, 1].map(|number| leaf_hash(&entry(number).data));
+    for planner in &mut planners {
+        commit(engine, &[planner.create()]);
+        commit(engine, &[planner.append(vec![keyed(0), keyed(1)])]);
+        engine.leaf_index_put(planner.log(), index(0), &leaves).unwrap();
+    }
+    let [before, log, after] = [0, 1, 2].map(|at: usize| planners[at].log());
+    for _ in 0..2 {
+        engine.leaf_index_forget(log).unwrap();
+        assert_eq!(candidates(engine, log, &leaves[1], 9), (0, vec![]));
+        for other in [before, after] {
+            assert_eq!(candidates(engine, other, &leaves[1], 9), (2, vec![1]));
+        }
+        let kept = engine.dedup(log, &[key(0).id()]).unwrap();
+        assert!(kept[0].is_some_and(|row| row.leaf == leaves[0]), "the other rows of the log stay");
+        engine.flush().unwrap();
+    }
+    engine.leaf_index_put(log, index(0), &leaves[..1]).unwrap();
+    assert_eq!(candidates(engine, log, &leaves[0], 9), (1, vec![0]));
+    assert_eq!(candidates(engine, log, &leaves[1], 9), (1, vec![]), "not yet again");
 }
 
 fn records_change(engine: &dyn Store) {

@@ -14,8 +14,8 @@ use super::conformance::{assert_holds, commit};
 use super::testing::{Planner, entries};
 use super::{
     ArchivePosition, ArchivedCheckpoint, Attachment, CommitOutcome, DedupId, DedupRow, Engine,
-    Erase, FullTile, LogCommit, LogId, LogRecord, ProducerId, ProducerRow, StorageError, Store,
-    StoredEntry, StoredHead,
+    Erase, FullTile, LeafCandidates, LeafIndexStore, LogCommit, LogId, LogRecord, ProducerId,
+    ProducerRow, StorageError, Store, StoredEntry, StoredHead,
 };
 
 /// How a commit fails.
@@ -244,6 +244,17 @@ impl Engine for FaultyEngine {
         self.reading()?.checkpoints(log, from_size, after, limit)
     }
 
+    fn free_bytes(&self) -> Result<u64, StorageError> {
+        let set = self.plan().free_bytes;
+        set.map_or_else(|| self.inner.free_bytes(), Ok)
+    }
+
+    fn flush(&self) -> Result<(), StorageError> {
+        self.inner.flush()
+    }
+}
+
+impl LeafIndexStore for FaultyEngine {
     fn leaf_index_put(
         &self,
         log: LogId,
@@ -258,7 +269,7 @@ impl Engine for FaultyEngine {
         log: LogId,
         leaf: &Hash,
         limit: usize,
-    ) -> Result<Vec<LeafIndex>, StorageError> {
+    ) -> Result<LeafCandidates, StorageError> {
         self.reading()?.leaf_index_get(log, leaf, limit)
     }
 
@@ -266,13 +277,8 @@ impl Engine for FaultyEngine {
         self.reading()?.leaf_indexed_to(log)
     }
 
-    fn free_bytes(&self) -> Result<u64, StorageError> {
-        let set = self.plan().free_bytes;
-        set.map_or_else(|| self.inner.free_bytes(), Ok)
-    }
-
-    fn flush(&self) -> Result<(), StorageError> {
-        self.inner.flush()
+    fn leaf_index_forget(&self, log: LogId) -> Result<(), StorageError> {
+        self.reading()?.leaf_index_forget(log)
     }
 }
 

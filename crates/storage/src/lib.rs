@@ -1,10 +1,11 @@
 //! Where a log is kept.
 //!
-//! [`Engine`] is the contract. It is enforced by [`conformance`], one suite that every engine passes,
+//! [`Engine`] is the contract, and [`LeafIndexStore`] that of the index beside it. They are enforced by [`conformance`], one suite that every engine passes,
 //! and passes again through [`faulty`]. [`memory`] is the engine of tests. [`keys`] is the layout on disk,
 //! and [`journal`] the record of every head ever signed, outside the store.
 
 mod error;
+mod leaf_index;
 mod types;
 
 pub mod keys;
@@ -21,6 +22,7 @@ pub mod memory;
 pub mod testing;
 
 pub use error::{Corrupt, EngineError, Family, RowFault, RowKey, StorageError, Violation};
+pub use leaf_index::{LeafCandidates, LeafIndexStore};
 pub use types::{
     ArchivePosition, ArchivedCheckpoint, Attachment, BadAttachments, BadLogName, ContentDigest,
     DedupId, DedupKey, DedupRow, FullTile, LogCommit, LogId, LogName, LogRecord, LogState,
@@ -30,9 +32,9 @@ pub use types::{
 
 use std::collections::BTreeSet;
 
+use merkle::LeafIndex;
 use merkle::TreeSize;
 use merkle::tile::TileCoord;
-use merkle::{Hash, LeafIndex};
 
 /// What became of a [`Engine::commit`].
 #[must_use = "an outcome decides what callers are told"]
@@ -121,29 +123,6 @@ pub trait Engine: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<ArchivedCheckpoint>, StorageError>;
 
-    /// Adds leaf hashes, from index `from` on, to the leaf-hash index and moves
-    /// [`Engine::leaf_indexed_to`] to their end. Not synced: the index is derived, and after a crash it
-    /// ends earlier than it did. Writing the same hashes again changes nothing. May run beside a commit;
-    /// one caller per log at a time.
-    fn leaf_index_put(
-        &self,
-        log: LogId,
-        from: LeafIndex,
-        leaves: &[Hash],
-    ) -> Result<(), StorageError>;
-
-    /// Indexes whose leaf hash may be `leaf`, ascending, at most `limit`. Rows hold 16 bytes of the
-    /// hash: the caller confirms each candidate against the stored leaf hash.
-    fn leaf_index_get(
-        &self,
-        log: LogId,
-        leaf: &Hash,
-        limit: usize,
-    ) -> Result<Vec<LeafIndex>, StorageError>;
-
-    /// The leaves below this size are in the leaf-hash index.
-    fn leaf_indexed_to(&self, log: LogId) -> Result<TreeSize, StorageError>;
-
     /// Bytes an unprivileged process can still write to the store's file system.
     fn free_bytes(&self) -> Result<u64, StorageError>;
 
@@ -168,10 +147,15 @@ pub trait Erase: Send + Sync + 'static {
     fn erase(&self, log: LogId, index: LeafIndex, kinds: &[u8]) -> Result<(), StorageError>;
 }
 
-/// All that an engine of ours does.
-pub trait Store: Engine + Erase {}
+/// An engine with the leaf-hash index beside it: what a server serves from.
+pub trait IndexedEngine: Engine + LeafIndexStore {}
 
-impl<T: Engine + Erase> Store for T {}
+impl<T: Engine + LeafIndexStore> IndexedEngine for T {}
+
+/// All that an engine of ours does.
+pub trait Store: IndexedEngine + Erase {}
+
+impl<T: IndexedEngine + Erase> Store for T {}
 
 /// Checks what can be checked of a batch without reading anything. Engines call it before they write.
 pub fn check_batch(batch: &[LogCommit]) -> Result<(), StorageError> {

@@ -9,14 +9,14 @@ use merkle::{Hash, LeafIndex, TreeSize};
 
 use super::{
     ArchivePosition, ArchivedCheckpoint, Attachment, CommitOutcome, DedupId, DedupRow, Engine,
-    Erase, FullTile, LogCommit, LogId, LogRecord, ProducerId, ProducerRow, Row, StorageError,
-    StoredEntry, StoredHead, check_batch,
+    Erase, FullTile, LeafCandidates, LeafIndexStore, LogCommit, LogId, LogRecord, ProducerId,
+    ProducerRow, Row, StorageError, StoredEntry, StoredHead, check_batch,
 };
 
 /// A store in memory. Nothing outlives it.
 #[derive(Debug, Default)]
 pub struct MemoryEngine {
-    /// Written by `commit`, `erase` and `leaf_index_put` only.
+    /// Written by `commit`, `erase`, `leaf_index_put` and `leaf_index_forget` only.
     logs: RwLock<BTreeMap<LogId, MemoryLog>>,
 }
 
@@ -142,6 +142,16 @@ impl Engine for MemoryEngine {
         Ok(found.unwrap_or_default())
     }
 
+    fn free_bytes(&self) -> Result<u64, StorageError> {
+        Ok(u64::MAX)
+    }
+
+    fn flush(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+}
+
+impl LeafIndexStore for MemoryEngine {
     fn leaf_index_put(
         &self,
         log: LogId,
@@ -165,25 +175,26 @@ impl Engine for MemoryEngine {
         log: LogId,
         leaf: &Hash,
         limit: usize,
-    ) -> Result<Vec<LeafIndex>, StorageError> {
+    ) -> Result<LeafCandidates, StorageError> {
         let key = prefix(leaf);
         let found = self.with(log, |log| {
             let rows = log.leaf_index.range((key, 0)..=(key, u64::MAX)).take(limit);
-            rows.filter_map(|(_, index)| LeafIndex::new(*index).ok()).collect()
+            let indexes = rows.filter_map(|(_, index)| LeafIndex::new(*index).ok()).collect();
+            LeafCandidates { indexed_to: log.indexed_to(), indexes }
         });
-        Ok(found.unwrap_or_default())
+        let nothing = LeafCandidates { indexed_to: TreeSize::ZERO, indexes: Vec::new() };
+        Ok(found.unwrap_or(nothing))
     }
 
     fn leaf_indexed_to(&self, log: LogId) -> Result<TreeSize, StorageError> {
-        let indexed = self.with(log, |log| log.indexed_to).unwrap_or(0);
-        Ok(TreeSize::new(indexed).expect("an index beside a tree size is in range"))
+        Ok(self.with(log, MemoryLog::indexed_to).unwrap_or(TreeSize::ZERO))
     }
 
-    fn free_bytes(&self) -> Result<u64, StorageError> {
-        Ok(u64::MAX)
-    }
-
-    fn flush(&self) -> Result<(), StorageError> {
+    fn leaf_index_forget(&self, log: LogId) -> Result<(), StorageError> {
+        if let Some(log) = self.write().get_mut(&log) {
+            log.leaf_index.clear();
+            log.indexed_to = 0;
+        }
         Ok(())
     }
 }
@@ -200,6 +211,10 @@ impl Erase for MemoryEngine {
 }
 
 impl MemoryLog {
+    fn indexed_to(&self) -> TreeSize {
+        TreeSize::new(self.indexed_to).expect("an index beside a tree size is in range")
+    }
+
     fn apply(&mut self, commit: &LogCommit) {
         self.entries.extend(commit.entries.iter().cloned());
         for (coord, tile) in &commit.tiles {

@@ -7,7 +7,7 @@ use merkle::tile::{self, BundlePath, TileCoord, TilePath};
 use merkle::{Hash, LeafIndex, NodeId};
 
 use super::{Access, CorruptRead, FULL, ReadError, Snapshot, corrupt_proof};
-use storage::DedupId;
+use storage::{Attachment, DedupId, LeafCandidates};
 
 /// Candidates of the leaf-hash index that are confirmed for one look-up. Several candidates share
 /// 16 bytes of a hash only if the same entry stands in the log more than once; the lowest index
@@ -44,6 +44,23 @@ impl Snapshot {
             }
         }
         Ok((entries, leaves))
+    }
+
+    /// What is stored beside an entry of this tree, by kind. Always reads the store, and no hash of the
+    /// tree covers it.
+    pub fn attachments(
+        &self,
+        index: LeafIndex,
+        access: Access,
+    ) -> Result<Vec<Attachment>, ReadError> {
+        if access == Access::Memory {
+            return Err(ReadError::NeedsDisk);
+        }
+        if !self.size().contains(index) {
+            let (field, asked) = ("leaf_index", index.get());
+            return Err(ReadError::BeyondSize { field, asked, size: self.size() });
+        }
+        Ok(self.source.engine.attachments(self.log, index)?)
     }
 
     /// The bytes of a tile of the width its path names, `None` if this tree has no such tile.
@@ -83,11 +100,9 @@ impl Snapshot {
         if access == Access::Memory {
             return Err(ReadError::NeedsDisk);
         }
-        // We read this before the candidates, so that a leaf that is indexed meanwhile is found in
-        // one place or the other.
-        let indexed_to = self.source.engine.leaf_indexed_to(self.log)?;
         let candidates = self.source.engine.leaf_index_get(self.log, leaf, CANDIDATES_MAX)?;
-        for index in candidates.into_iter().filter(|index| self.size().contains(*index)) {
+        let LeafCandidates { indexed_to, indexes } = candidates;
+        for index in indexes.into_iter().filter(|index| self.size().contains(*index)) {
             if self.node(NodeId::leaf(index), access)? == *leaf {
                 return Ok(Some(index));
             }

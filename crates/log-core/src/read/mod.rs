@@ -20,7 +20,7 @@ use merkle::tile::{self, ExpandedTile, Location, TileCoord};
 use merkle::{Hash, LeafIndex, NodeId, TreeSize};
 
 use crate::types::{SignedHead, TreeView};
-use storage::{Engine, LogId, StorageError};
+use storage::{IndexedEngine, LogId, StorageError};
 use tile_cache::TileCache;
 
 /// Width of a full tile or bundle.
@@ -80,7 +80,7 @@ pub struct Reads {
 }
 
 struct Source {
-    engine: Arc<dyn Engine>,
+    engine: Arc<dyn IndexedEngine>,
     cache: TileCache,
 }
 
@@ -92,13 +92,13 @@ impl std::fmt::Debug for Source {
 
 impl Reads {
     /// Reads from `engine`, keeping expanded tiles within `tile_cache_bytes`.
-    pub fn new(engine: Arc<dyn Engine>, tile_cache_bytes: usize) -> Self {
+    pub fn new(engine: Arc<dyn IndexedEngine>, tile_cache_bytes: usize) -> Self {
         let source = Source { engine, cache: TileCache::new(tile_cache_bytes) };
         Self { source: Arc::new(source), newest: Mutex::default() }
     }
 
     /// The store below.
-    pub fn engine(&self) -> &Arc<dyn Engine> {
+    pub fn engine(&self) -> &Arc<dyn IndexedEngine> {
         &self.source.engine
     }
 

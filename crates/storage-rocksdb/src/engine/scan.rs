@@ -41,8 +41,18 @@ impl RocksEngine {
 
     /// The rows of a family whose keys start with `prefix`, from the key `from` on.
     pub fn scan_from(&self, family: Family, prefix: &[u8], from: &[u8]) -> Scan<'_> {
+        self.scan_with(ReadOptions::default(), family, prefix, from)
+    }
+
+    /// As [`Self::scan_from`], with the snapshot of `options`.
+    pub(super) fn scan_with(
+        &self,
+        mut options: ReadOptions,
+        family: Family,
+        prefix: &[u8],
+        from: &[u8],
+    ) -> Scan<'_> {
         let Some(handle) = self.family_if_there(family) else { return Scan { rows: None } };
-        let mut options = ReadOptions::default();
         options.set_verify_checksums(true);
         options.fill_cache(false);
         options.set_total_order_seek(true);

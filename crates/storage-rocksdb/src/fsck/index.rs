@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::Damage;
 use crate::RocksEngine;
 use storage::keys::{self, Key};
-use storage::{DedupId, DedupRow, Engine, Family, LogRecord, StoredEntry};
+use storage::{DedupId, DedupRow, Engine, Family, LeafIndexStore as _, LogRecord, StoredEntry};
 
 /// A sum over rows, whatever their order.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

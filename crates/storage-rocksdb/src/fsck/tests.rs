@@ -10,7 +10,7 @@ use super::*;
 use crate::RawRow;
 use storage::conformance::commit;
 use storage::testing::{Planner, attachment, entry, index, keyed};
-use storage::{ArchivedCheckpoint, ProducerId, ProducerRow, Row};
+use storage::{ArchivedCheckpoint, LeafIndexStore as _, ProducerId, ProducerRow, Row};
 
 /// Entries of the first log: one full tile and a ragged end.
 const ENTRIES: u64 = 300;

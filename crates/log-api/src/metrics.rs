@@ -3,6 +3,7 @@
 //! Every label has a bounded set of values: routes and codes are fixed lists, invariants have numbers,
 //! and log names are bounded by `logs_max`. Requests are counted by the rows of [`crate::routes`].
 
+pub mod followers;
 pub mod witness;
 
 use std::sync::{Arc, Mutex};

@@ -37,8 +37,8 @@
 //! | `follow` | what is derived from the logs, behind their appends | – | `read` |
 //! | `life` | how logs start, are created and end; connects the others | [`Registry`] | all |
 //!
-//! All of them use what stands beside them: types, errors, the generic inbox and watch, and the health of
-//! the process, which is the only state they share.
+//! All of them use what stands beside them: types, errors, the generic inbox and watch, the news of which
+//! logs grew, and the health of the process, which is the only state they share.
 
 mod error;
 mod types;
@@ -56,6 +56,7 @@ pub mod follow;
 
 mod life;
 
+mod growth;
 mod health;
 mod inbox;
 mod watch;

@@ -30,15 +30,17 @@ use log_api::http::encoding::Encoder;
 use log_api::http::ops::{RegistryGauges, readiness};
 use log_api::logs::Logs;
 use log_api::metrics::Metrics;
+use log_api::metrics::followers::FollowerCollector;
 use log_api::metrics::witness::WitnessCollector;
 use log_api::refusal::API;
 use log_api::routes::{self, To};
 use log_api::service::{MESSAGE_BYTES_MAX, Service};
+use log_core::follow::Follow;
+use log_core::follow::leaf_index::LeafIndexer;
 use log_core::read::Reads;
 use log_core::witness::WitnessOptions;
 use log_core::{
     CreateError, CreateLog, Fatal, Registry, RegistryOptions, StartError as RegistryError,
-    follow::leaf_index,
 };
 use storage::{IndexedEngine, StorageError};
 use storage_rocksdb::RocksEngine;
@@ -248,7 +250,7 @@ impl Parts {
         self.collect();
         let supervisor = self.metrics.supervisor().clone();
         let mut background = Background::new(supervisor.clone(), stopping.clone());
-        self.follow_leaves(config, &mut background);
+        self.start_followers(config, &mut background);
         let checked = self.registry.clone();
         let health = Health::new(supervisor.clone(), move || readiness(&checked));
         let reporter = HealthReporter::new();
@@ -289,16 +291,17 @@ impl Parts {
             .map_err(|source| StartError::Listen { listen, source })
     }
 
-    fn follow_leaves(&self, config: &Config, background: &mut Background) {
+    /// Starts what follows the logs, unless nothing is written in this process.
+    fn start_followers(&self, config: &Config, background: &mut Background) {
         if config.read_only {
             return;
         }
-        let rate = config.leaf_index_busy_rate;
         let (registry, reads) = (self.registry.clone(), Arc::clone(&self.reads));
-        let clock = Arc::clone(self.registry.clock()) as Arc<dyn Clock>;
-        background.helper("leaf index", move || {
-            leaf_index::follow(registry.clone(), Arc::clone(&reads), Arc::clone(&clock), rate)
-        });
+        let indexer = LeafIndexer::new(Arc::clone(reads.engine()));
+        let leaves = Follow::new(indexer, registry, reads, config.leaf_index_busy_rate);
+        self.metrics.collect(FollowerCollector::new(vec![leaves.handle()]));
+        let leaves = Arc::new(leaves);
+        background.helper("leaf index", move || Arc::clone(&leaves).run());
     }
 
     fn collect(&self) {

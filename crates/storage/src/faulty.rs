@@ -71,6 +71,8 @@ struct Plan {
     commits: u64,
     /// Whether reads fail.
     reads_fail: bool,
+    /// Reads called so far, and writes of the leaf-hash index: those that failed included.
+    reads: u64,
     /// What `free_bytes` answers, if set.
     free_bytes: Option<u64>,
     poisoned: bool,
@@ -122,7 +124,7 @@ impl FaultyEngine {
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Whether reads fail from now on.
+    /// Whether reads fail from now on, and writes of the leaf-hash index.
     pub fn fail_reads(&self, fail: bool) {
         self.plan().reads_fail = fail;
     }
@@ -137,12 +139,19 @@ impl FaultyEngine {
         self.plan().commits
     }
 
+    /// Reads called so far, and writes of the leaf-hash index: those that failed included.
+    pub fn reads(&self) -> u64 {
+        self.plan().reads
+    }
+
     fn plan(&self) -> MutexGuard<'_, Plan> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn reading(&self) -> Result<&dyn Store, StorageError> {
-        if self.plan().reads_fail {
+        let mut plan = self.plan();
+        plan.reads += 1;
+        if plan.reads_fail {
             Err(StorageError::Injected { point: "read" })
         } else {
             Ok(&*self.inner)

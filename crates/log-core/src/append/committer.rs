@@ -144,6 +144,7 @@ impl Committer {
     /// Publishes what was committed: from here on readers see it, and the next plan starts from it.
     fn advance(&self, plans: &[LogPlan], commits: &[LogCommit]) {
         let mut commits = commits.iter().peekable();
+        let mut news = Vec::new();
         for LogPlan { line, plan } in plans {
             // Commits are in the order of the plans they come from; some plans had none.
             let Some(commit) = commits.next_if(|commit| commit.log == line.record.id) else {
@@ -162,8 +163,10 @@ impl Committer {
             line.set_exists();
             if before.size != after.size {
                 line.tree.tell();
+                news.push(line.record.id);
             }
         }
+        self.around.growth.tell(&news);
     }
 
     fn answer(&self, plans: Vec<LogPlan>) {

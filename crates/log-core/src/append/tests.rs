@@ -21,6 +21,7 @@ use tokio::runtime::Runtime;
 
 use super::*;
 use crate::error::Fatal;
+use crate::growth::Growth;
 use crate::health::Health;
 use crate::inbox::Doorbell;
 use crate::observe::Unobserved;
@@ -54,6 +55,7 @@ impl Sim {
             observer: Arc::new(Unobserved),
             supervisor: Supervisor::new(),
             health: Health::new(0),
+            growth: Growth::default(),
             on_fatal: Arc::new(move |fatal| told.lock().unwrap().push(fatal)),
         });
         let limits = Arc::new(Limits { linger_max: Duration::ZERO, ..Limits::default() });

@@ -1,76 +1,56 @@
-//! The follower that fills the derived leaf-hash index, for all logs, in one task.
+//! The follower that fills the leaf-hash index.
 //!
-//! Look-ups scan what is not indexed yet, so the index may lag and is written without a sync: it yields
-//! to appends. While a log takes entries faster than the busy rate, only that many leaves are indexed in
-//! a second; once it is quieter, the index catches up in large steps.
+//! Look-ups scan what is not indexed yet, so the index may lag, and is written without a sync.
 
+use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use base::clock::Clock;
-use merkle::{LeafIndex, TreeSize};
+use base::tasks::blocking;
+use merkle::TreeSize;
+use storage::IndexedEngine;
 
-use crate::read::{Access, ReadError, Reads};
-use crate::{Log, Registry};
+use super::{FollowError, Follower, Step};
+use crate::Log;
 
-/// How often the logs are looked at.
-const TICK: Duration = Duration::from_millis(100);
-/// Leaves indexed in one step of a quiet log.
-const STEP_LEAVES_MAX: u64 = 16_384;
-/// Steps of one log before the next one has its turn.
-const STEPS_MAX: usize = 16;
-/// A log that grew by more leaves than this since the last look is busy.
-const BUSY_LEAVES: u64 = 2_000;
+/// Writes the leaf-hash index of a store.
+pub struct LeafIndexer {
+    engine: Arc<dyn IndexedEngine>,
+}
 
-/// Indexes until it is dropped. Errors are logged and tried again.
-pub async fn follow(registry: Registry, reads: Arc<Reads>, clock: Arc<dyn Clock>, busy_rate: u64) {
-    let mut sizes = std::collections::BTreeMap::new();
-    let busy_step = busy_rate / 10;
-    loop {
-        clock.sleep(TICK).await;
-        for log in registry.list(None, usize::MAX) {
-            let size = log.tree().head.size.get();
-            let before = sizes.insert(log.id(), size).unwrap_or(size);
-            let busy = size - before.min(size) > BUSY_LEAVES;
-            let (step, steps) = if busy { (busy_step, 1) } else { (STEP_LEAVES_MAX, STEPS_MAX) };
-            if let Err(error) = catch_up(&log, &reads, step, steps).await {
-                tracing::warn!(log = %log.name(), %error, "the leaf-hash index is not up to date");
-            }
-        }
+impl fmt::Debug for LeafIndexer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeafIndexer").finish_non_exhaustive()
     }
 }
 
-async fn catch_up(log: &Log, reads: &Reads, step: u64, steps: usize) -> Result<(), ReadError> {
-    for _ in 0..steps {
-        // Committed entries only, and only where there is something to do: an idle log costs a look.
-        let tree = log.tree();
-        if log.is_read_only() || step == 0 || is_known_complete(log, reads, tree.head.size) {
-            return Ok(());
-        }
-        let snapshot = reads.committed(log.id(), tree)?;
-        let (id, engine) = (log.id(), Arc::clone(reads.engine()));
-        let done = Reads::run(&snapshot, move |tree, access| {
-            if access == Access::Memory {
-                return Err(ReadError::NeedsDisk);
-            }
-            let from = engine.leaf_indexed_to(id)?.get();
-            let to = tree.size().get().min(from.saturating_add(step));
-            if from >= to {
-                return Ok(true);
-            }
-            let leaves = tree.leaves(from..to, access)?;
-            let from = LeafIndex::new(from).map_err(|_| ReadError::BadIndexes)?;
-            engine.leaf_index_put(id, from, &leaves)?;
-            Ok(to == tree.size().get())
-        });
-        if done.await? {
-            return Ok(());
-        }
+impl LeafIndexer {
+    /// Writes to the index beside `engine`.
+    pub fn new(engine: Arc<dyn IndexedEngine>) -> Self {
+        Self { engine }
     }
-    Ok(())
 }
 
-/// Whether the index is known to reach `size`, at the cost of one read in memory or one point read.
-fn is_known_complete(log: &Log, reads: &Reads, size: TreeSize) -> bool {
-    reads.engine().leaf_indexed_to(log.id()).is_ok_and(|indexed| indexed >= size)
+impl Follower for LeafIndexer {
+    fn name(&self) -> &'static str {
+        "leaf_index"
+    }
+
+    async fn cursor(&self, log: &Log) -> Result<TreeSize, FollowError> {
+        let (engine, log) = (Arc::clone(&self.engine), log.id());
+        Ok(blocking(move || engine.leaf_indexed_to(log)).await?)
+    }
+
+    async fn apply(&self, step: Step) -> Result<TreeSize, FollowError> {
+        let engine = Arc::clone(&self.engine);
+        let apply = move || {
+            engine.leaf_index_put(step.log().id(), step.start(), &step.leaves()?)?;
+            Ok(step.end())
+        };
+        blocking(apply).await
+    }
+
+    async fn reset(&self, log: &Log) -> Result<(), FollowError> {
+        let (engine, log) = (Arc::clone(&self.engine), log.id());
+        Ok(blocking(move || engine.leaf_index_forget(log)).await?)
+    }
 }

@@ -13,6 +13,7 @@ use base::clock::checked::CheckedClock;
 use base::tasks::Supervisor;
 
 use crate::error::{AppendError, Fatal};
+use crate::growth::Growth;
 use crate::invariants::{Invariant, check};
 use crate::observe::Observer;
 
@@ -95,6 +96,8 @@ pub(crate) struct Surroundings {
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) supervisor: Supervisor,
     pub(crate) health: Health,
+    /// Told by the committer.
+    pub(crate) growth: Growth,
     pub(crate) on_fatal: OnFatal,
 }
 

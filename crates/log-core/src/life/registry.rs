@@ -21,6 +21,7 @@ use super::recover::unsigned;
 use super::rooms::{Building, LogParts, Rooms};
 use crate::Log;
 use crate::error::{AppendError, CreateError, FreezeError, StartError};
+use crate::growth::News;
 use crate::health::{Health, OnFatal};
 use crate::inbox::Stop;
 use crate::observe::Observer;
@@ -230,6 +231,11 @@ impl Registry {
         let logs = self.inner.logs.read().unwrap_or_else(PoisonError::into_inner);
         let depths = logs.values().map(|log| log.rooms.append.queued());
         depths.fold((0, 0), |sum, depth| (sum.0 + depth.0, sum.1 + depth.1))
+    }
+
+    /// Tells `news` of every log that grows from here on.
+    pub(crate) fn follow_growth(&self, news: &Arc<News>) {
+        self.inner.building.around.growth.follow(news);
     }
 
     fn health(&self) -> &Health {

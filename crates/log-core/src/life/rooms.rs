@@ -138,3 +138,40 @@ impl Building {
         }
     }
 }
+
+#[cfg(test)]
+mod idle {
+    use super::*;
+    use crate::life::recover::unsigned;
+    use crate::{Log, Registry};
+    use formats::Origin;
+    use storage::{LogId, LogName};
+
+    impl Registry {
+        /// Adds a log that is empty, has neither keys nor tasks and is not in the store.
+        pub(crate) fn add_idle(&self, id: u32) {
+            let name = LogName::new(&format!("idle-{id}")).unwrap();
+            let record = LogRecord {
+                id: LogId::new(id).unwrap(),
+                name: name.clone(),
+                origin: Origin::new(name.as_str()).unwrap(),
+                created_ms: 0,
+                deduplicate_entries: false,
+                state: LogState::Active,
+            };
+            let tree = Arc::new(TreeView::empty(0));
+            let (signed, published) = unsigned(&tree);
+            let rooms = Arc::new(self.inner.building.rooms(LogParts {
+                record,
+                time_floor_ms: 0,
+                keys: None,
+                signed,
+                tree,
+                published,
+                exists: true,
+                witnessed: None,
+            }));
+            self.inner.logs.write().unwrap().insert(name, Log { rooms });
+        }
+    }
+}

@@ -20,6 +20,7 @@ use super::rooms::{Building, LogParts, Rooms};
 use crate::Log;
 use crate::append::Committer;
 use crate::error::StartError;
+use crate::growth::Growth;
 use crate::health::{Health, Surroundings};
 use crate::inbox::{Doorbell, Inbox};
 use crate::publish::Wish;
@@ -142,6 +143,7 @@ fn building(options: &RegistryOptions, logs: usize) -> (Building, Owner) {
         observer: Arc::clone(&options.observer),
         supervisor: options.supervisor.clone(),
         health: Health::new(options.limits.min_free_bytes),
+        growth: Growth::default(),
         on_fatal: Arc::new(move |fatal| {
             if let Some(inner) = to_close.get().and_then(Weak::upgrade) {
                 inner.close_queues();

@@ -178,3 +178,22 @@ fn start_errors() {
     batch_entries_max is 1, it must be at least 2, as a call is never split
     "#);
 }
+
+#[test]
+fn follow_errors() {
+    use crate::follow::FollowError;
+    use crate::read::ReadError;
+    let start = LeafIndex::new(7).unwrap();
+    let own = std::io::Error::other("no such folder");
+    insta::assert_snapshot!(lines(&[
+        &FollowError::Read(ReadError::NeedsDisk),
+        &FollowError::Storage(StorageError::Poisoned),
+        &FollowError::Own { kind: "cannot write", source: own.into() },
+        &FollowError::Astray { cursor: size(7), start, end: size(9) },
+    ]), @r"
+    log cannot be read: read needs the disk
+    an earlier write failed and its outcome is unknown: restart to recover
+    cannot write: no such folder
+    cursor is 7 after entries from 7 to below 9
+    ");
+}

@@ -5,6 +5,7 @@ mod appending;
 mod clock;
 mod errors;
 mod faults;
+mod following;
 mod heads;
 mod producing;
 mod rooms;

@@ -1,8 +1,9 @@
 //! Where a log is kept.
 //!
-//! [`Engine`] is the contract, and [`LeafIndexStore`] that of the index beside it. They are enforced by [`conformance`], one suite that every engine passes,
-//! and passes again through [`faulty`]. [`memory`] is the engine of tests. [`keys`] is the layout on disk,
-//! and [`journal`] the record of every head ever signed, outside the store.
+//! [`Engine`] is the contract, and [`LeafIndexStore`] that of the index beside it. Both are enforced by
+//! [`conformance`], one suite that every engine passes, and passes again through [`faulty`]. [`memory`] is
+//! the engine of tests. [`keys`] is the layout on disk, and [`journal`] the record of every head ever
+//! signed, outside the store.
 
 mod error;
 mod leaf_index;

@@ -4,7 +4,9 @@ use log_proto::log_v1 as pb;
 use log_proto::log_v1::lookup_entry_request::By;
 use tonic::Code;
 
-use crate::harness::{LOG, Stack, at_fault, because, entry, keyed, refused, refused_field};
+use crate::harness::{
+    LOG, Stack, at_fault, because, entry, keyed, numbered, refused, refused_field,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_gives_its_first_index_again_and_never_another_entry() {
@@ -74,6 +76,41 @@ async fn a_log_that_deduplicates_entries_takes_each_once() {
         refused_field(&keyed),
         at_fault(Code::InvalidArgument, "BAD_DEDUP_KEY", "entry.dedup_key")
     );
+    stack.stop().await;
+}
+
+/// Waits until the leaf-hash index has come to a size of the log, as the metrics say.
+async fn indexed(stack: &Stack, size: u64) {
+    let size = format!("cairn_log_indexed_size{{log=\"{LOG}\"}} {size}.0");
+    let lag = "cairn_follower_lag_entries{follower=\"leaf_index\"} 0.0";
+    loop {
+        let page = stack.get("/metrics", &[]).await.into_body();
+        let page = std::str::from_utf8(&page).unwrap();
+        if [&size, lag].iter().all(|wanted| page.lines().any(|line| line == *wanted)) {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_leaf_hash_index_goes_on_after_a_restart() {
+    let mut stack = Stack::new().await;
+    stack.fill(0, 300).await;
+    indexed(&stack, 300).await;
+    let data = stack.stop().await;
+    let mut stack = Stack::over(data, &[]).await;
+    indexed(&stack, 300).await;
+    stack.fill(300, 10).await;
+    indexed(&stack, 310).await;
+    let by = |number| By::LeafHash(merkle::leaf_hash(&numbered(number)).as_bytes().to_vec().into());
+    let lookup = |number| pb::LookupEntryRequest { log: LOG.to_owned(), by: Some(by(number)) };
+    for number in [0, 255, 256, 299, 300, 309] {
+        let found = stack.client.lookup_entry(lookup(number)).await.unwrap().into_inner();
+        assert_eq!(found.leaf_index, number);
+    }
+    let missing = stack.client.lookup_entry(lookup(310)).await.unwrap_err();
+    assert_eq!(refused(&missing), because(Code::NotFound, "ENTRY_NOT_FOUND"));
     stack.stop().await;
 }
 

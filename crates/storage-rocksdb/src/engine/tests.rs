@@ -409,6 +409,34 @@ fn the_leaf_index_may_lag_after_a_crash_but_never_lies() {
     }
 }
 
+#[test]
+fn a_crash_leaves_the_leaf_index_before_or_after_it_was_forgotten() {
+    let store = Temporary::new();
+    let mut planner = Planner::new(1);
+    let log = planner.log();
+    commit(store.engine(), &[planner.create()]);
+    commit(store.engine(), &[planner.append(entries(0, 20))]);
+    let leaves: Vec<Hash> =
+        entries(0, 20).iter().map(|entry| merkle::leaf_hash(&entry.data)).collect();
+    store.engine().leaf_index_put(log, index(0), &leaves).unwrap();
+    store.engine().flush().unwrap();
+    for flushed in [false, true] {
+        store.engine().leaf_index_forget(log).unwrap();
+        if flushed {
+            store.engine().flush().unwrap();
+        }
+        store.engine().leaf_index_put(log, index(0), &leaves[..5]).unwrap();
+        let copy = store.crash_copy();
+        let engine = open(copy.path());
+        let indexed = engine.leaf_indexed_to(log).unwrap().get();
+        assert!(if flushed { indexed <= 5 } else { [0, 5, 20].contains(&indexed) }, "{indexed}");
+        for (at, leaf) in (0..20).zip(&leaves) {
+            let found = engine.leaf_index_get(log, leaf, 2).unwrap().indexes;
+            assert_eq!(found, if at < indexed { vec![index(at)] } else { vec![] }, "{at}");
+        }
+    }
+}
+
 impl Temporary {
     fn put(&self, family: Family, key: &[u8], value: &[u8]) {
         self.engine().put_raw(family, key, value);

@@ -1,12 +1,13 @@
 //! What an append answers whose receipt cannot come before its deadline. Signing stands still here, and
 //! time passes only where everybody waits for it, so when an answer comes is known to the millisecond.
 
+use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use base::clock::machine::now;
-use base::clock::{Clock as _, SystemClock};
+use base::clock::{Clock, Sleep, SystemClock};
 use bytes::Bytes;
 use log_api::logs::Logs;
 use log_api::metrics::Metrics;
@@ -52,6 +53,34 @@ impl Observer for Gate {
     }
 }
 
+tokio::task_local! {
+    /// Set within a call of a test.
+    static CALL: ();
+}
+
+/// The clock of the runtime for calls. For all other tasks time stands still: their timers would let the
+/// paused time run on while a thread commits.
+#[derive(Debug)]
+struct CallClock(SystemClock);
+
+impl Clock for CallClock {
+    fn unix_ms(&self) -> u64 {
+        1_700_000_000_000
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic()
+    }
+
+    fn boot_time(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn sleep(&self, duration: Duration) -> Sleep {
+        if CALL.try_get().is_ok() { self.0.sleep(duration) } else { Box::pin(pending()) }
+    }
+}
+
 pub(crate) struct Rig {
     _dir: tempfile::TempDir,
     gate: Arc<Gate>,
@@ -66,7 +95,7 @@ impl Rig {
         let gate = Arc::new(Gate::default());
         let registry = Registry::open(RegistryOptions {
             engine: Arc::<dyn IndexedEngine>::clone(&engine),
-            clock: Arc::new(SystemClock::new()),
+            clock: Arc::new(CallClock(SystemClock::new())),
             limits: limits(),
             keys_dir: dir.path().join("keys"),
             key_readers: base::keys::Readers::Nobody,
@@ -130,7 +159,7 @@ async fn what_is_not_signed_in_time_is_answered_with_its_index_50_ms_before_the_
         let start = now();
         let request =
             due(&rig, waiting(wait.map(Duration::from_millis)), Duration::from_millis(deadline));
-        let answer = rig.service.append(request).await.unwrap().into_inner();
+        let answer = CALL.scope((), rig.service.append(request)).await.unwrap().into_inner();
         let took = u64::try_from(start.elapsed().as_millis()).unwrap();
         assert!((answered..=answered + 1).contains(&took), "{deadline}, {wait:?}: {took} ms");
         assert_eq!(answer.receipt_reached(), pb::Receipt::Index);
@@ -141,7 +170,8 @@ async fn what_is_not_signed_in_time_is_answered_with_its_index_50_ms_before_the_
 
     let batch = batch_request(vec![entry(b"y"), entry(b"z")], pb::Receipt::Signed);
     let start = now();
-    let answer = rig.service.append_batch(due(&rig, batch, Duration::from_secs(1))).await;
+    let call = rig.service.append_batch(due(&rig, batch, Duration::from_secs(1)));
+    let answer = CALL.scope((), call).await;
     let answer = answer.unwrap().into_inner();
     assert!((950..=951).contains(&start.elapsed().as_millis()));
     assert_eq!((answer.receipt_reached(), answer.range_receipt), (pb::Receipt::Index, None));
@@ -181,12 +211,14 @@ async fn what_is_signed_in_time_has_its_receipt() {
             tokio::task::yield_now().await;
         }
     });
-    let answer = rig.service.append(due(&rig, waiting(None), Duration::from_secs(10))).await;
+    let call = rig.service.append(due(&rig, waiting(None), Duration::from_secs(10)));
+    let answer = CALL.scope((), call).await;
     let answer = answer.unwrap().into_inner();
     assert_eq!(answer.receipt_reached(), pb::Receipt::Signed);
     assert!(!answer.tlog_proof.is_empty());
     let batch = batch_request(vec![entry(b"y"), entry(b"z")], pb::Receipt::Signed);
-    let answer = rig.service.append_batch(due(&rig, batch, Duration::from_secs(10))).await;
+    let call = rig.service.append_batch(due(&rig, batch, Duration::from_secs(10)));
+    let answer = CALL.scope((), call).await;
     assert_eq!(answer.unwrap().into_inner().receipt_reached(), pb::Receipt::Signed);
     busy.abort();
     rig.stop().await;

@@ -223,6 +223,11 @@ impl Serving for Server {
         self.stopping.cancel();
         drop((&mut self.accepting).await);
     }
+
+    async fn abandon(&mut self) {
+        self.registry.abandon().await;
+        self.metrics.supervisor().ended().await;
+    }
 }
 
 /// What a server is made of before it listens.

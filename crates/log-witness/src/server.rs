@@ -273,6 +273,9 @@ impl Serving for Server {
         self.stopping.cancel();
         drop((&mut self.accepting).await);
     }
+
+    /// Its store is Rust alone: nothing is in the way of the exit code.
+    async fn abandon(&mut self) {}
 }
 
 fn signer_threads(setting: usize) -> usize {

@@ -72,6 +72,11 @@ pub trait Serving: Send {
     /// if the process must end, its callers have to hear that nobody knows the outcome of their
     /// requests.
     fn last_answers(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Ends all tasks and threads of a server that must end, and lets go of the store. If a thread still
+    /// used the store's engine, a C++ library, while the process takes that library down, a signal
+    /// would end the process and not its exit code.
+    fn abandon(&mut self) -> impl Future<Output = ()> + Send;
 }
 
 /// How a server is run.
@@ -149,6 +154,7 @@ async fn until_stopped(
 async fn end(server: &mut impl Serving, fatal: Fatal, clock: &dyn Clock) -> ExitCode {
     drop(clock.timeout(LAST_ANSWERS_WITHIN, server.last_answers()).await);
     output::say(format_args!("the process must end: {}", fatal.reason));
+    drop(clock.timeout(TASKS_END_WITHIN, server.abandon()).await);
     ExitCode::from(fatal.exit_code)
 }
 

@@ -12,7 +12,7 @@ type Uses = BTreeMap<String, BTreeSet<String>>;
 /// What no crate of the log itself may know: its interface is another crate's.
 const PROTOCOLS: [&str; 5] = ["hyper", "http", "tonic", "tower", "clap"];
 /// Crates that stay without I/O and asynchronous code.
-const PURE: [&str; 2] = ["merkle", "formats"];
+const PURE: [&str; 3] = ["merkle", "formats", "audit-event"];
 /// What they must not use.
 const IMPURE: [&str; 6] = ["tokio", "futures-util", "getrandom", "rustix", "tracing", "tempfile"];
 /// Programs and libraries that must not bring the storage engine along.

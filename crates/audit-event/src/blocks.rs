@@ -106,6 +106,9 @@ impl Tags {
     /// No tag.
     pub const NONE: Self = Self(0);
 
+    /// `core` alone.
+    pub const CORE: Self = Self(1);
+
     /// Whether a tag is in it.
     pub fn contains(self, tag: Tag) -> bool {
         self.0 & Self::bit(tag) != 0

@@ -10,6 +10,8 @@
 //! | [`leaf`] | the bytes a log commits to |
 //! | [`commit`] | salted commitments, and what a leaf says about the blocks that are shown |
 //! | [`keys`] | once only: event keys, content digests, ids of items that have none |
+//! | [`row`] | values of the rows that a store keeps beside an entry |
+//! | [`evidence`] | evidence files: written, read, verified |
 //!
 //! Nothing here reads a clock, a file, the network or a random number generator: times, salts and ids
 //! are passed in. Bytes from outside give an error, never a panic, and no error repeats a value of
@@ -21,11 +23,13 @@ pub mod blocks;
 pub mod catalogue;
 pub mod commit;
 pub mod event;
+pub mod evidence;
 pub mod flag;
 pub mod json;
 pub mod keys;
 pub mod leaf;
 pub mod path;
+pub mod row;
 pub mod text;
 pub mod time;
 pub mod validate;

@@ -4,8 +4,8 @@
 mod csv;
 mod json;
 
-pub use csv::{Separator, cell_of, csv_head, csv_row, split_row};
-pub use json::{json_item, next_item};
+pub use csv::{Separator, cell_of, csv_difference, csv_head, csv_row, split_row};
+pub use json::{Next, json_item, next_item};
 
 use super::line::{self, Line};
 use crate::blocks::{Tag, Tags};

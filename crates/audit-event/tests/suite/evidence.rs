@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use audit_event::evidence::line::ShownBlock;
 use audit_event::evidence::manifest::{FileFact, REQUIRED, proof_name};
 use audit_event::evidence::verify;
-use audit_event::evidence::view::{Row, Separator, csv_head, csv_row, json_item, split_row};
+use audit_event::evidence::view::{
+    Next, Row, Separator, csv_difference, csv_head, csv_row, json_item, next_item, split_row,
+};
 use audit_event::evidence::{BatchProof, Filter, Finding, Gap, Line, Manifest, Report, Status};
 use audit_event::json::{Numbers, read_value};
-use audit_event::{Raw, Tag, Tags, text};
+use audit_event::{Raw, Tag, Tags, Value, text};
 use formats::{Checkpoint, Origin, PrivateKey, SignedCheckpoint, Timestamp, Trust};
 use merkle::{CompactRange, LeafIndex, TreeSize, plan_batch_inclusion};
 use sha2::{Digest as _, Sha256};
@@ -217,6 +219,7 @@ pub(crate) fn verify(files: &Files) -> (Status, Vec<Finding>) {
     let report = verify_lines(&manifest, &signed, files);
     findings.extend(report.findings);
     findings.extend(compare_csv(files));
+    findings.extend(compare_json(files));
     let status = findings.iter().map(Finding::status).max().unwrap_or(Status::Holds);
     (status, findings)
 }
@@ -228,25 +231,43 @@ fn verify_lines(manifest: &Manifest, signed: &SignedCheckpoint, files: &Files) -
     verify::verify(manifest, signed.checkpoint(), lines, proof).unwrap()
 }
 
-fn compare_csv(files: &Files) -> Option<Finding> {
-    let mut rest = std::str::from_utf8(&files["events.csv"]).unwrap();
-    let head = csv_head(Separator::Comma);
-    rest = rest.strip_prefix(&head)?;
+/// The events of a file as rows of its views.
+fn rows(files: &Files) -> Vec<Row> {
     let lines = files["events.ndjson"].split_inclusive(|byte| *byte == b'\n');
-    for (row, line) in (1..).zip(lines.filter_map(|line| Line::parse(line).ok())) {
-        let made = Row::of(&line, |_| None);
-        let made = csv_row(&made, Separator::Comma);
-        let (expected, _) = split_row(&made, Separator::Comma).unwrap();
+    let lines = lines.filter_map(|line| Line::parse(line).ok());
+    lines.map(|line| Row::of(&line, |_| None)).collect()
+}
+
+fn compare_csv(files: &Files) -> Option<Finding> {
+    let finding = |row, column| Some(Finding::View { name: "events.csv".into(), row, column });
+    let text = std::str::from_utf8(&files["events.csv"]).unwrap();
+    let Some(mut rest) = text.strip_prefix(&csv_head(Separator::Comma)) else {
+        return finding(0, "index");
+    };
+    for (number, row) in (1..).zip(rows(files)) {
         let (found, length) = split_row(rest, Separator::Comma).unwrap_or_default();
+        if let Some(column) = csv_difference(&found, &row) {
+            return finding(number, column);
+        }
         rest = &rest[length..];
-        let columns = audit_event::evidence::view::COLUMNS.into_iter().enumerate();
-        for (at, column) in columns.filter(|(at, _)| *at != audit_event::evidence::view::SENTENCE) {
-            if found.get(at) != expected.get(at) {
-                return Some(Finding::View { name: "events.csv".into(), row, column });
+    }
+    if rest.is_empty() { None } else { finding(0, "leaf_hash") }
+}
+
+fn compare_json(files: &Files) -> Option<Finding> {
+    let finding = |row| Some(Finding::View { name: "events.json".into(), row, column: "index" });
+    let mut rest = &files["events.json"][..];
+    let rows = rows(files);
+    for (number, row) in (0..).zip(&rows) {
+        match next_item(rest, number == 0) {
+            Ok(Next::Item(Value::Object(item), length)) if item == json_item(row) => {
+                rest = &rest[length..];
             }
+            _ => return finding(number + 1),
         }
     }
-    None
+    let ends = matches!(next_item(rest, rows.is_empty()), Ok(Next::End(_)));
+    if ends { None } else { finding(0) }
 }
 
 const REFUSED: &str = r#"{"outcome":["denied"]}"#;

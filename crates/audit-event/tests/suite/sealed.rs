@@ -9,7 +9,7 @@ use audit_event::{Flag, LogSecret, Raw, RecordedEvent, Tag, Tags, Value, Writer}
 use crate::*;
 
 /// An event with every member.
-const WHOLE: &str = r#"{"id":"e-1","source":"/billing","time":"2026-03-04T10:10:11.50+01:00",
+pub(crate) const WHOLE: &str = r#"{"id":"e-1","source":"/billing","time":"2026-03-04T10:10:11.50+01:00",
     "action":"invoice.updated","category":"data","operation":"update","outcome":"denied",
     "outcome_code":"403","severity":"low","schema":{"name":"invoice","version":"2"},
     "retention_class":"six","labels":{"b":"2","a":"1"},

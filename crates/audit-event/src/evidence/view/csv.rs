@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{COLUMNS, Row};
+use super::{COLUMNS, Row, SENTENCE};
 
 /// What stands between cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +75,17 @@ pub fn split_row(text: &str, separator: Separator) -> Option<(Vec<&str>, usize)>
         }
     }
     None
+}
+
+/// The first column in which cells of a file are not those of an event, the sentence aside.
+pub fn csv_difference(found: &[&str], row: &Row) -> Option<&'static str> {
+    let differs = |at: usize| {
+        let expected = row.cells().get(at).map(|cell| cell_of(cell.as_deref()));
+        at != SENTENCE && found.get(at).copied() != expected.as_deref()
+    };
+    let columns = COLUMNS.into_iter().enumerate();
+    let first = columns.into_iter().find(|(at, _)| differs(*at)).map(|(_, column)| column);
+    first.or_else(|| (found.len() != COLUMNS.len()).then_some("leaf_hash"))
 }
 
 fn joined(cells: impl Iterator<Item = String>, separator: Separator) -> String {

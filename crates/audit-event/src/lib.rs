@@ -11,6 +11,7 @@
 //! | [`commit`] | salted commitments, and what a leaf says about the blocks that are shown |
 //! | [`keys`] | once only: event keys, content digests, ids of items that have none |
 //! | [`row`] | values of the rows that a store keeps beside an entry |
+//! | [`catalogue`], [`sentence`] | what is known and said of each action |
 //! | [`evidence`] | evidence files: written, read, verified |
 //!
 //! Nothing here reads a clock, a file, the network or a random number generator: times, salts and ids
@@ -30,6 +31,7 @@ pub mod keys;
 pub mod leaf;
 pub mod path;
 pub mod row;
+pub mod sentence;
 pub mod text;
 pub mod time;
 pub mod validate;
@@ -48,6 +50,7 @@ pub use keys::LogSecret;
 pub use leaf::Leaf;
 pub use members::{FieldError, Rule, Unknown};
 pub use path::Path;
+pub use sentence::Sentence;
 pub use time::Instant;
 pub use validate::{Fill, ValidEvent};
 pub use value::{Integer, Value};

@@ -8,7 +8,8 @@ pub use csv::{Separator, cell_of, csv_difference, csv_head, csv_row, split_row};
 pub use json::{Next, json_item, next_item};
 
 use super::line::{self, Line};
-use crate::blocks::{Tag, Tags};
+use crate::blocks::{RecordedEvent, Tag, Tags};
+use crate::sentence::{Naming, Sentence};
 use crate::text;
 use crate::time::Instant;
 use crate::value::{Object, Value};
@@ -100,19 +101,18 @@ pub struct Row {
 }
 
 impl Row {
-    /// The cells of a line. `sentence` makes the sentence of an event of its blocks' members.
-    pub fn of(line: &Line, sentence: impl FnOnce(&[(Tag, Object)]) -> Option<String>) -> Self {
+    /// The cells of a line.
+    pub fn of(line: &Line) -> Self {
         let texts = line.blocks.iter().filter(|block| block.tag != Tag::Raw);
         let blocks: Vec<(Tag, Object)> =
             texts.filter_map(|block| Some((block.tag, line::members(block)?))).collect();
-        let mut sentence = Some(sentence);
-        let mut of_line = |name| match name {
+        let of_line = |name| match name {
             "index" => Some(line.index.to_string()),
             "received_at" => Some(received_at(line)),
             "leaf_hash" => Some(line.leaf_hash().to_string()),
             "withheld" => Some(names(line.withheld)),
             "erased" => Some(names(line.erased)),
-            _ => sentence.take().and_then(|sentence| sentence(&blocks)),
+            _ => sentence(line),
         };
         let cell = |(name, from): (&'static str, From)| match from {
             From::Line => of_line(name),
@@ -139,6 +139,14 @@ impl Row {
 
 fn member_of(blocks: &[(Tag, Object)], tag: Tag) -> Option<&Object> {
     blocks.iter().find(|(found, _)| *found == tag).map(|(_, members)| members)
+}
+
+/// The sentence of an event whose `core` is shown and is of a form that this version knows.
+fn sentence(line: &Line) -> Option<String> {
+    line.block(Tag::Core)?;
+    let blocks = line.blocks.iter().map(|block| (block.tag, &*block.bytes));
+    let recorded = RecordedEvent::read(blocks).ok()?;
+    Some(Sentence::of(&recorded.event, Naming::Name).to_string())
 }
 
 /// A text as it is, every other value as the text of a block has it.

@@ -5,6 +5,7 @@
 mod evidence;
 mod limits;
 mod sealed;
+mod sentences;
 mod vectors;
 
 use audit_event::event::{Actor, ActorKind, Outcome};

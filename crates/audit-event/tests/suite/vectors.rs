@@ -283,7 +283,7 @@ const ALTERED: &[Altered] = &[
         true,
     ),
     ("another root", "checkpoint", "\n7\n", "\n8\n", true),
-    ("another sentence", "events.csv", "A sentence", "Another", true),
+    ("another sentence", "events.csv", "Somebody changed", "Somebody altered", true),
     ("another cell", "events.csv", "denied", "success", true),
     ("an unsafe cell", "events.csv", "'=Ana", "=Ana", true),
     ("another item", "events.json", "denied", "success", true),

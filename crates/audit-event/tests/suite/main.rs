@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
 
+mod corpus;
 mod evidence;
 mod limits;
+mod properties;
 mod sealed;
 mod sentences;
 mod vectors;

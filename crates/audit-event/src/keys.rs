@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 use crate::commit::hmac;
 use crate::hex;
 use crate::json::ReadEvent;
@@ -24,9 +26,9 @@ const UNKNOWN_TAG: u8 = 7;
 /// Bytes of an id that stay before the digest of a reused one: with `#` and 16 digits 128 in all.
 const REUSED_ID_MAX: usize = 111;
 
-/// 32 random bytes of one log, in `keys/<log>.audit`.
+/// 32 random bytes of one log, in `keys/<log>.audit`. They are overwritten when dropped.
 #[derive(Clone)]
-pub struct LogSecret([u8; 32]);
+pub struct LogSecret(Zeroizing<[u8; 32]>);
 
 /// What an event is known by in its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,7 +56,7 @@ impl ReusedId {
 
 impl From<[u8; 32]> for LogSecret {
     fn from(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+        Self(Zeroizing::new(bytes))
     }
 }
 
@@ -70,7 +72,7 @@ impl LogSecret {
         let source = event.source();
         let parts: [&[u8]; 4] =
             [&[EVENT_KEY], &source_length(source), source.as_bytes(), event.id().as_bytes()];
-        EventKey(hmac(&self.0, &parts))
+        EventKey(hmac(&*self.0, &parts))
     }
 
     /// The content digest of an event of our own API, as it was read: HMAC(secret, 0x04 ‖ for the
@@ -92,7 +94,7 @@ impl LogSecret {
             message.extend_from_slice(&length.to_be_bytes());
             message.extend_from_slice(bytes.as_bytes());
         }
-        ContentDigest(hmac(&self.0, &[&message]))
+        ContentDigest(hmac(&*self.0, &[&message]))
     }
 
     /// The content digest of a foreign item: HMAC(secret, 0x04 ‖ u16 length of source ‖ source ‖ RAW).
@@ -100,20 +102,20 @@ impl LogSecret {
     pub fn digest_of_foreign(&self, event: &ValidEvent, item: &[u8]) -> ContentDigest {
         let source = event.source();
         let parts: [&[u8]; 4] = [&[CONTENT], &source_length(source), source.as_bytes(), item];
-        ContentDigest(hmac(&self.0, &parts))
+        ContentDigest(hmac(&*self.0, &parts))
     }
 
     /// The id of a foreign item that has none of its own: `h:` and 32 digits of
     /// HMAC(secret, 0x05 ‖ RAW).
     pub fn id_of_item(&self, item: &[u8]) -> String {
-        let digits = hex::encode(&hmac(&self.0, &[&[ITEM], item]));
+        let digits = hex::encode(&hmac(&*self.0, &[&[ITEM], item]));
         format!("h:{}", &digits[..32])
     }
 
     /// The id under which a foreign item is sealed whose own id stands in the log with another
     /// content: `<id, cut to 111 bytes>#<16 digits of HMAC(secret, 0x05 ‖ RAW)>`.
     pub fn id_of_reused(&self, id: &str, item: &[u8]) -> ReusedId {
-        let digits = hex::encode(&hmac(&self.0, &[&[ITEM], item]));
+        let digits = hex::encode(&hmac(&*self.0, &[&[ITEM], item]));
         ReusedId(format!("{}#{}", cut(id, REUSED_ID_MAX), &digits[..16]))
     }
 }

@@ -75,14 +75,11 @@ impl ValidEvent {
             flags.insert(Flag::TRUNCATED);
         }
         complete(&mut event, &mut flags, fill);
+        if breach == Breach::Cut {
+            mend_cuts(&mut event);
+        }
         let source = event.source.as_deref().ok_or_else(|| missing("source"))?;
         check(is_uri_reference(source), "source", Rule::Uri)?;
-        if breach == Breach::Cut
-            && let Some(action) = &mut event.action
-        {
-            let whole = action.trim_end_matches('.').len(); // a cut may leave a dot at the end
-            action.truncate(whole);
-        }
         let action = event.action.as_deref().ok_or_else(|| missing("action"))?;
         check(is_action(action), "action", Rule::Action)?;
         require(event.actor.is_some(), "actor")?;
@@ -138,6 +135,19 @@ impl ValidEvent {
     /// Who did it.
     pub fn actor(&self) -> &Actor {
         self.event.actor.as_ref().expect("a valid event has an actor")
+    }
+}
+
+/// A cut may leave half of an escape at the end of a source, and a dot at the end of an action.
+fn mend_cuts(event: &mut AuditEvent) {
+    if let Some(source) = &mut event.source
+        && let Some(escape) = source.rfind('%')
+        && escape + 3 > source.len()
+    {
+        source.truncate(escape);
+    }
+    if let Some(action) = &mut event.action {
+        action.truncate(action.trim_end_matches('.').len());
     }
 }
 

@@ -75,6 +75,23 @@ pub enum Finding {
     /// No key was given to verify the checkpoint with.
     #[error("no key is given")]
     NoKey,
+    /// The receipt of an event cannot be read.
+    #[error("the receipt cannot be used")]
+    ReceiptForm {
+        /// What is wrong with it.
+        #[source]
+        source: formats::ProofError,
+    },
+    /// The receipt of an event does not prove it.
+    #[error("the receipt does not prove the event")]
+    Receipt {
+        /// Why.
+        #[source]
+        source: formats::ProofError,
+    },
+    /// The receipt is of another index than the event.
+    #[error("the receipt is of another index than the event")]
+    Index,
     /// A file has another length or hash than the manifest says.
     #[error("the file {name:?} is not the one in the manifest")]
     File {
@@ -254,6 +271,7 @@ impl Finding {
             | Self::Proof { .. }
             | Self::ProofMissing { .. }
             | Self::Checkpoint { .. }
+            | Self::ReceiptForm { .. }
             | Self::NoKey => Status::Unusable,
             _ => Status::DoesNotHold,
         }

@@ -30,7 +30,7 @@ pub const NAME: &str = "manifest.json";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
     /// Its JSON or one of its members.
-    #[error("the manifest cannot be used: {0}")]
+    #[error("the manifest cannot be used")]
     Form(#[from] FormError),
     /// A file that has no place in an evidence file.
     #[error("the manifest lists a file that does not belong there: {name:?}")]

@@ -8,6 +8,7 @@
 //! | [`proof`] | a batch inclusion proof: `proofs/NNNNNN.txt` |
 //! | [`view`] | the same events as a table: columns, CSV, JSON |
 //! | [`verify`] | whether everything holds |
+//! | [`single`] | one event with its own receipt |
 //! | [`finding`] | what does not |
 //!
 //! Containers (folder, zip) and Parquet are somebody else's: nothing here opens a file.
@@ -17,6 +18,7 @@ pub mod finding;
 pub mod line;
 pub mod manifest;
 pub mod proof;
+pub mod single;
 pub mod verify;
 pub mod view;
 
@@ -28,6 +30,7 @@ pub use finding::{Finding, Gap, Report, Status};
 pub use line::Line;
 pub use manifest::Manifest;
 pub use proof::BatchProof;
+pub use single::verify_event;
 pub use verify::Verifier;
 
 /// Events that one file may hold.

@@ -185,8 +185,7 @@ impl<'a> Verifier<'a> {
     fn check(&mut self, number: u64, line: &Line) {
         self.unproven.push((line.index, line.leaf_hash()));
         self.check_order(number, line);
-        self.check_blocks(number, line);
-        let core = self.check_texts(number, line);
+        let core = check_blocks(number, line, &mut self.report);
         if let Some(core) = &core {
             self.check_pair(number, core);
         }
@@ -223,39 +222,6 @@ impl<'a> Verifier<'a> {
         }
         self.first_received.get_or_insert_with(|| Instant::from_nanos(received));
         self.last = Some((found.index, received));
-    }
-
-    fn check_blocks(&mut self, line: u64, found: &Line) {
-        if let Some(tag) = found.withheld.intersection(found.erased).iter().next() {
-            self.report.add(Finding::BothLists { line, tag });
-        }
-        if found.withheld.contains(Tag::Core) {
-            self.report.add(Finding::CoreWithheld { line });
-        }
-        let shown = found.shown_tags();
-        let all = shown.union(found.withheld).union(found.erased);
-        let twice = shown.intersection(found.withheld.union(found.erased));
-        if all != found.leaf.tags() || !twice.is_empty() {
-            self.report.add(Finding::Tags { line });
-        }
-        if let Err(source) = found.leaf.verify(&found.shown(), Tags::NONE) {
-            self.report.add(Finding::Block { line, source });
-        }
-    }
-
-    /// The members of `core`, if it is shown and canonical.
-    fn check_texts(&mut self, line: u64, found: &Line) -> Option<Object> {
-        let mut core = None;
-        for block in found.blocks.iter().filter(|block| block.tag != Tag::Raw) {
-            match text::read(&block.bytes) {
-                Ok(members) if block.tag == Tag::Core => core = Some(members),
-                Ok(_) => {}
-                Err(source) => {
-                    self.report.add(Finding::NotCanonical { line, tag: block.tag, source });
-                }
-            }
-        }
-        core
     }
 
     /// An event is known by its source and id, where `core` states both as texts.
@@ -319,4 +285,33 @@ impl Verifier<'_> {
         gaps.extend((range.end != size && !after).then_some(Gap::End));
         gaps
     }
+}
+
+/// Whether the blocks of a line are those of its leaf and canonical. Gives the members of `core`, if it
+/// is shown and canonical.
+pub(super) fn check_blocks(line: u64, found: &Line, report: &mut Report) -> Option<Object> {
+    if let Some(tag) = found.withheld.intersection(found.erased).iter().next() {
+        report.add(Finding::BothLists { line, tag });
+    }
+    if found.withheld.contains(Tag::Core) {
+        report.add(Finding::CoreWithheld { line });
+    }
+    let shown = found.shown_tags();
+    let all = shown.union(found.withheld).union(found.erased);
+    let twice = shown.intersection(found.withheld.union(found.erased));
+    if all != found.leaf.tags() || !twice.is_empty() {
+        report.add(Finding::Tags { line });
+    }
+    if let Err(source) = found.leaf.verify(&found.shown(), Tags::NONE) {
+        report.add(Finding::Block { line, source });
+    }
+    let mut core = None;
+    for block in found.blocks.iter().filter(|block| block.tag != Tag::Raw) {
+        match text::read(&block.bytes) {
+            Ok(members) if block.tag == Tag::Core => core = Some(members),
+            Ok(_) => {}
+            Err(source) => report.add(Finding::NotCanonical { line, tag: block.tag, source }),
+        }
+    }
+    core
 }

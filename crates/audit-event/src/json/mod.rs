@@ -10,6 +10,7 @@ pub use event::{
     write,
 };
 pub use number::Numbers;
+pub(crate) use parser::parse_levels;
 pub use parser::{JsonError, Parsed, parse};
 
 use crate::value::Value;

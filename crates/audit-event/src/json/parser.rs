@@ -38,8 +38,8 @@ pub enum JsonError {
         /// Where the escape starts.
         offset: usize,
     },
-    /// More than [`DEPTH_MAX`] levels.
-    #[error("more than {DEPTH_MAX} levels of objects and lists at byte {offset}")]
+    /// More levels than are read: [`DEPTH_MAX`].
+    #[error("too many levels of objects and lists at byte {offset}")]
     TooDeep {
         /// Where.
         offset: usize,
@@ -69,10 +69,26 @@ pub struct Parsed {
 
 /// Reads one value that fills all the bytes, and says which texts were numbers.
 pub fn parse(bytes: &[u8], numbers: Numbers) -> Result<Parsed, JsonError> {
+    parse_levels(bytes, numbers, DEPTH_MAX)
+}
+
+/// As [`parse`], with so many levels: a view has one more than the blocks that it is made of.
+pub(crate) fn parse_levels(
+    bytes: &[u8],
+    numbers: Numbers,
+    levels_max: usize,
+) -> Result<Parsed, JsonError> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| JsonError::NotUtf8 { offset: error.valid_up_to() })?;
-    let mut parser =
-        Parser { text, at: 0, depth: 0, path: Path::TOP, rule: numbers, numbers: BTreeSet::new() };
+    let mut parser = Parser {
+        text,
+        at: 0,
+        depth: 0,
+        levels_max,
+        path: Path::TOP,
+        rule: numbers,
+        numbers: BTreeSet::new(),
+    };
     parser.skip_blanks();
     let value = parser.value()?;
     parser.skip_blanks();
@@ -86,6 +102,7 @@ struct Parser<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    levels_max: usize,
     path: Path,
     rule: Numbers,
     numbers: BTreeSet<String>,
@@ -110,7 +127,7 @@ impl Parser<'_> {
         &mut self,
         inner: impl FnOnce(&mut Self) -> Result<Value, JsonError>,
     ) -> Result<Value, JsonError> {
-        if self.depth >= DEPTH_MAX {
+        if self.depth >= self.levels_max {
             return Err(JsonError::TooDeep { offset: self.at });
         }
         self.depth = self.depth.saturating_add(1);

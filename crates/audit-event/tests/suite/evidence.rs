@@ -8,10 +8,12 @@ use audit_event::evidence::verify;
 use audit_event::evidence::view::{
     Next, Row, Separator, csv_difference, csv_head, csv_row, json_item, next_item, split_row,
 };
-use audit_event::evidence::{BatchProof, Filter, Finding, Gap, Line, Manifest, Report, Status};
+use audit_event::evidence::{
+    BatchProof, Filter, Finding, Gap, Line, Manifest, Report, Status, verify_event,
+};
 use audit_event::json::{Numbers, read_value};
 use audit_event::{Raw, Tag, Tags, Value, text};
-use formats::{Checkpoint, Origin, PrivateKey, SignedCheckpoint, Timestamp, Trust};
+use formats::{Checkpoint, Origin, PrivateKey, SignedCheckpoint, Timestamp, TlogProof, Trust};
 use merkle::{CompactRange, LeafIndex, TreeSize, plan_batch_inclusion};
 use sha2::{Digest as _, Sha256};
 
@@ -539,4 +541,32 @@ fn blank_space_around_a_line_is_allowed_and_no_empty_line() {
     assert_eq!(with(|text| text.trim_end().to_owned()), Status::Unusable);
     assert_eq!(with(|text| format!("{text}{{}}\n")), Status::DoesNotHold);
     assert_eq!(with(|text| text.split_inclusive('\n').take(1).collect()), Status::DoesNotHold);
+}
+
+#[test]
+fn one_event_and_its_receipt() {
+    let log = Log::of(5);
+    let trust = Trust::Keys(vec![key().verifier_key().clone()]);
+    let receipt = |at: usize| {
+        let proof = log.proof(&log.lines[at..=at]);
+        let checkpoint = SignedCheckpoint::parse(&log.checkpoint()).unwrap();
+        TlogProof::new(log.lines[at].index, proof.hashes, checkpoint).unwrap().format()
+    };
+    let event = log.range(0..5)[3].write() + "\n";
+    let status = |event: &str, receipt: &[u8], trust: &Trust| {
+        verify_event(event.as_bytes(), receipt, trust).0.status()
+    };
+    assert_eq!(status(&event, &receipt(3), &trust), Status::Holds);
+    let (report, _) = verify_event(event.as_bytes(), &receipt(2), &trust);
+    assert!(matches!(report.findings[..], [Finding::Index, Finding::Receipt { .. }]), "{report:?}");
+    for (find, replace) in [("u-3", "u-4"), ("[\"origin\"]", "[]"), ("\"index\":3", "\"index\":2")]
+    {
+        let altered = event.replace(find, replace);
+        assert_eq!(status(&altered, &receipt(3), &trust), Status::DoesNotHold, "{find}");
+    }
+    let other = PrivateKey::ed25519(ORIGIN.parse().unwrap(), &[2; 32]).verifier_key().clone();
+    assert_eq!(status(&event, &receipt(3), &Trust::Keys(vec![other])), Status::DoesNotHold);
+    assert_eq!(status(&event, &receipt(3), &Trust::Keys(vec![])), Status::Unusable);
+    assert_eq!(status("{}", &receipt(3), &trust), Status::Unusable);
+    assert_eq!(status(&event, b"x", &trust), Status::Unusable);
 }

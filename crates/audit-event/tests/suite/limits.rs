@@ -233,6 +233,8 @@ fn sources_are_uri_references_and_never_the_servers_own() {
         assert_eq!(own(with(source)).unwrap_err().to_string(), refused);
         assert_eq!(foreign(with(source)).unwrap_err().to_string(), refused);
     }
+    let escapes = foreign(with(&"%C3%A4".repeat(43))).unwrap(); // 258 bytes, cut inside an escape
+    assert_eq!(escapes.source(), "%C3%A4".repeat(42) + "%C3");
     let own = ValidEvent::of_server(least(), "example.com/log", fill()).unwrap();
     assert_eq!(own.source(), "cairn:example.com/log");
 }

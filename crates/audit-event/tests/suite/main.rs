@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails to unwrap fails the test")]
 
 mod corpus;
+mod errors;
 mod evidence;
 mod limits;
 mod properties;

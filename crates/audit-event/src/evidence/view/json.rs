@@ -4,7 +4,11 @@ use super::Row;
 use crate::blocks::Tags;
 use crate::evidence::fields::tag_list;
 use crate::json::{self, JsonError, Numbers};
+use crate::text::DEPTH_MAX;
 use crate::value::{Object, Value};
+
+/// Levels of an item: those of a block, and one more around `actor` and `origin`.
+const LEVELS_MAX: usize = DEPTH_MAX + 1;
 
 /// The item of an event: the members of its shown blocks, unknown ones too, without RAW. Of two blocks
 /// with one member the later tag counts, and what stands beside the blocks counts most.
@@ -56,7 +60,8 @@ pub fn next_item(bytes: &[u8], first: bool) -> Result<Next, JsonError> {
         Some(b'{') => match object_end(&bytes[at..]) {
             None => Ok(Next::More),
             Some(length) => {
-                let item = json::read_value(&bytes[at..at + length], Numbers::Refused)?;
+                let item = &bytes[at..at + length];
+                let item = json::parse_levels(item, Numbers::Refused, LEVELS_MAX)?.value;
                 Ok(Next::Item(item, at + length))
             }
         },

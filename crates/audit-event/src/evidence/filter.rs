@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::fields::{Fields, FormError};
+use crate::blocks::{Tag, Tags};
 use crate::path::Path;
 use crate::text;
 use crate::time::Instant;
@@ -24,6 +25,12 @@ const CORE: [&str; 12] = [
     "labels",
     "flags",
 ];
+
+/// What stands for what is not said.
+pub const WITHHELD: &str = "(withheld)";
+
+/// Members that ask about people.
+const PEOPLE: [&str; 3] = ["actor", "ip", "text"];
 
 /// A filter: all its members must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -80,6 +87,19 @@ impl Filter {
             object.insert("time".to_owned(), Value::from("event"));
         }
         object
+    }
+
+    /// The filter as a file states it that withholds these blocks: what was asked about people is not
+    /// said where they are kept back.
+    #[must_use]
+    pub fn stated(mut self, withheld: Tags) -> Self {
+        if withheld.contains(Tag::Actor) || withheld.contains(Tag::Origin) {
+            for (_, texts) in self.members.iter_mut().filter(|(name, _)| PEOPLE.contains(&&***name))
+            {
+                *texts = vec![WITHHELD.to_owned()];
+            }
+        }
+        self
     }
 
     /// Whether `core` and the time of receipt decide it.
@@ -241,6 +261,19 @@ mod tests {
         for text in [r#"{"actor":["(withheld)"]}"#, r#"{"text":["x"]}"#, r#"{"unheard":[]}"#] {
             assert!(!filter(text).unwrap().is_decidable(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_was_asked_about_people_is_not_said_where_they_are_withheld() {
+        let asked =
+            filter(r#"{"actor":["Ana"],"ip":["192.0.2.7"],"text":["x"],"source":["/a"]}"#).unwrap();
+        let stated =
+            |tag: Tag| text::write(&asked.clone().stated([tag].into_iter().collect()).to_object());
+        let hidden =
+            r#"{"actor":["(withheld)"],"ip":["(withheld)"],"source":["/a"],"text":["(withheld)"]}"#;
+        assert_eq!(stated(Tag::Actor), hidden);
+        assert_eq!(stated(Tag::Origin), hidden);
+        assert_eq!(stated(Tag::Changes), text::write(&asked.to_object()));
     }
 
     #[test]

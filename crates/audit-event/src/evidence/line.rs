@@ -106,6 +106,18 @@ impl Line {
         self.blocks.iter().map(|block| block.tag).collect()
     }
 
+    /// Keeps blocks back, `core` never. Where one of the blocks 2 to 6 is kept back, RAW is too, because
+    /// it says the same in another form.
+    pub fn withhold(&mut self, tags: Tags) {
+        let mut wanted = tags.without(Tags::CORE);
+        if !wanted.is_empty() {
+            wanted.insert(Tag::Raw);
+        }
+        let kept_back = self.shown_tags().intersection(wanted);
+        self.blocks.retain(|block| !kept_back.contains(block.tag));
+        self.withheld = self.withheld.union(kept_back);
+    }
+
     /// A shown block.
     pub fn block(&self, tag: Tag) -> Option<&ShownBlock> {
         self.blocks.iter().find(|block| block.tag == tag)

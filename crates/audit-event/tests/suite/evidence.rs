@@ -570,3 +570,19 @@ fn one_event_and_its_receipt() {
     assert_eq!(status("{}", &receipt(3), &trust), Status::Unusable);
     assert_eq!(status(&event, b"x", &trust), Status::Unusable);
 }
+
+#[test]
+fn withholding_a_block_takes_raw_with_it() {
+    let whole = &Log::of(1).lines[0];
+    let withhold = |tags: &[Tag]| {
+        let mut line = whole.clone();
+        line.withhold(tags.iter().copied().collect());
+        assert_eq!(line.shown_tags().union(line.withheld), line.leaf.tags());
+        line.withheld.iter().collect::<Vec<_>>()
+    };
+    assert_eq!(withhold(&[]), []);
+    assert_eq!(withhold(&[Tag::Core]), []);
+    assert_eq!(withhold(&[Tag::Raw]), [Tag::Raw]);
+    assert_eq!(withhold(&[Tag::Core, Tag::Actor]), [Tag::Actor, Tag::Raw]);
+    assert_eq!(withhold(&Tag::ALL).len(), whole.blocks.len() - 1);
+}

@@ -1,20 +1,19 @@
-//! The server's settings: what each row of [`TABLE`] means.
+//! The server's settings: what each of [`Settings`] means.
 
 mod command;
-mod table;
+mod settings;
 mod witness;
 
 pub use command::{Command, parse};
-pub use table::{SETTINGS, TABLE};
-pub use witness::{WitnessConfig, WitnessFlags};
+pub use settings::{LogKey, LogSettings, SOURCES, Settings};
+pub use witness::WitnessConfig;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use base::keys::Readers;
-use serve::config::{CallerLimits, ConfigError, Listen, Values};
+use serve::config::{self, ConfigError, Listen, PortConfig};
 use serve::files::TooFewFiles;
-use serve::port::PortOptions;
 
 use log_api::service::ServiceOptions;
 use log_core::Limits;
@@ -23,7 +22,7 @@ use storage_rocksdb::RocksOptions;
 /// The settings of one process, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
-    pub listen: Listen,
+    pub port: PortConfig,
     pub data_dir: PathBuf,
     /// Who beside this process may read private keys.
     pub key_readers: Readers,
@@ -31,8 +30,8 @@ pub struct Config {
     pub read_only: bool,
     pub adopt_journal: bool,
     pub worker_threads: usize,
-    pub callers: CallerLimits,
-    pub drain: Duration,
+    pub requests_max: usize,
+    pub http_timeout: Duration,
     pub tile_cache_bytes: usize,
     pub bundle_cache_bytes: usize,
     pub leaf_index_busy_rate: u64,
@@ -43,16 +42,11 @@ pub struct Config {
 }
 
 impl Config {
-    /// The port. Looks up the name that it listens on, which blocks.
-    pub fn port(&self) -> Result<PortOptions, ConfigError> {
-        self.callers.port(&self.listen)
-    }
-
     /// The same settings within the limit on open files: connections never take the store's files.
     pub fn within_open_files(&self) -> Result<Self, TooFewFiles> {
-        let (callers, store) = self.callers.within_open_files(self.storage.open_files_max)?;
-        let storage = RocksOptions { open_files_max: store, ..self.storage };
-        Ok(Self { callers, storage, ..self.clone() })
+        let (port, open_files_max) = self.port.within_open_files(self.storage.open_files_max)?;
+        let storage = RocksOptions { open_files_max, ..self.storage };
+        Ok(Self { port, storage, ..self.clone() })
     }
 
     /// The database.
@@ -70,71 +64,64 @@ impl Config {
         self.data_dir.join("evidence")
     }
 
-    /// The settings as a whole. Checks those that depend on one another.
+    /// The settings as a whole. Checks those that depend on one another, and reads the files that
+    /// they name.
     pub fn new(
-        values: &Values,
+        settings: &Settings,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
-        Self::with_flags(values, &WitnessFlags::default(), variable)
-    }
-
-    /// As [`Self::new`], with the flags that may stand more than once.
-    pub fn with_flags(
-        values: &Values,
-        witness: &WitnessFlags,
-        variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, ConfigError> {
-        let listen = values.listen("callers have no identities yet")?;
-        let data_dir = values.data_dir("cairn", variable)?;
+        let why = "callers have no identities yet";
+        let listen = Listen::new(&settings.listen, settings.insecure_listen, why)?;
+        let data_dir = config::data_dir(&settings.data_dir, "cairn", variable)?;
         Ok(Self {
-            drain: values.drain(&listen),
-            listen,
-            heads_dir: values.path("heads_dir").unwrap_or_else(|| data_dir.join("heads")),
+            port: PortConfig::new(listen, &settings.connections, &settings.port),
+            heads_dir: settings.heads_dir.path().unwrap_or_else(|| data_dir.join("heads")),
             data_dir,
-            key_readers: Readers::of_setting(values.flag("allow_group_readable_keys")),
-            read_only: values.flag("read_only"),
-            adopt_journal: values.flag("adopt_journal"),
-            worker_threads: values.count("worker_threads"),
-            callers: CallerLimits::of(values),
-            tile_cache_bytes: values.count("tile_cache_bytes"),
-            bundle_cache_bytes: values.count("bundle_cache_bytes"),
-            leaf_index_busy_rate: values.number("leaf_index_busy_rate"),
-            service: service(values),
-            limits: limits(values),
-            storage: storage(values),
-            witness: WitnessConfig::new(values, witness)?,
+            key_readers: Readers::of_setting(settings.allow_group_readable_keys.get()),
+            read_only: settings.read_only.get(),
+            adopt_journal: settings.adopt_journal.get(),
+            worker_threads: settings.worker_threads.count(),
+            requests_max: settings.requests_max.count(),
+            http_timeout: settings.http_timeout_ms.get(),
+            tile_cache_bytes: settings.tile_cache_bytes.count(),
+            bundle_cache_bytes: settings.bundle_cache_bytes.count(),
+            leaf_index_busy_rate: settings.leaf_index_busy_rate.get(),
+            service: service(settings),
+            limits: limits(settings),
+            storage: storage(settings),
+            witness: WitnessConfig::new(settings)?,
         })
     }
 }
 
-fn service(values: &Values) -> ServiceOptions {
+fn service(settings: &Settings) -> ServiceOptions {
     ServiceOptions {
-        receipt_wait_default: values.millis("receipt_wait_default_ms"),
-        receipt_wait_max: values.millis("receipt_wait_max_ms"),
-        streams_max: values.count("streams_max"),
+        receipt_wait_default: settings.receipt_wait_default_ms.get(),
+        receipt_wait_max: settings.receipt_wait_max_ms.get(),
+        streams_max: settings.streams_max.count(),
     }
 }
 
-fn limits(values: &Values) -> Limits {
+fn limits(settings: &Settings) -> Limits {
     Limits {
-        queue_entries_max: values.count("queue_entries_max"),
-        queue_bytes_max: values.count("queue_bytes_max"),
-        batch_entries_max: values.count("batch_entries_max"),
-        batch_bytes_max: values.count("batch_bytes_max"),
-        logs_max: values.count("logs_max"),
-        linger_max: Duration::from_micros(values.number("linger_max_us")),
-        min_free_bytes: values.number("min_free_bytes"),
-        publish_interval_min: values.millis("publish_interval_min_ms"),
-        history_interval: values.millis("history_interval_ms"),
-        clock_step_max: values.duration("clock_step_max"),
+        queue_entries_max: settings.queue_entries_max.count(),
+        queue_bytes_max: settings.queue_bytes_max.count(),
+        batch_entries_max: settings.batch_entries_max.count(),
+        batch_bytes_max: settings.batch_bytes_max.count(),
+        logs_max: settings.logs_max.count(),
+        linger_max: Duration::from_micros(settings.linger_max_us.get()),
+        min_free_bytes: settings.min_free_bytes.get(),
+        publish_interval_min: settings.publish_interval_min_ms.get(),
+        history_interval: settings.history_interval_ms.get(),
+        clock_step_max: settings.clock_step_max.get(),
     }
 }
 
-fn storage(values: &Values) -> RocksOptions {
+fn storage(settings: &Settings) -> RocksOptions {
     RocksOptions {
-        block_cache_bytes: values.count("block_cache_bytes"),
-        wal_bytes_max: values.number("wal_bytes_max"),
-        memtable_bytes: values.count("memtable_bytes"),
+        block_cache_bytes: settings.block_cache_bytes.count(),
+        wal_bytes_max: settings.wal_bytes_max.get(),
+        memtable_bytes: settings.memtable_bytes.count(),
         open_files_max: RocksOptions::default().open_files_max,
     }
 }
@@ -143,7 +130,7 @@ fn storage(values: &Values) -> RocksOptions {
 mod tests {
     use std::path::Path;
 
-    use serve::config::Kind;
+    use serve::config::Values;
 
     use super::*;
 
@@ -153,61 +140,47 @@ mod tests {
         (name == "HOME").then(|| "/home/a".to_owned())
     }
 
+    fn of(text: &str) -> Result<Config, ConfigError> {
+        let mut values = Values::new(&SOURCES);
+        values.read_text(Path::new("a.toml"), text)?;
+        Config::new(&values.settings()?, home)
+    }
+
     #[test]
     fn the_defaults_are_a_configuration() {
-        let config = Config::new(&Values::new(&TABLE), home).unwrap();
-        assert_eq!(config.listen.to_string(), "127.0.0.1:6962");
+        let config = of("").unwrap();
+        assert_eq!(config.port.listen.to_string(), "127.0.0.1:6962");
+        assert_eq!(config.port.drain, Duration::ZERO);
         assert_eq!(config.data_dir, Path::new("/home/a/.local/share/cairn"));
         assert_eq!(config.heads_dir, config.data_dir.join("heads"));
-        for setting in SETTINGS {
-            assert!(setting.kind.check(setting.default).is_ok(), "{}", setting.key);
-        }
     }
 
     #[test]
-    fn the_example_lists_every_setting_with_its_default() {
-        let mut commented = String::new();
-        for line in EXAMPLE.lines() {
-            commented.push_str(line.strip_prefix("#= ").unwrap_or(line));
-            commented.push('\n');
-        }
-        let table: toml::Table = toml::from_str(&commented).unwrap();
-        for setting in SETTINGS {
-            let value = table.get(setting.key).unwrap_or_else(|| panic!("{}", setting.key));
-            let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-            assert_eq!(text, setting.default, "{}", setting.key);
-        }
-        assert_eq!(table.len(), SETTINGS.len());
-        let mut values = Values::new(&TABLE);
-        values.read_text(Path::new("deploy/cairn-server.toml"), EXAMPLE).unwrap();
-        Config::new(&values, home).unwrap();
-    }
-
-    #[test]
-    fn the_example_is_what_the_table_says() {
+    fn the_example_is_what_the_settings_say_and_a_configuration() {
         let settings = EXAMPLE.find("# The address").map(|at| &EXAMPLE[at..]);
-        let expected = TABLE.example_settings();
+        let expected = SOURCES.example_settings::<Settings>();
         assert!(settings == Some(&*expected), "deploy/cairn-server.toml needs:\n{expected}");
+        for text in [EXAMPLE, &EXAMPLE.replace("#= ", "")] {
+            assert_eq!(of(text).unwrap().limits.logs_max, 10_000);
+        }
     }
 
     #[test]
-    fn numbers_are_taken_up_to_their_limits() {
-        for setting in SETTINGS {
-            let Kind::Number { min, max } = setting.kind else { continue };
-            let takes = |value: u64| setting.kind.check(&value.to_string()).is_ok();
-            assert!(takes(min) && takes(max), "{}", setting.key);
-            assert!(!takes(max + 1), "{}", setting.key);
-            assert!(min == 0 || !takes(min - 1), "{}", setting.key);
+    fn settings_are_where_they_are_used() {
+        let config = of("linger_max_us = 10000\nclock_step_max = \"2d\"\nread_only = true\n\
+                         connections_max = 5\nmemtable_bytes = 1048576\nstreams_max = 6");
+        let config = config.unwrap();
+        assert_eq!(config.limits.linger_max, Duration::from_millis(10));
+        assert_eq!(config.limits.clock_step_max, Duration::from_hours(48));
+        assert_eq!((config.read_only, config.port.connections_max), (true, 5));
+        assert_eq!((config.storage.memtable_bytes, config.service.streams_max), (1 << 20, 6));
+        for beyond in ["linger_max_us = 10001", "memtable_bytes = 1048575", "logs_max = 16385"] {
+            assert!(of(beyond).is_err(), "{beyond}");
         }
     }
 
     #[test]
     fn an_open_address_needs_consent() {
-        let of = |text| {
-            let mut values = Values::new(&TABLE);
-            values.read_text(Path::new("a.toml"), text).unwrap();
-            Config::new(&values, home)
-        };
         assert!(of("listen = \"0.0.0.0:0\"\ninsecure_listen = true").is_ok());
         insta::assert_snapshot!(
             of("listen = \"0.0.0.0:1\"").unwrap_err(),

@@ -4,7 +4,7 @@ mod offline;
 
 use std::process::ExitCode;
 
-use log_server::config::{self, Command, Config, TABLE};
+use log_server::config::{self, Command, Config, SOURCES};
 use log_server::server::{DEFAULT_LOG, Server};
 use serve::output::{listening, say};
 use serve::process::{self, RunOptions};
@@ -15,14 +15,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let variable = |name: &str| std::env::var(name).ok();
     let parse = || config::parse(std::env::args_os(), variable);
-    process::main("cairn-server", &TABLE, parse, run)
+    process::main("cairn-server", &SOURCES, parse, run)
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(config) => {
-            let Config { worker_threads, drain, .. } = *config;
-            let options = RunOptions { worker_threads, drain, table: &TABLE };
+            let (worker_threads, drain) = (config.worker_threads, config.port.drain);
+            let options = RunOptions { worker_threads, drain, sources: &SOURCES };
             let start = async { Ok(Server::start(&config.within_open_files()?).await?) };
             process::serve(options, start, |server| started(server, &config))
         }

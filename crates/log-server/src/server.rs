@@ -289,8 +289,8 @@ impl Parts {
     }
 
     fn open_port(&self, config: &Config, stopping: &CancellationToken) -> Result<Port, StartError> {
-        let options = tokio::task::block_in_place(|| config.port())?;
-        let (listen, counts) = (config.listen.clone(), Arc::clone(self.metrics.requests()));
+        let options = tokio::task::block_in_place(|| config.port.options())?;
+        let (listen, counts) = (config.port.listen.clone(), Arc::clone(self.metrics.requests()));
         let clock = Arc::clone(self.registry.clock());
         Port::open(&options, counts, stopping, clock)
             .map_err(|source| StartError::Listen { listen, source })
@@ -415,11 +415,11 @@ fn chain(
         routes: Arc::new(routes::table()),
         requests: Arc::clone(metrics.requests()),
         request_id_prefix,
-        header_bytes_max: config.callers.header_bytes_max,
-        requests_max: config.callers.requests_max,
+        header_bytes_max: config.port.header_bytes_max,
+        requests_max: config.requests_max,
         clock,
-        http_timeout: config.callers.http_timeout,
-        grpc_timeout: config.callers.http_timeout + config.service.receipt_wait_max,
+        http_timeout: config.http_timeout,
+        grpc_timeout: config.http_timeout + config.service.receipt_wait_max,
         identity: None,
         quota: None,
     }

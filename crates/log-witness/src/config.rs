@@ -1,18 +1,17 @@
-//! The witness's settings: what each row of [`TABLE`] means.
+//! The witness's settings: what each of [`Settings`] means.
 
 mod command;
-mod table;
+mod settings;
 
 pub use command::{Command, parse};
-pub use table::{SETTINGS, TABLE};
+pub use settings::{SOURCES, Settings};
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use base::keys::Readers;
-use serve::config::{CallerLimits, ConfigError, Listen, Values};
+use serve::config::{self, ConfigError, Listen, PortConfig};
 use serve::files::TooFewFiles;
-use serve::port::PortOptions;
 
 /// The store is one file; what else the witness opens of its folders is read and closed.
 const STORE_FILES: usize = 16;
@@ -20,7 +19,7 @@ const STORE_FILES: usize = 16;
 /// The settings of one process, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
-    pub listen: Listen,
+    pub port: PortConfig,
     pub data_dir: PathBuf,
     /// Who beside this process may read private keys.
     pub key_readers: Readers,
@@ -32,8 +31,8 @@ pub struct Config {
     pub clock_step_max: Duration,
     pub worker_threads: usize,
     pub signer_threads: usize,
-    pub callers: CallerLimits,
-    pub drain: Duration,
+    pub requests_max: usize,
+    pub http_timeout: Duration,
     pub cache_bytes: usize,
     /// Addresses of other witnesses, separated by blanks.
     pub peers: String,
@@ -44,43 +43,39 @@ pub struct Config {
 }
 
 impl Config {
-    /// The settings as a whole, with what one says about another checked.
+    /// The settings as a whole. Checks those that depend on one another.
     pub fn new(
-        values: &Values,
+        settings: &Settings,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
-        let listen = values.listen("the port takes plain HTTP beside TLS")?;
-        let data_dir = values.data_dir("cairn-witness", variable)?;
+        let why = "the port takes plain HTTP beside TLS";
+        let listen = Listen::new(&settings.listen, settings.insecure_listen, why)?;
+        let data_dir = config::data_dir(&settings.data_dir, "cairn-witness", variable)?;
         Ok(Self {
-            drain: values.drain(&listen),
-            listen,
-            logs_dir: values.path("logs_dir").unwrap_or_else(|| data_dir.join("logs")),
+            port: PortConfig::new(listen, &settings.connections, &settings.port),
+            logs_dir: settings.logs_dir.path().unwrap_or_else(|| data_dir.join("logs")),
             data_dir,
-            key_readers: Readers::of_setting(values.flag("allow_group_readable_keys")),
-            name: Some(values.text("name").to_owned()).filter(|name| !name.is_empty()),
-            logs_poll: values.millis("logs_poll_ms"),
-            clock_step_max: values.duration("clock_step_max"),
-            worker_threads: values.count("worker_threads"),
-            signer_threads: values.count("signer_threads"),
-            callers: CallerLimits::of(values),
-            cache_bytes: values.count("cache_bytes"),
-            peers: values.text("peer").to_owned(),
-            insecure_peers: values.flag("insecure_peers"),
-            gossip_interval: values.millis("gossip_interval_ms"),
-            suspect_after: values.millis("suspect_after_ms"),
-            webhook: Some(values.text("webhook").to_owned()).filter(|url| !url.is_empty()),
+            key_readers: Readers::of_setting(settings.allow_group_readable_keys.get()),
+            name: settings.name.get().map(ToOwned::to_owned),
+            logs_poll: settings.logs_poll_ms.get(),
+            clock_step_max: settings.clock_step_max.get(),
+            worker_threads: settings.worker_threads.count(),
+            signer_threads: settings.signer_threads.count(),
+            requests_max: settings.requests_max.count(),
+            http_timeout: settings.http_timeout_ms.get(),
+            cache_bytes: settings.cache_bytes.count(),
+            peers: settings.peer.get().unwrap_or_default().to_owned(),
+            insecure_peers: settings.insecure_peers.get(),
+            gossip_interval: settings.gossip_interval_ms.get(),
+            suspect_after: settings.suspect_after_ms.get(),
+            webhook: settings.webhook.get().map(ToOwned::to_owned),
         })
-    }
-
-    /// The port. Looks up the name that it listens on, which blocks.
-    pub fn port(&self) -> Result<PortOptions, ConfigError> {
-        self.callers.port(&self.listen)
     }
 
     /// The same within what the process may open: connections never take the store's files.
     pub fn within_open_files(&self) -> Result<Self, TooFewFiles> {
-        let (callers, _) = self.callers.within_open_files(STORE_FILES)?;
-        Ok(Self { callers, ..self.clone() })
+        let (port, _) = self.port.within_open_files(STORE_FILES)?;
+        Ok(Self { port, ..self.clone() })
     }
 
     /// The store.
@@ -108,6 +103,8 @@ impl Config {
 mod tests {
     use std::path::Path;
 
+    use serve::config::Values;
+
     use super::*;
 
     const EXAMPLE: &str = include_str!("../../../deploy/cairn-witness.toml");
@@ -116,38 +113,33 @@ mod tests {
         (name == "HOME").then(|| "/home/a".to_owned())
     }
 
-    #[test]
-    fn the_defaults_are_a_configuration() {
-        let config = Config::new(&Values::new(&TABLE), home).unwrap();
-        assert_eq!(config.listen.to_string(), "127.0.0.1:6963");
-        assert_eq!(config.data_dir, Path::new("/home/a/.local/share/cairn-witness"));
-        assert_eq!(config.logs_dir, config.data_dir.join("logs"));
-        assert_eq!(config.name, None);
-        for setting in SETTINGS {
-            assert!(setting.kind.check(setting.default).is_ok(), "{}", setting.key);
-        }
+    fn of(text: &str) -> Result<Config, ConfigError> {
+        let mut values = Values::new(&SOURCES);
+        values.read_text(Path::new("a.toml"), text)?;
+        Config::new(&values.settings()?, home)
     }
 
     #[test]
-    fn the_example_is_what_the_table_says_and_a_configuration() {
+    fn the_defaults_are_a_configuration() {
+        let config = of("").unwrap();
+        assert_eq!(config.port.listen.to_string(), "127.0.0.1:6963");
+        assert_eq!(config.data_dir, Path::new("/home/a/.local/share/cairn-witness"));
+        assert_eq!(config.logs_dir, config.data_dir.join("logs"));
+        assert_eq!((config.name, config.webhook, config.peers), (None, None, String::new()));
+    }
+
+    #[test]
+    fn the_example_is_what_the_settings_say_and_a_configuration() {
         let settings = EXAMPLE.find("# The address").map(|at| &EXAMPLE[at..]);
-        let expected = TABLE.example_settings();
+        let expected = SOURCES.example_settings::<Settings>();
         assert!(settings == Some(&*expected), "deploy/cairn-witness.toml needs:\n{expected}");
-        let every = EXAMPLE.replace("#= ", "");
-        for text in [EXAMPLE, &every] {
-            let mut values = Values::new(&TABLE);
-            values.read_text(Path::new("deploy/cairn-witness.toml"), text).unwrap();
-            Config::new(&values, home).unwrap();
+        for text in [EXAMPLE, &EXAMPLE.replace("#= ", "")] {
+            assert_eq!(of(text).unwrap().logs_poll, Duration::from_secs(1));
         }
     }
 
     #[test]
     fn an_open_address_needs_consent() {
-        let of = |text| {
-            let mut values = Values::new(&TABLE);
-            values.read_text(Path::new("a.toml"), text).unwrap();
-            Config::new(&values, home)
-        };
         assert!(of("listen = \"0.0.0.0:0\"\ninsecure_listen = true").is_ok());
         insta::assert_snapshot!(
             of("listen = \"0.0.0.0:1\"").unwrap_err(),

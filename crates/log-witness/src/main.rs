@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use formats::Origin;
-use log_witness::config::{self, Command, Config, TABLE};
+use log_witness::config::{self, Command, Config, SOURCES};
 use log_witness::server::Server;
 use log_witness::store::Store;
 use log_witness::witness::Cosigner;
@@ -21,14 +21,14 @@ const DAMAGED: u8 = 1;
 fn main() -> ExitCode {
     let variable = |name: &str| std::env::var(name).ok();
     let parse = || config::parse(std::env::args_os(), variable);
-    process::main("cairn-witness", &TABLE, parse, run)
+    process::main("cairn-witness", &SOURCES, parse, run)
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(config) => {
-            let Config { worker_threads, drain, .. } = *config;
-            let options = RunOptions { worker_threads, drain, table: &TABLE };
+            let (worker_threads, drain) = (config.worker_threads, config.port.drain);
+            let options = RunOptions { worker_threads, drain, sources: &SOURCES };
             let start = async { Ok(Server::start(&config.within_open_files()?).await?) };
             process::serve(options, start, |server| started(server, &config))
         }

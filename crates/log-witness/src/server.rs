@@ -411,8 +411,8 @@ fn open_port(
     stopping: &CancellationToken,
     clock: &Arc<dyn Clock>,
 ) -> Result<Port, StartError> {
-    let options = tokio::task::block_in_place(|| config.port())?;
-    let (listen, counts) = (config.listen.clone(), Arc::clone(metrics.requests()));
+    let options = tokio::task::block_in_place(|| config.port.options())?;
+    let (listen, counts) = (config.port.listen.clone(), Arc::clone(metrics.requests()));
     Port::open(&options, counts, stopping, Arc::clone(clock))
         .map_err(|source| StartError::Listen { listen, source })
 }
@@ -428,11 +428,11 @@ fn chain(
         routes: Arc::new(routes::table()),
         requests: Arc::clone(metrics.requests()),
         request_id_prefix,
-        header_bytes_max: config.callers.header_bytes_max,
-        requests_max: config.callers.requests_max,
+        header_bytes_max: config.port.header_bytes_max,
+        requests_max: config.requests_max,
         clock: Arc::clone(clock),
-        http_timeout: config.callers.http_timeout,
-        grpc_timeout: config.callers.http_timeout,
+        http_timeout: config.http_timeout,
+        grpc_timeout: config.http_timeout,
         identity: None,
         quota: None,
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use base::clock::{Clock, SystemClock};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::{Refusal, Table};
+use crate::config::{Refusal, Sources};
 use crate::{files, output};
 
 /// How long answers may take to leave a process that must end.
@@ -22,15 +22,15 @@ const LAST_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// How long the tasks of a server that has ended are waited for: only a read of a failing disk takes long.
 const TASKS_END_WITHIN: Duration = Duration::from_secs(2);
 
-/// The `main` of a binary with the settings `table`: runs the command that `parse` finds, or says why
-/// there is none.
+/// The `main` of a binary with settings from `sources`: runs the command that `parse` finds, or says
+/// why there is none.
 pub fn main<C, E: Display>(
     program: &str,
-    table: &Table,
+    sources: &Sources,
     parse: impl FnOnce() -> Result<C, Refusal>,
     run: impl FnOnce(C) -> Result<ExitCode, E>,
 ) -> ExitCode {
-    if let Err(error) = table.check_utf8(std::env::vars_os()) {
+    if let Err(error) = sources.check_utf8(std::env::vars_os()) {
         return output::refusal(program, error);
     }
     let command = match parse() {
@@ -87,8 +87,9 @@ pub struct RunOptions<'a> {
     /// How long the port stays open after a signal to stop, so that those who send requests hear of
     /// it.
     pub drain: Duration,
-    /// The settings. Variables of the environment that look like settings and are not are logged.
-    pub table: &'a Table,
+    /// Where settings come from. Variables of the environment that look like settings and are not
+    /// are logged.
+    pub sources: &'a Sources,
 }
 
 /// Runs what `start` gives until a signal stops it or it must end. `started` says where it listens.
@@ -105,7 +106,7 @@ pub fn serve<S: Serving, E: From<std::io::Error>>(
         .enable_all()
         .build()?;
     let code = runtime.block_on(async {
-        warn_of_variables(options.table);
+        warn_of_variables(options.sources);
         let mut signals = StopSignals::new()?;
         let mut server = start.await?;
         started(&server);
@@ -185,9 +186,9 @@ fn log_to_stderr() {
 }
 
 /// Logs which variables in the environment look like settings and are not.
-fn warn_of_variables(table: &Table) {
+fn warn_of_variables(sources: &Sources) {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    for variable in table.unknown_variables(names) {
+    for variable in sources.unknown_variables(names) {
         tracing::warn!(variable, "the variable looks like a setting and is none: see serve --help");
     }
 }

@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction};
-use serve::config::{ConfigError, Refusal, Values, commands};
+use clap::{Arg, ArgAction, Args as _, FromArgMatches as _};
+use serve::config::{ClockWords, ConfigError, Refusal, Values, clock_command, subcommand};
 
-use super::{Config, TABLE, WitnessFlags};
+use super::witness::WitnessFlags;
+use super::{Config, SOURCES};
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -27,10 +28,13 @@ pub fn parse(
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Command, Refusal> {
     let matches = command_line().try_get_matches_from(arguments)?;
-    let (name, matches) = commands::chosen(&matches);
-    let values = Values::read(&TABLE, matches, &variable)?;
-    let flags = WitnessFlags::of(matches);
-    let config = Box::new(Config::with_flags(&values, &flags, &variable)?);
+    let (name, matches) = subcommand(&matches);
+    let mut values = Values::read(&SOURCES, matches, &variable)?;
+    let serves = (name == "serve").then(|| WitnessFlags::from_arg_matches(matches)).transpose()?;
+    let flags = serves.unwrap_or_default();
+    flags.set(&mut values);
+    let mut config = Box::new(Config::new(&values.settings()?, &variable)?);
+    config.witness.distrusted = flags.distrusted();
     let path = |name: &str| matches.get_one::<String>(name).map(PathBuf::from);
     let needed = |name: &'static str| path(name).ok_or(ConfigError::MissingFlag { flag: name });
     Ok(match name {
@@ -53,21 +57,21 @@ const SHARED: [&str; 5] =
     ["data_dir", "heads_dir", "block_cache_bytes", "wal_bytes_max", "memtable_bytes"];
 
 fn command_line() -> clap::Command {
-    let serve = "Serves the logs (the default)";
+    let serving =
+        |command: clap::Command| WitnessFlags::augment_args(command.args(SOURCES.flags(|_| true)));
+    let serve = clap::Command::new("serve").about("Serves the logs (the default)");
     let base = clap::Command::new("cairn-server")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A transparency log: append over gRPC, prove every entry, verify offline")
         .args_conflicts_with_subcommands(true)
-        .args(TABLE.flags(|_| true))
-        .args(WitnessFlags::args())
         .after_help("Examples:\n  cairn-server --data-dir data\n  cairn-server serve --data-dir data --read-only");
     let taking = |name: &'static str, about: &'static str, more: &[&str]| {
-        let flags = TABLE.flags(|key| SHARED.contains(&key) || more.contains(&key));
+        let flags = SOURCES.flags(|key| SHARED.contains(&key) || more.contains(&key));
         clap::Command::new(name).about(about).args(flags)
     };
     let offline = |name: &'static str, about: &'static str| taking(name, about, &[]);
-    let serve = clap::Command::new("serve").about(serve).args(TABLE.flags(|_| true));
-    base.subcommand(serve.args(WitnessFlags::args()))
+    serving(base)
+        .subcommand(serving(serve))
         .subcommand(
             offline(
                 "fsck",
@@ -118,7 +122,14 @@ fn command_line() -> clap::Command {
                 .arg(Arg::new("log").value_name("LOG").required(true).help("Its name"))
                 .after_help("Examples:\n  cairn-server retire --data-dir data payments"),
         )
-        .subcommand(commands::clock(&TABLE, "cairn-server", "server", "signature"))
+        .subcommand(clock_command(
+            &SOURCES,
+            ClockWords {
+                program: "cairn-server",
+                server: "server",
+                signature: "signature",
+            },
+        ))
 }
 
 fn value(name: &'static str, placeholder: &'static str, help: &'static str) -> Arg {
@@ -141,7 +152,7 @@ mod tests {
             panic!("flags of serve are taken without its name");
         };
         assert!(config.read_only);
-        assert_eq!(config.listen.to_string(), "127.0.0.1:0");
+        assert_eq!(config.port.listen.to_string(), "127.0.0.1:0");
         assert!(matches!(parsed(&["serve", "--logs-max", "3"]), Ok(Command::Serve(_))));
         assert!(matches!(parsed(&[]), Ok(Command::Serve(_))));
     }

@@ -2,20 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
 use base::error::chain;
-use clap::{Arg, ArgAction, ArgMatches};
 use formats::Policy;
 use formats::policy::POLICY_BYTES_MAX;
-use serve::config::{ConfigError, Origin, Values};
+use serve::config::{ConfigError, Origin, Unfit, Values};
 
+use super::{LogKey, Settings};
 use crate::witnesses::HttpWitnesses;
 use log_core::witness::{LogPolicy, OnQuorumLoss, WitnessSettings};
 use storage::LogName;
-
-/// The keys under `[logs.NAME]`.
-pub(super) const LOG_KEYS: &[&str] = &["policy", "on_quorum_loss"];
 
 /// How the logs of a process are witnessed.
 #[derive(Clone, Debug)]
@@ -29,93 +27,81 @@ pub struct WitnessConfig {
     pub distrusted: BTreeSet<String>,
 }
 
-/// Values of flags that may stand more than once.
-#[derive(Clone, Debug, Default)]
-pub struct WitnessFlags {
-    policies: Vec<String>,
-    distrusted: Vec<String>,
+/// Flags that are no keys of the file. Each may stand more than once.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct WitnessFlags {
+    #[arg(
+        long,
+        value_name = "LOG=FILE",
+        help = "Who witnesses a log (c2sp.org/tlog-policy, with addresses). May stand again."
+    )]
+    policy: Vec<PolicyFlag>,
+    #[arg(
+        long,
+        value_name = "NAME",
+        help = "Do not believe what this witness says without a signed checkpoint, at start."
+    )]
+    distrust_witness: Vec<String>,
 }
 
 impl WitnessFlags {
-    pub(super) fn args() -> [Arg; 2] {
-        let policy = Arg::new("policy")
-            .long("policy")
-            .value_name("LOG=FILE")
-            .action(ArgAction::Append)
-            .help("Who witnesses a log (c2sp.org/tlog-policy, with addresses). May stand again.");
-        let distrust = Arg::new("distrust_witness")
-            .long("distrust-witness")
-            .value_name("NAME")
-            .action(ArgAction::Append)
-            .help("Do not believe what this witness says without a signed checkpoint, at start.");
-        [policy, distrust]
+    /// Sets the policies, which win over those of the file.
+    pub(super) fn set(&self, values: &mut Values) {
+        for PolicyFlag { log, file } in &self.policy {
+            let origin = Origin::Flag("policy".to_owned());
+            values.insert(&["logs", log.as_str(), "policy"], file, origin);
+        }
     }
 
-    pub(super) fn of(matches: &ArgMatches) -> Self {
-        let all = |name: &str| {
-            let values = matches.try_get_many::<String>(name).ok().flatten();
-            values.into_iter().flatten().cloned().collect()
-        };
-        Self { policies: all("policy"), distrusted: all("distrust_witness") }
+    pub(super) fn distrusted(self) -> BTreeSet<String> {
+        self.distrust_witness.into_iter().collect()
+    }
+}
+
+/// `LOG=FILE`.
+#[derive(Clone, Debug)]
+struct PolicyFlag {
+    log: LogName,
+    file: String,
+}
+
+impl FromStr for PolicyFlag {
+    type Err = Unfit;
+
+    fn from_str(text: &str) -> Result<Self, Unfit> {
+        let parts = text.split_once('=');
+        let parts = parts.and_then(|(log, file)| Some((LogName::new(log).ok()?, file.to_owned())));
+        let unfit = || Unfit { expected: "LOG=FILE, with a log's name".to_owned() };
+        parts.map(|(log, file)| Self { log, file }).ok_or_else(unfit)
     }
 }
 
 impl WitnessConfig {
-    pub(super) fn new(values: &Values, flags: &WitnessFlags) -> Result<Self, ConfigError> {
+    pub(super) fn new(settings: &Settings) -> Result<Self, ConfigError> {
         Ok(Self {
-            policies: policies(values, flags)?,
+            policies: policies(settings)?,
             settings: WitnessSettings {
-                grace: values.millis("witness_grace_ms"),
-                quorum_timeout: values.millis("quorum_timeout_ms"),
-                interval_min: values.millis("witness_interval_min_ms"),
-                pause_max: values.millis("witness_pause_max_ms"),
-                quarantine: values.millis("witness_quarantine_ms"),
+                grace: settings.witness_grace_ms.get(),
+                quorum_timeout: settings.quorum_timeout_ms.get(),
+                interval_min: settings.witness_interval_min_ms.get(),
+                pause_max: settings.witness_pause_max_ms.get(),
+                quarantine: settings.witness_quarantine_ms.get(),
             },
-            timeout: values.millis("witness_timeout_ms"),
-            accept_unwitnessed_start: values.flag("accept_unwitnessed_start"),
-            distrusted: flags.distrusted.iter().cloned().collect(),
+            timeout: settings.witness_timeout_ms.get(),
+            accept_unwitnessed_start: settings.accept_unwitnessed_start.get(),
+            distrusted: BTreeSet::new(),
         })
     }
 }
 
-/// The policies of the file, then those of the flags, which win.
-fn policies(
-    values: &Values,
-    flags: &WitnessFlags,
-) -> Result<BTreeMap<LogName, LogPolicy>, ConfigError> {
-    let mut tables = values.tables("logs");
-    let bad = |found: &str, origin, expected: &str| ConfigError::BadValue {
-        key: "policy",
-        found: found.to_owned(),
-        origin,
-        expected: expected.to_owned(),
-    };
-    for flag in &flags.policies {
-        let (log, file) =
-            flag.split_once('=').ok_or_else(|| bad(flag, Origin::Flag, "LOG=FILE"))?;
-        tables.entry(log.to_owned()).or_default().insert("policy".to_owned(), file.to_owned());
-    }
+fn policies(settings: &Settings) -> Result<BTreeMap<LogName, LogPolicy>, ConfigError> {
     let mut policies = BTreeMap::new();
-    for (log, keys) in tables {
-        let name = LogName::new(&log).map_err(|_| bad(&log, Origin::File, "under a log's name"))?;
-        let on_quorum_loss = on_quorum_loss(keys.get("on_quorum_loss"))?;
-        let Some(file) = keys.get("policy") else { continue };
-        policies.insert(name, policy(Path::new(file), on_quorum_loss)?);
+    for (LogKey(log), settings) in &settings.logs.0 {
+        if let Some(file) = &settings.policy {
+            policies.insert(log.clone(), policy(Path::new(file), settings.on_quorum_loss)?);
+        }
     }
     Ok(policies)
-}
-
-fn on_quorum_loss(value: Option<&String>) -> Result<OnQuorumLoss, ConfigError> {
-    match value.map(String::as_str) {
-        None | Some("wait") => Ok(OnQuorumLoss::Wait),
-        Some("publish_unwitnessed") => Ok(OnQuorumLoss::PublishUnwitnessed),
-        Some(other) => Err(ConfigError::BadValue {
-            key: "on_quorum_loss",
-            found: other.to_owned(),
-            origin: Origin::File,
-            expected: "\"wait\" or \"publish_unwitnessed\"".to_owned(),
-        }),
-    }
 }
 
 fn policy(file: &Path, on_quorum_loss: OnQuorumLoss) -> Result<LogPolicy, ConfigError> {
@@ -134,7 +120,9 @@ fn policy(file: &Path, on_quorum_loss: OnQuorumLoss) -> Result<LogPolicy, Config
 mod tests {
     use formats::{KeyName, PrivateKey};
 
-    use super::super::{TABLE, parse};
+    use serve::config::Refusal;
+
+    use super::super::{Config, SOURCES, parse};
     use super::*;
     use crate::config::Command;
 
@@ -151,10 +139,20 @@ mod tests {
     }
 
     fn of(toml: &str, flags: &[&str]) -> Result<WitnessConfig, ConfigError> {
-        let mut values = Values::new(&TABLE);
+        let mut values = Values::new(&SOURCES);
         values.read_text(Path::new("a.toml"), toml)?;
-        let policies = flags.iter().map(|&flag| flag.to_owned()).collect();
-        WitnessConfig::new(&values, &WitnessFlags { policies, distrusted: Vec::new() })
+        let policy = flags.iter().map(|flag| flag.parse().unwrap()).collect();
+        WitnessFlags { policy, ..WitnessFlags::default() }.set(&mut values);
+        WitnessConfig::new(&values.settings()?)
+    }
+
+    fn parsed(flags: &[&str]) -> Result<Box<Config>, Refusal> {
+        let arguments = ["cairn-server"].iter().chain(flags).map(Into::into);
+        let home = |name: &str| (name == "HOME").then(|| "/home/a".to_owned());
+        match parse(arguments, home)? {
+            Command::Serve(config) => Ok(config),
+            other => panic!("the flags of witnessing are of serve: {other:?}"),
+        }
     }
 
     #[test]
@@ -171,15 +169,19 @@ mod tests {
         assert_eq!(of_log("a"), OnQuorumLoss::PublishUnwitnessed);
         assert_eq!(of_log("c"), OnQuorumLoss::Wait);
 
-        let arguments = ["cairn-server", "--policy", &format!("d={path}"), "--policy"];
-        let more = [format!("e={path}"), "--distrust-witness".to_owned(), "w".to_owned()];
-        let arguments = arguments.map(str::to_owned).into_iter().chain(more);
-        let home = |name: &str| (name == "HOME").then(|| "/home/a".to_owned());
-        let Ok(Command::Serve(config)) = parse(arguments.map(Into::into), home) else {
-            panic!("the flags of witnessing are taken");
-        };
-        assert_eq!(config.witness.policies.len(), 2);
-        assert!(config.witness.distrusted.contains("w"));
+        let flags = ["--policy", &format!("d={path}"), "--policy", &format!("e={path}")];
+        let flags = [&flags[..], &["--distrust-witness", "w"]].concat();
+        for flags in [flags.clone(), [&["serve"], &flags[..]].concat()] {
+            let config = parsed(&flags).unwrap();
+            assert_eq!(config.witness.policies.len(), 2);
+            assert!(config.witness.distrusted.contains("w"));
+        }
+
+        // A flag's policy takes the place of the file's, and leaves what else the file says.
+        let toml = toml.replace(&path, "/no/such");
+        let config = of(&toml, &[&format!("a={path}")]).unwrap();
+        let log = LogName::new("a").unwrap();
+        assert_eq!(config.policies[&log].on_quorum_loss(), OnQuorumLoss::PublishUnwitnessed);
     }
 
     #[test]
@@ -203,18 +205,17 @@ mod tests {
             @"FILE: line 1 of a policy is refused: names q, which no line above defines"
         );
         let error = |toml: &str, flags: &[&str]| of(toml, flags).unwrap_err().to_string();
-        insta::assert_snapshot!(
-            error("", &["a"]),
-            @r#"policy is "a" in a flag, it must be LOG=FILE"#
-        );
-        insta::assert_snapshot!(
-            error("[logs.a]\non_quorum_loss = \"ignore\"", &[]),
-            @r#"on_quorum_loss is "ignore" in the configuration file, it must be "wait" or "publish_unwitnessed""#
-        );
-        insta::assert_snapshot!(
-            error("[logs.A]\npolicy = \"x\"", &[]),
-            @r#"policy is "A" in the configuration file, it must be under a log's name"#
-        );
+        insta::assert_snapshot!(error("[logs.a]\non_quorum_loss = \"ignore\"", &[]), @r#"logs.a.on_quorum_loss is "ignore" in a.toml, it must be "wait" or "publish_unwitnessed""#);
+        insta::assert_snapshot!(error("[logs.A]\npolicy = \"x\"", &[]), @r#"logs.A is "A" in a.toml, it must be a log's name: 1 to 64 of a-z, 0-9 and -, and no - in front"#);
+        insta::assert_snapshot!(error("[logs.a]\npolice = \"x\"", &[]), @"a.toml: unknown key logs.a.police: deploy/cairn-server.toml lists the known keys");
+        insta::assert_snapshot!(error("[logs.a]\npolicy = 1", &[]), @r#"logs.a.policy is "1" in a.toml, it must be a string"#);
+        insta::assert_snapshot!(error("logs.a = 1", &[]), @r#"logs.a is "1" in a.toml, it must be a table of policy and on_quorum_loss"#);
+        for flag in ["a", "A=x", "=x"] {
+            let told = parsed(&["--policy", flag]).unwrap_err().to_string();
+            let expected =
+                format!("invalid value '{flag}' for '--policy <LOG=FILE>': it must be LOG=FILE");
+            assert!(told.contains(&expected), "{told}");
+        }
         assert!(error("[logs.a]\npolicy = \"/no/such\"", &[]).starts_with("/no/such: "));
     }
 }

@@ -14,10 +14,10 @@ use log_proto::log_v1 as pb;
 use log_proto::log_v1::log_service_client::LogServiceClient;
 
 use base::clock::{ManualClock, SystemClock};
-use log_server::config::{Config, TABLE};
+use log_server::config::{Config, SOURCES};
 use log_server::server::{Server, StartError};
 use merkle::{Hash, LeafIndex, TreeSize, leaf_hash};
-use serve::config::{Origin, Values};
+use serve::config::Values;
 use storage::StorageError;
 use storage::faulty::FaultyEngine;
 use storage_rocksdb::RocksEngine;
@@ -41,13 +41,13 @@ pub(crate) struct Stack {
 }
 
 fn config(data: &tempfile::TempDir, settings: &[(&str, &str)]) -> Config {
-    let mut values = Values::new(&TABLE);
+    let mut values = Values::new(&SOURCES);
     let folder = data.path().to_str().unwrap();
     let own = [("listen", "127.0.0.1:0"), ("data_dir", folder), ("min_free_bytes", "0")];
     for (key, value) in own.iter().chain(settings) {
-        values.set(TABLE.named(key).unwrap(), (*value).to_owned(), Origin::Flag).unwrap();
+        values.set(key, value).unwrap();
     }
-    Config::new(&values, |_| None).unwrap()
+    Config::new(&values.settings().unwrap(), |_| None).unwrap()
 }
 
 /// Starts a server. The tasks of one before it let go of the store a moment after it has stopped.

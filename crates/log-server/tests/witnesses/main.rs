@@ -20,9 +20,9 @@ use fake::{Mode, Witness};
 use formats::{Policy, SignedCheckpoint, TlogProof, Trust};
 use log_proto::log_v1 as pb;
 use log_proto::log_v1::log_service_client::LogServiceClient;
-use log_server::config::{Config, TABLE};
+use log_server::config::{Config, SOURCES};
 use log_server::server::{Server, StartError, WITNESSED_HEALTH};
-use serve::config::{Origin, Values};
+use serve::config::Values;
 use storage::StorageError;
 use storage_rocksdb::RocksEngine;
 use tempfile::TempDir;
@@ -74,7 +74,7 @@ impl Site {
     }
 
     fn config(&self) -> Config {
-        let mut values = Values::new(&TABLE);
+        let mut values = Values::new(&SOURCES);
         let data = self.data().display().to_string();
         let own = [
             ("listen", "127.0.0.1:0".to_owned()),
@@ -82,9 +82,9 @@ impl Site {
             ("min_free_bytes", "0".to_owned()),
         ];
         for (key, value) in own.iter().chain(&self.settings) {
-            values.set(TABLE.named(key).unwrap(), value.clone(), Origin::Flag).unwrap();
+            values.set(key, value).unwrap();
         }
-        let mut config = Config::new(&values, |_| None).unwrap();
+        let mut config = Config::new(&values.settings().unwrap(), |_| None).unwrap();
         config.witness.distrusted = self.distrusted.iter().cloned().collect();
         config
     }

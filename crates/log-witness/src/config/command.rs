@@ -4,9 +4,9 @@ use std::ffi::OsString;
 
 use clap::{Arg, ArgAction};
 use formats::Origin;
-use serve::config::{Refusal, Values, commands};
+use serve::config::{ClockWords, Refusal, Values, clock_command, subcommand};
 
-use super::{Config, TABLE};
+use super::{Config, SOURCES};
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -23,9 +23,9 @@ pub fn parse(
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Command, Refusal> {
     let matches = command_line().try_get_matches_from(arguments)?;
-    let (name, matches) = commands::chosen(&matches);
-    let values = Values::read(&TABLE, matches, &variable)?;
-    let config = Box::new(Config::new(&values, &variable)?);
+    let (name, matches) = subcommand(&matches);
+    let values = Values::read(&SOURCES, matches, &variable)?;
+    let config = Box::new(Config::new(&values.settings()?, &variable)?);
     Ok(match name {
         "fsck" => Command::Fsck { config },
         "trust" => {
@@ -40,7 +40,7 @@ pub fn parse(
 fn command_line() -> clap::Command {
     let offline = |name: &'static str, about: &'static str| {
         let keys = ["data_dir", "logs_dir", "cache_bytes", "allow_group_readable_keys"];
-        let flags = TABLE.flags(|key| keys.contains(&key));
+        let flags = SOURCES.flags(|key| keys.contains(&key));
         clap::Command::new(name).about(about).args(flags)
     };
     let origin = Arg::new("origin").value_name("ORIGIN").required(true).action(ArgAction::Set);
@@ -50,11 +50,11 @@ fn command_line() -> clap::Command {
         .about("A witness: cosigns the heads of logs that it has seen grow (c2sp.org/tlog-witness)")
         .args_conflicts_with_subcommands(true)
         .after_help("Examples:\n  cairn-witness --name a.example/witness --data-dir data")
-        .args(TABLE.flags(|_| true))
+        .args(SOURCES.flags(|_| true))
         .subcommand(
             clap::Command::new("serve")
                 .about("Witnesses the logs (the default)")
-                .args(TABLE.flags(|_| true)),
+                .args(SOURCES.flags(|_| true)),
         )
         .subcommand(
             offline(
@@ -75,7 +75,14 @@ fn command_line() -> clap::Command {
             )
             .arg(origin),
         )
-        .subcommand(commands::clock(&TABLE, "cairn-witness", "witness", "cosignature of the same log"))
+        .subcommand(clock_command(
+            &SOURCES,
+            ClockWords {
+                program: "cairn-witness",
+                server: "witness",
+                signature: "cosignature of the same log",
+            },
+        ))
 }
 
 #[cfg(test)]
@@ -94,7 +101,7 @@ mod tests {
         let Ok(Command::Serve(config)) = parsed(&arguments) else {
             panic!("flags of serve are taken without its name");
         };
-        assert_eq!(config.listen.to_string(), "127.0.0.1:0");
+        assert_eq!(config.port.listen.to_string(), "127.0.0.1:0");
         assert_eq!(config.logs_dir, std::path::Path::new("/l"));
         assert_eq!(config.name.as_deref(), Some("example.com/w"));
         assert!(matches!(parsed(&["serve"]), Ok(Command::Serve(_))));

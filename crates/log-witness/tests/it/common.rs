@@ -16,13 +16,13 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use log_witness::config::{Config, TABLE};
+use log_witness::config::{Config, SOURCES};
 use log_witness::server::{Server, StartError};
 use log_witness::witness::origin_path;
 use merkle::{
     Hash, Subtree, TreeSize, leaf_hash, plan_consistency, plan_subtree_consistency, root_of,
 };
-use serve::config::{Origin as Source, Values};
+use serve::config::Values;
 
 use crate::eventually::{eventually, once};
 
@@ -45,7 +45,7 @@ pub(crate) struct Answer {
 }
 
 pub(crate) fn config(dir: &Path) -> Config {
-    let mut values = Values::new(&TABLE);
+    let mut values = Values::new(&SOURCES);
     let own = [
         ("listen", "127.0.0.1:0"),
         ("data_dir", dir.to_str().unwrap()),
@@ -56,9 +56,9 @@ pub(crate) fn config(dir: &Path) -> Config {
         ("signer_threads", "2"),
     ];
     for (key, value) in own {
-        values.set(TABLE.named(key).unwrap(), value.to_owned(), Source::Flag).unwrap();
+        values.set(key, value).unwrap();
     }
-    Config::new(&values, |_| None).unwrap()
+    Config::new(&values.settings().unwrap(), |_| None).unwrap()
 }
 
 impl Node {

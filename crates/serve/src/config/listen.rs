@@ -3,11 +3,21 @@
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
-use super::ConfigError;
+use super::{ConfigError, Kind, Switch};
 
-/// Whether a setting names an address or a host, and a port.
-pub(super) fn is_listen(value: &str) -> bool {
-    value.parse::<SocketAddr>().is_ok() || is_host_and_port(value)
+/// An IP address or a host's name, and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address(String);
+
+impl Kind for Address {
+    fn expected() -> String {
+        "an address or a host's name, and a port".to_owned()
+    }
+
+    fn of(text: &str) -> Option<Self> {
+        let fits = text.parse::<SocketAddr>().is_ok() || is_host_and_port(text);
+        fits.then(|| Self(text.to_owned()))
+    }
 }
 
 /// What RFC 1123 takes for a host, so that a misspelt address is not looked up as a name: the last
@@ -30,11 +40,11 @@ fn is_host_and_port(value: &str) -> bool {
 /// The setting `listen`, and whether other machines may reach what it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
-    pub(super) text: String,
+    text: String,
     /// Other machines may reach it.
-    pub(super) consent: bool,
+    consent: bool,
     /// What consent is needed for.
-    pub(super) why: &'static str,
+    why: &'static str,
 }
 
 impl fmt::Display for Listen {
@@ -44,6 +54,18 @@ impl fmt::Display for Listen {
 }
 
 impl Listen {
+    /// Where to listen. An address that other machines can reach needs consent; `why` says for
+    /// what. A name is looked up at start, by [`Self::resolve`], because the other commands do not
+    /// need it.
+    pub fn new(address: &Address, consent: Switch, why: &'static str) -> Result<Self, ConfigError> {
+        let Address(text) = address.clone();
+        let listen = Self { text, consent: consent.get(), why };
+        match listen.text.parse() {
+            Ok(address) => listen.allow(&[address]).map(|()| listen),
+            Err(_) => Ok(listen),
+        }
+    }
+
     /// The addresses to listen on; the server takes the first that it can open. Looking up a name
     /// blocks. Without consent only this machine may reach any of the addresses.
     pub fn resolve(&self) -> Result<Vec<SocketAddr>, ConfigError> {
@@ -64,7 +86,7 @@ impl Listen {
     }
 
     /// Refuses an address that other machines can reach, unless there is consent.
-    pub(super) fn allow(&self, addresses: &[SocketAddr]) -> Result<(), ConfigError> {
+    fn allow(&self, addresses: &[SocketAddr]) -> Result<(), ConfigError> {
         let open = addresses.iter().find(|address| !address.ip().is_loopback());
         match open {
             Some(address) if !self.consent => {
@@ -96,7 +118,7 @@ mod tests {
             "my-host_1:65535",
             "1.example:1",
         ] {
-            assert!(is_listen(good), "{good}");
+            assert!(Address::of(good).is_some(), "{good}");
         }
         for bad in [
             "",
@@ -114,7 +136,7 @@ mod tests {
             "http://a:1",
             "a/b:1",
         ] {
-            assert!(!is_listen(bad), "{bad}");
+            assert!(Address::of(bad).is_none(), "{bad}");
         }
     }
 

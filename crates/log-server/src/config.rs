@@ -82,7 +82,7 @@ impl Config {
             adopt_journal: settings.adopt_journal.get(),
             worker_threads: settings.worker_threads.count(),
             requests_max: settings.requests_max.count(),
-            http_timeout: settings.http_timeout_ms.get(),
+            http_timeout: settings.http_timeout_ms.millis(),
             tile_cache_bytes: settings.tile_cache_bytes.count(),
             bundle_cache_bytes: settings.bundle_cache_bytes.count(),
             leaf_index_busy_rate: settings.leaf_index_busy_rate.get(),
@@ -96,8 +96,8 @@ impl Config {
 
 fn service(settings: &Settings) -> ServiceOptions {
     ServiceOptions {
-        receipt_wait_default: settings.receipt_wait_default_ms.get(),
-        receipt_wait_max: settings.receipt_wait_max_ms.get(),
+        receipt_wait_default: settings.receipt_wait_default_ms.millis(),
+        receipt_wait_max: settings.receipt_wait_max_ms.millis(),
         streams_max: settings.streams_max.count(),
     }
 }
@@ -111,8 +111,8 @@ fn limits(settings: &Settings) -> Limits {
         logs_max: settings.logs_max.count(),
         linger_max: Duration::from_micros(settings.linger_max_us.get()),
         min_free_bytes: settings.min_free_bytes.get(),
-        publish_interval_min: settings.publish_interval_min_ms.get(),
-        history_interval: settings.history_interval_ms.get(),
+        publish_interval_min: settings.publish_interval_min_ms.millis(),
+        history_interval: settings.history_interval_ms.millis(),
         clock_step_max: settings.clock_step_max.get(),
     }
 }

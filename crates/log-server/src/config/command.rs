@@ -21,8 +21,7 @@ pub enum Command {
     ClockAccept { config: Box<Config> },
 }
 
-/// Reads the arguments, the file they name and the environment. `Err(Ok(_))` is clap's own answer: help,
-/// the version, or an unknown flag.
+/// Reads the arguments, the file they name and the environment.
 pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     variable: impl Fn(&str) -> Option<String>,
@@ -56,9 +55,10 @@ pub fn parse(
 const SHARED: [&str; 5] =
     ["data_dir", "heads_dir", "block_cache_bytes", "wal_bytes_max", "memtable_bytes"];
 
+const CLOCK: ClockWords =
+    ClockWords { program: "cairn-server", server: "server", signature: "signature" };
+
 fn command_line() -> clap::Command {
-    let serving =
-        |command: clap::Command| WitnessFlags::augment_args(command.args(SOURCES.flags(|_| true)));
     let serve = clap::Command::new("serve").about("Serves the logs (the default)");
     let base = clap::Command::new("cairn-server")
         .version(env!("CARGO_PKG_VERSION"))
@@ -122,14 +122,12 @@ fn command_line() -> clap::Command {
                 .arg(Arg::new("log").value_name("LOG").required(true).help("Its name"))
                 .after_help("Examples:\n  cairn-server retire --data-dir data payments"),
         )
-        .subcommand(clock_command(
-            &SOURCES,
-            ClockWords {
-                program: "cairn-server",
-                server: "server",
-                signature: "signature",
-            },
-        ))
+        .subcommand(clock_command(&SOURCES, CLOCK))
+}
+
+/// With every flag of a server that serves.
+fn serving(command: clap::Command) -> clap::Command {
+    WitnessFlags::augment_args(command.args(SOURCES.flags(|_| true)))
 }
 
 fn value(name: &'static str, placeholder: &'static str, help: &'static str) -> Arg {

@@ -81,13 +81,13 @@ impl WitnessConfig {
         Ok(Self {
             policies: policies(settings)?,
             settings: WitnessSettings {
-                grace: settings.witness_grace_ms.get(),
-                quorum_timeout: settings.quorum_timeout_ms.get(),
-                interval_min: settings.witness_interval_min_ms.get(),
-                pause_max: settings.witness_pause_max_ms.get(),
-                quarantine: settings.witness_quarantine_ms.get(),
+                grace: settings.witness_grace_ms.millis(),
+                quorum_timeout: settings.quorum_timeout_ms.millis(),
+                interval_min: settings.witness_interval_min_ms.millis(),
+                pause_max: settings.witness_pause_max_ms.millis(),
+                quarantine: settings.witness_quarantine_ms.millis(),
             },
-            timeout: settings.witness_timeout_ms.get(),
+            timeout: settings.witness_timeout_ms.millis(),
             accept_unwitnessed_start: settings.accept_unwitnessed_start.get(),
             distrusted: BTreeSet::new(),
         })

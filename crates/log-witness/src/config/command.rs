@@ -37,6 +37,12 @@ pub fn parse(
     })
 }
 
+const CLOCK: ClockWords = ClockWords {
+    program: "cairn-witness",
+    server: "witness",
+    signature: "cosignature of the same log",
+};
+
 fn command_line() -> clap::Command {
     let offline = |name: &'static str, about: &'static str| {
         let keys = ["data_dir", "logs_dir", "cache_bytes", "allow_group_readable_keys"];
@@ -75,14 +81,7 @@ fn command_line() -> clap::Command {
             )
             .arg(origin),
         )
-        .subcommand(clock_command(
-            &SOURCES,
-            ClockWords {
-                program: "cairn-witness",
-                server: "witness",
-                signature: "cosignature of the same log",
-            },
-        ))
+        .subcommand(clock_command(&SOURCES, CLOCK))
 }
 
 #[cfg(test)]

@@ -57,7 +57,6 @@ macro_rules! read_from_text {
 }
 
 read_from_text!([const MIN: u64, const MAX: u64] Bounded<MIN, MAX>);
-read_from_text!([const MIN: u64, const MAX: u64] Millis<MIN, MAX>);
 read_from_text!([] Span);
 read_from_text!([] Switch);
 read_from_text!([] Text);
@@ -99,32 +98,19 @@ impl<const MIN: u64, const MAX: u64> Bounded<MIN, MAX> {
     pub fn count(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
-}
 
-impl<const MIN: u64, const MAX: u64> Kind for Bounded<MIN, MAX> {
-    fn expected() -> String {
-        format!("a number from {MIN} to {MAX}")
-    }
-
-    fn of(text: &str) -> Option<Self> {
-        number(text, MIN, MAX).map(Self)
-    }
-}
-
-/// Milliseconds within bounds, both included; an hour at most unless it says otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Millis<const MIN: u64, const MAX: u64 = HOUR_MS>(u64);
-
-impl<const MIN: u64, const MAX: u64> Millis<MIN, MAX> {
-    /// How long that is.
-    pub fn get(self) -> Duration {
+    /// How long that many milliseconds are.
+    pub fn millis(self) -> Duration {
         Duration::from_millis(self.0)
     }
 }
 
-impl<const MIN: u64, const MAX: u64> Kind for Millis<MIN, MAX> {
+/// Milliseconds, an hour at most.
+pub type Millis<const MIN: u64> = Bounded<MIN, HOUR_MS>;
+
+impl<const MIN: u64, const MAX: u64> Kind for Bounded<MIN, MAX> {
     fn expected() -> String {
-        Bounded::<MIN, MAX>::expected()
+        format!("a number from {MIN} to {MAX}")
     }
 
     fn of(text: &str) -> Option<Self> {
@@ -258,8 +244,8 @@ mod tests {
         }
         let most = Bounded::<0, { u64::MAX }>::of("18446744073709551615").unwrap();
         assert_eq!((most.get(), most.count()), (u64::MAX, usize::MAX));
-        assert_eq!(Millis::<1>::of("3600000").unwrap().get(), Duration::from_hours(1));
-        assert_eq!([Millis::<1>::of("0"), Millis::of("3600001")], [None, None]);
+        assert_eq!(Millis::<1>::of("3600000").unwrap().millis(), Duration::from_hours(1));
+        assert_eq!(["0", "3600001"].map(Millis::<1>::of), [None, None]);
     }
 
     #[test]

@@ -59,8 +59,8 @@ impl PortConfig {
             connections_max: connections.connections_max.count(),
             connections_per_address_max: connections.connections_per_address_max.count(),
             header_bytes_max: port.header_bytes_max.count(),
-            shutdown_timeout: port.shutdown_timeout_ms.get(),
-            drain: if no_drain { Duration::ZERO } else { drain_ms.get() },
+            shutdown_timeout: port.shutdown_timeout_ms.millis(),
+            drain: if no_drain { Duration::ZERO } else { drain_ms.millis() },
         }
     }
 

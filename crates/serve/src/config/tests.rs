@@ -127,7 +127,7 @@ fn later_sources_win() {
         };
         let settings: Settings =
             Values::read(&SOURCES, &matches, variable).unwrap().settings().unwrap();
-        let (a_max, pause) = (settings.a_max.get(), settings.pause_ms.get().as_millis());
+        let (a_max, pause) = (settings.a_max.get(), settings.pause_ms.millis().as_millis());
         let peer = settings.peer.get().map(ToOwned::to_owned);
         (a_max, pause, peer, settings.wait_max.get().as_secs())
     };

@@ -130,7 +130,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
     }
 }
 
-impl<'de> IntoDeserializer<'de, Refused> for Node<'_> {
+impl IntoDeserializer<'_, Refused> for Node<'_> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -171,12 +171,6 @@ impl Refused {
     }
 }
 
-impl From<Problem> for Refused {
-    fn from(problem: Problem) -> Self {
-        Self { problem, place: None }
-    }
-}
-
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self:?}")
@@ -193,7 +187,7 @@ impl Error for Refused {
             "a sequence" => "a list".to_owned(),
             other => other.to_owned(),
         };
-        Problem::Unfit { expected }.into()
+        Self { problem: Problem::Unfit { expected }, place: None }
     }
 
     fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -214,10 +208,10 @@ impl Error for Refused {
     }
 
     fn unknown_field(_: &str, _: &'static [&'static str]) -> Self {
-        Problem::UnknownKey.into()
+        Self { problem: Problem::UnknownKey, place: None }
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Problem::MissingKey(field).into()
+        Self { problem: Problem::MissingKey(field), place: None }
     }
 }

@@ -55,15 +55,15 @@ impl Origins {
 #[derive(Clone, Debug)]
 pub struct Values {
     sources: Sources,
-    values: toml::Table,
+    table: toml::Table,
     origins: Origins,
 }
 
 impl Values {
     /// Every setting has its default.
     pub fn new(sources: &Sources) -> Self {
-        let (values, origins) = (toml::Table::new(), Origins::default());
-        let mut new = Self { sources: *sources, values, origins };
+        let (table, origins) = (toml::Table::new(), Origins::default());
+        let mut new = Self { sources: *sources, table, origins };
         for key in sources.keys() {
             new.put(&[key.get_id().as_str()], value_of(&key, default_of(&key)), Origin::Default);
         }
@@ -154,7 +154,7 @@ impl Values {
 
     fn put(&mut self, path: &[&str], value: Value, origin: Origin) {
         let Some((last, tables)) = path.split_last() else { return };
-        let mut table = &mut self.values;
+        let mut table = &mut self.table;
         for key in tables {
             let below = table.entry(*key).or_insert_with(|| Value::Table(toml::Table::new()));
             let Some(below) = below.as_table_mut() else { return };
@@ -166,7 +166,7 @@ impl Values {
 
     /// The settings of a server, checked one by one.
     pub fn settings<S: DeserializeOwned>(&self) -> Result<S, ConfigError> {
-        let settings = S::deserialize(Node::root(self.values.clone(), &self.origins));
+        let settings = S::deserialize(Node::root(self.table.clone(), &self.origins));
         settings.map_err(|refused| refused.of(&self.origins, self.sources.example))
     }
 

@@ -329,7 +329,6 @@ impl Registry {
     /// Ends the writer threads after what they are doing now, and returns once they are gone, and the
     /// store with them. For a process that must end: what is queued is refused.
     pub async fn abandon(&self) {
-        self.inner.stopping.store(true, Ordering::SeqCst);
         self.inner.building.around.supervisor.stop();
         self.inner.abort();
         self.inner.join().await;
@@ -464,13 +463,11 @@ impl Inner {
 
     /// All logs, by name.
     pub(super) fn all(&self) -> Vec<Arc<Rooms>> {
-        let logs = self.logs();
-        logs.values().map(|log| Arc::clone(&log.rooms)).collect()
+        self.logs().values().map(|log| Arc::clone(&log.rooms)).collect()
     }
 
     pub(crate) fn close_queues(&self) {
-        let logs = self.logs.read().unwrap_or_else(PoisonError::into_inner);
-        logs.values().for_each(|log| log.rooms.append.close());
+        self.logs().values().for_each(|log| log.rooms.append.close());
     }
 
     pub(crate) async fn join(&self) {
@@ -483,8 +480,7 @@ impl Inner {
     }
 }
 
-/// The beginning of a text from outside, for an error that says what is wrong with it. The whole text may
-/// have megabytes, and an error travels in headers.
+/// The beginning of a text from outside, for an error about it: errors travel in headers.
 fn excerpt(text: &str) -> String {
     text.chars().take(EXCERPT_CHARS).collect()
 }

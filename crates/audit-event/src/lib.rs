@@ -12,6 +12,7 @@
 //! | [`keys`] | once only: event keys, content digests, ids of items that have none |
 //! | [`row`] | values of the rows that a store keeps beside an entry |
 //! | [`catalogue`], [`sentence`] | what is known and said of each action |
+//! | [`mapping`] | items of other formats to events, and events to other formats |
 //! | [`evidence`] | evidence files: written, read, verified |
 //!
 //! Nothing here reads a clock, a file, the network or a random number generator: times, salts and ids
@@ -29,6 +30,7 @@ pub mod flag;
 pub mod json;
 pub mod keys;
 pub mod leaf;
+pub mod mapping;
 pub mod path;
 pub mod row;
 pub mod sentence;

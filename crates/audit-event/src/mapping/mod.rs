@@ -1,0 +1,108 @@
+//! Items of other formats to events, one file a format.
+//!
+//! Each format has a pure function from the bytes of one item, exactly as received, to an unchecked
+//! event, flags and RAW, or an error that names the field. What a format lacks gets a stated
+//! default, which the caller passes in as an [`Intake`]. The same bytes give the same event.
+//!
+//! An item of a foreign format is read leniently where that costs nothing: of two members of one
+//! name the first counts, half of a surrogate pair becomes U+FFFD, and both are flagged. Members
+//! that are not mapped may hold any JSON of any depth. Limits are applied later, by
+//! [`ValidEvent::foreign`](crate::ValidEvent::foreign), which cuts and never refuses.
+
+use std::borrow::Cow;
+
+use crate::event::{Actor, AuditEvent, Category};
+use crate::flag::Flags;
+use crate::json::{JsonError, ReadEvent};
+use crate::keys::LogSecret;
+use crate::members::{FieldError, Rule};
+use crate::path::Path;
+use crate::time::Instant;
+
+pub mod items;
+pub mod kubernetes;
+
+mod draft;
+mod fields;
+
+/// What is known of a sender besides what it sends.
+#[derive(Debug, Clone, Copy)]
+pub struct Intake<'a> {
+    /// When the item was received.
+    pub now: Instant,
+    /// The source that the sender's token or address stands for.
+    pub source: &'a str,
+    /// The action of an item that states none.
+    pub action: Option<&'a str>,
+    /// The actor of an item that states none.
+    pub actor: Option<&'a Actor>,
+    /// The category of an item that shows none.
+    pub category: Option<Category>,
+}
+
+/// Where the id of an item comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdFrom {
+    /// The sender gave one, and the event has it.
+    Sender,
+    /// From the content: a keyed digest of RAW.
+    Content,
+    /// The server gives one; the same item sent again is another event.
+    Server,
+}
+
+/// An item as an event, unchecked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapped<'a> {
+    /// The event.
+    pub event: AuditEvent,
+    /// What the mapping noticed.
+    pub flags: Flags,
+    /// The whole item as it was received.
+    pub raw: Cow<'a, [u8]>,
+    /// What RAW is.
+    pub content_type: &'static str,
+    /// Where the id comes from.
+    pub id: IdFrom,
+    /// What the sender said, if the item is an event of our own schema inside another envelope. It is
+    /// checked as one, and RAW is kept only if it has unknown members.
+    pub own: Option<ReadEvent>,
+}
+
+impl Mapped<'_> {
+    /// Gives the event the id of its content, if its format wants that.
+    pub fn set_content_id(&mut self, secret: &LogSecret) {
+        if self.id == IdFrom::Content {
+            self.event.id = Some(secret.id_of_item(&self.raw));
+        }
+    }
+}
+
+/// Why no event can be made of an item.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MapError {
+    /// Not JSON that we read.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    /// A field of the item that breaks a rule.
+    #[error(transparent)]
+    Field(#[from] FieldError),
+}
+
+impl MapError {
+    /// The field at fault, where one can be named.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Field(FieldError { path, .. })
+            | Self::Json(JsonError::Duplicate { path } | JsonError::Number { path }) => Some(path),
+            Self::Json(_) => None,
+        }
+    }
+
+    pub(crate) fn field(path: &Path, rule: Rule) -> Self {
+        Self::Field(FieldError::new(path.clone(), rule))
+    }
+}
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,57 @@
+//! What the tests of mappings share.
+
+use super::{Intake, MapError, Mapped};
+use crate::event::AuditEvent;
+use crate::json;
+use crate::text;
+use crate::time::Instant;
+use crate::validate::{Fill, ValidEvent};
+use crate::value::Value;
+
+/// 2026-03-04T09:10:20Z.
+pub(super) fn now() -> Instant {
+    Instant::parse("2026-03-04T09:10:20Z").unwrap().instant
+}
+
+/// A sender of whom nothing is configured but its source.
+pub(super) fn intake(source: &str) -> Intake<'_> {
+    Intake { now: now(), source, action: None, actor: None, category: None }
+}
+
+/// Holds an event to its limits, as the caller of a mapping does.
+pub(super) fn checked(mapped: &Mapped<'_>) -> ValidEvent {
+    let fill = Fill { now: now(), id: "01JNFTQXC0000000000000000" };
+    ValidEvent::foreign(mapped.event.clone(), mapped.flags.clone(), fill).unwrap()
+}
+
+pub(super) fn flags(mapped: &Mapped<'_>) -> Vec<String> {
+    checked(mapped).flags().iter().map(|flag| flag.name().to_owned()).collect()
+}
+
+/// Why an item was refused, in the words of the error.
+pub(super) fn refusal(mapped: Result<Mapped<'_>, MapError>) -> String {
+    mapped.unwrap_err().to_string()
+}
+
+/// The members that an event states, under their names at the top.
+pub(super) fn shown(event: &AuditEvent) -> String {
+    text::write(&json::to_object(event))
+}
+
+/// One entry of metadata, as text.
+pub(super) fn metadata<'a>(mapped: &'a Mapped<'_>, key: &str) -> Option<&'a str> {
+    mapped.event.metadata.get(key).and_then(Value::as_text)
+}
+
+/// A mapping may refuse what it gets, but what it makes can always be sealed, or is refused with the
+/// name of a field.
+pub(super) fn hold(mapped: Result<Mapped<'_>, MapError>) {
+    if let Ok(mapped) = mapped {
+        let fill = Fill { now: now(), id: "01JNFTQXC0000000000000000" };
+        if let Ok(valid) = ValidEvent::foreign(mapped.event, mapped.flags, fill) {
+            let blocks = crate::Blocks::of(&valid, crate::Stamp::default());
+            let texts = blocks.iter().map(|block| (block.tag(), block.bytes()));
+            assert!(crate::RecordedEvent::read(texts).is_ok(), "blocks come back");
+        }
+    }
+}

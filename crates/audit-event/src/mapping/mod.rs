@@ -19,6 +19,7 @@ use crate::members::{FieldError, Rule};
 use crate::path::Path;
 use crate::time::Instant;
 
+pub mod cloudtrail;
 pub mod items;
 pub mod kubernetes;
 

@@ -249,7 +249,8 @@ impl<'a> Scanner<'a> {
         self.expect(b'"')?;
         loop {
             let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-            self.at += self.rest().iter().position(special).unwrap_or(self.rest().len());
+            let rest = self.rest();
+            self.at += rest.iter().position(special).unwrap_or(rest.len());
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;

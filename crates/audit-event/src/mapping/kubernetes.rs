@@ -185,8 +185,14 @@ impl Call {
                 "pods" | "services" | "nodes",
                 "exec" | "attach" | "portforward" | "proxy" | "log",
             ) => Category::Access,
-            ("rbac.authorization.k8s.io" | "admissionregistration.k8s.io", _, _)
-            | ("apiextensions.k8s.io" | "apiregistration.k8s.io", _, _)
+            (
+                "rbac.authorization.k8s.io"
+                | "admissionregistration.k8s.io"
+                | "apiextensions.k8s.io"
+                | "apiregistration.k8s.io",
+                _,
+                _,
+            )
             | ("", "configmaps" | "serviceaccounts" | "namespaces", _) => Category::Config,
             _ => intake.category.unwrap_or(Category::System),
         }
@@ -297,7 +303,7 @@ fn annotations(
     draft: &mut Draft,
     notes: &Notes,
 ) -> Result<Option<String>, MapError> {
-    let Some(mut annotations) = fields.object("annotations")? else { return Ok(None) };
+    let Some(annotations) = fields.object("annotations")? else { return Ok(None) };
     let decision = annotations.peek_text("authorization.k8s.io/decision");
     if annotations.peek_text("audit.k8s.io/truncated").as_deref() == Some("true") {
         draft.flags.insert(Flag::SOURCE_CUT);

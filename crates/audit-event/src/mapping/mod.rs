@@ -11,6 +11,7 @@
 
 use std::borrow::Cow;
 
+use crate::blocks::RecordedEvent;
 use crate::event::{Actor, AuditEvent, Category};
 use crate::flag::Flags;
 use crate::json::{JsonError, ReadEvent};
@@ -19,6 +20,7 @@ use crate::members::{FieldError, Rule};
 use crate::path::Path;
 use crate::time::Instant;
 
+pub mod cloudevents;
 pub mod cloudtrail;
 pub mod items;
 pub mod kubernetes;
@@ -79,6 +81,32 @@ impl Mapped<'_> {
     }
 }
 
+/// An event as it stands in a log, for a format that it goes out in.
+#[derive(Debug, Clone, Copy)]
+pub struct Recorded<'a> {
+    /// What the blocks say that may be shown.
+    pub event: &'a RecordedEvent,
+    /// Its place in the log.
+    pub index: u64,
+    /// When the log says that it received it.
+    pub received_at: Instant,
+    /// The hash of its leaf.
+    pub leaf_hash: [u8; 32],
+    /// The log's origin.
+    pub origin: &'a str,
+}
+
+/// Why an event cannot go out in another format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ExportError {
+    /// Its `core` is erased, so that nothing says what it is.
+    #[error("the event {index} has no core any more")]
+    CoreErased {
+        /// Its place in the log.
+        index: u64,
+    },
+}
+
 /// Why no event can be made of an item.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MapError {
@@ -88,6 +116,18 @@ pub enum MapError {
     /// A field of the item that breaks a rule.
     #[error(transparent)]
     Field(#[from] FieldError),
+    /// A name that no attribute of a CloudEvent may have.
+    #[error("{path} is not a name of lower-case letters and digits")]
+    AttributeName {
+        /// The attribute.
+        path: Path,
+    },
+    /// A header that is not UTF-8, before or after percent-decoding.
+    #[error("{path} is not UTF-8 once it is decoded")]
+    Encoding {
+        /// The attribute.
+        path: Path,
+    },
 }
 
 impl MapError {
@@ -95,6 +135,8 @@ impl MapError {
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Field(FieldError { path, .. })
+            | Self::AttributeName { path }
+            | Self::Encoding { path }
             | Self::Json(JsonError::Duplicate { path } | JsonError::Number { path }) => Some(path),
             Self::Json(_) => None,
         }

@@ -1,5 +1,6 @@
 //! What the tests of mappings share.
 
+use super::fields::{Fields, Notes};
 use super::{Intake, MapError, Mapped};
 use crate::event::AuditEvent;
 use crate::json;
@@ -16,6 +17,25 @@ pub(super) fn now() -> Instant {
 /// A sender of whom nothing is configured but its source.
 pub(super) fn intake(source: &str) -> Intake<'_> {
     Intake { now: now(), source, action: None, actor: None, category: None }
+}
+
+/// An object of these members, and of those of `rest` that they do not name.
+pub(super) fn object(members: &str, rest: &str) -> String {
+    let text = format!("{{{rest}}}");
+    let notes = Notes::default();
+    let rest = Fields::of_item(text.as_bytes(), &notes).unwrap().into_rest();
+    let first = format!("{{{members}}}");
+    let own = Fields::of_item(first.as_bytes(), &notes).map(|fields| fields.names());
+    let own = own.unwrap_or_default();
+    let kept = rest.iter().filter(|(name, _)| !own.contains(name));
+    let spelled = |value: &[u8]| String::from_utf8(value.to_vec()).unwrap();
+    let kept = kept.map(|(name, value)| format!("\"{name}\":{}", spelled(value)));
+    let all: Vec<String> = Some(members.to_owned())
+        .filter(|members| !members.is_empty())
+        .into_iter()
+        .chain(kept)
+        .collect();
+    format!("{{{}}}", all.join(","))
 }
 
 /// Holds an event to its limits, as the caller of a mapping does.

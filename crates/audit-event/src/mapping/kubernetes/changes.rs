@@ -55,7 +55,9 @@ impl Found<'_> {
             "remove" => self.remove(path),
             "copy" => self.change(path, None),
             "move" => {
-                text(fields.text("from")).into_iter().for_each(|from| self.remove(from));
+                if let Some(from) = text(fields.text("from")) {
+                    self.remove(from);
+                }
                 self.change(path, None);
             }
             _ => {}

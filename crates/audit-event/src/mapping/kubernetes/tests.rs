@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::mapping::testing::{checked, flags, hold, intake, metadata, refusal, shown};
+use crate::mapping::testing::{checked, flags, hold, intake, metadata, object, refusal, shown};
 
 /// A call with these members beside the ones that every item has; later members replace earlier ones.
 fn item(members: &str) -> String {
@@ -9,18 +9,7 @@ fn item(members: &str) -> String {
         "groups":["ops","system:authenticated"]},"sourceIPs":["10.20.0.7"],"userAgent":"kubectl",
         "requestReceivedTimestamp":"2026-03-04T09:10:11.123456Z","stageTimestamp":"2026-03-04T09:10:12Z",
         "level":"Metadata","stage":"ResponseComplete","verb":"get","responseStatus":{"metadata":{},"code":200}"#;
-    let own = |name: &str| members.contains(&format!("\"{name}\":"));
-    let kept = split_members(rest).into_iter().filter(|(name, _)| !own(name));
-    let kept: Vec<String> = kept.map(|(name, value)| format!("\"{name}\":{value}")).collect();
-    format!("{{{members}{}{}}}", if members.is_empty() { "" } else { "," }, kept.join(","))
-}
-
-fn split_members(members: &str) -> Vec<(String, String)> {
-    let text = format!("{{{members}}}");
-    let notes = Notes::default();
-    let fields = Fields::of_item(text.as_bytes(), &notes).unwrap().into_rest();
-    let text = |value: &[u8]| String::from_utf8(value.to_vec()).unwrap();
-    fields.into_iter().map(|(name, value)| (name, text(value))).collect()
+    object(members, rest)
 }
 
 fn with<T>(members: &str, look: impl FnOnce(&Mapped<'_>) -> T) -> T {
@@ -309,7 +298,8 @@ fn patches_become_changes_without_old_values() {
             let changes = &mapped.event.changes;
             assert!(changes.iter().all(|change| change.old.is_none()));
             let text = |change: &crate::event::Change| {
-                let new = change.new.as_ref().map_or("?".to_owned(), crate::text::write_value);
+                let new =
+                    change.new.as_ref().map_or_else(|| "?".to_owned(), crate::text::write_value);
                 format!("{}={new}", change.field)
             };
             let changes: Vec<_> = changes.iter().map(text).collect();

@@ -1,5 +1,6 @@
 //! An event while a mapping fills it.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -25,6 +26,25 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
+    /// Describes the event with a text that need not be UTF-8.
+    pub(crate) fn text(&mut self, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        if matches!(text, Cow::Owned(_)) {
+            self.flags.insert(Flag::CHARACTERS_REPLACED);
+        }
+        self.event.description = Some(text.into_owned());
+    }
+
+    /// Where it came from: an address, or the name of a host. Another text goes to metadata.
+    pub(crate) fn host(&mut self, host: Option<String>) {
+        let Some(host) = host else { return };
+        match address(&host) {
+            Some(address) => self.event.origin.ip = Some(address),
+            None if is_host(&host) => self.event.origin.host = Some(host),
+            None => self.metadata("host", host),
+        }
+    }
+
     /// Puts a simple value under a key, which is encoded where a key may not have its characters. The
     /// first value of a key stays.
     pub(crate) fn metadata(&mut self, key: &str, value: impl Into<Value>) {

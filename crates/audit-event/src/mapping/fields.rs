@@ -34,6 +34,10 @@ impl Notes {
         self.twice.set(true);
     }
 
+    pub(crate) fn note_time_altered(&self) {
+        self.time_altered.set(true);
+    }
+
     /// Text of a JSON string whose syntax has been checked.
     pub(crate) fn unescape(&self, string: &[u8]) -> String {
         let (text, replaced) = unescaped(string);

@@ -19,12 +19,16 @@ use crate::keys::LogSecret;
 use crate::members::{FieldError, Rule};
 use crate::path::Path;
 use crate::time::Instant;
+use crate::validate::{Fill, ValidEvent};
 
 pub mod cloudevents;
 pub mod cloudtrail;
+pub mod hec;
 pub mod items;
 pub mod kubernetes;
+pub mod syslog;
 
+mod decimal;
 mod draft;
 mod fields;
 
@@ -77,6 +81,15 @@ impl Mapped<'_> {
     pub fn set_content_id(&mut self, secret: &LogSecret) {
         if self.id == IdFrom::Content {
             self.event.id = Some(secret.id_of_item(&self.raw));
+        }
+    }
+
+    /// Checks the event: as one of our own API if it is one, else as a foreign one.
+    pub fn check(&self, fill: Fill<'_>) -> Result<ValidEvent, FieldError> {
+        let (event, flags) = (self.event.clone(), self.flags.clone());
+        match self.own {
+            Some(_) => ValidEvent::own(event, flags, fill),
+            None => ValidEvent::foreign(event, flags, fill),
         }
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn object(members: &str, rest: &str) -> String {
 /// Holds an event to its limits, as the caller of a mapping does.
 pub(super) fn checked(mapped: &Mapped<'_>) -> ValidEvent {
     let fill = Fill { now: now(), id: "01JNFTQXC0000000000000000" };
-    ValidEvent::foreign(mapped.event.clone(), mapped.flags.clone(), fill).unwrap()
+    mapped.check(fill).unwrap()
 }
 
 pub(super) fn flags(mapped: &Mapped<'_>) -> Vec<String> {
@@ -68,7 +68,7 @@ pub(super) fn metadata<'a>(mapped: &'a Mapped<'_>, key: &str) -> Option<&'a str>
 pub(super) fn hold(mapped: Result<Mapped<'_>, MapError>) {
     if let Ok(mapped) = mapped {
         let fill = Fill { now: now(), id: "01JNFTQXC0000000000000000" };
-        if let Ok(valid) = ValidEvent::foreign(mapped.event, mapped.flags, fill) {
+        if let Ok(valid) = mapped.check(fill) {
             let blocks = crate::Blocks::of(&valid, crate::Stamp::default());
             let texts = blocks.iter().map(|block| (block.tag(), block.bytes()));
             assert!(crate::RecordedEvent::read(texts).is_ok(), "blocks come back");

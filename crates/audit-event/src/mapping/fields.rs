@@ -18,6 +18,7 @@ pub(crate) struct Notes {
     twice: Cell<bool>,
     replaced: Cell<bool>,
     time_altered: Cell<bool>,
+    cut: Cell<bool>,
 }
 
 impl Notes {
@@ -26,12 +27,22 @@ impl Notes {
             (&self.twice, Flag::DUPLICATE_KEYS),
             (&self.replaced, Flag::CHARACTERS_REPLACED),
             (&self.time_altered, Flag::TIME_INVALID),
+            (&self.cut, Flag::TRUNCATED),
         ];
         noticed.into_iter().filter(|(seen, _)| seen.get()).map(|(_, flag)| flag).collect()
     }
 
     pub(crate) fn note_twice(&self) {
         self.twice.set(true);
+    }
+
+    pub(crate) fn note_replaced(&self) {
+        self.replaced.set(true);
+    }
+
+    /// A part was left out that lies too deep.
+    pub(crate) fn note_cut(&self) {
+        self.cut.set(true);
     }
 
     pub(crate) fn note_time_altered(&self) {

@@ -26,6 +26,7 @@ pub mod cloudtrail;
 pub mod hec;
 pub mod items;
 pub mod kubernetes;
+pub mod otlp;
 pub mod syslog;
 
 mod decimal;
@@ -129,6 +130,12 @@ pub enum MapError {
     /// A field of the item that breaks a rule.
     #[error(transparent)]
     Field(#[from] FieldError),
+    /// Not a protobuf message.
+    #[error("not a protobuf message at byte {offset}")]
+    Protobuf {
+        /// Where.
+        offset: usize,
+    },
     /// A name that no attribute of a CloudEvent may have.
     #[error("{path} is not a name of lower-case letters and digits")]
     AttributeName {
@@ -151,7 +158,7 @@ impl MapError {
             | Self::AttributeName { path }
             | Self::Encoding { path }
             | Self::Json(JsonError::Duplicate { path } | JsonError::Number { path }) => Some(path),
-            Self::Json(_) => None,
+            Self::Json(_) | Self::Protobuf { .. } => None,
         }
     }
 

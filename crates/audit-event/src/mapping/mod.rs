@@ -26,6 +26,7 @@ pub mod cloudtrail;
 pub mod hec;
 pub mod items;
 pub mod kubernetes;
+pub mod ocsf;
 pub mod otlp;
 pub mod syslog;
 

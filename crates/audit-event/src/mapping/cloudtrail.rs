@@ -1,5 +1,5 @@
-//! AWS CloudTrail: the records of a log file, `{"Records":[…]}`
-//! (<https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html>).
+//! AWS CloudTrail: the records of a log file, `{"Records":[…]}` (AWS CloudTrail User Guide, "CloudTrail
+//! record contents", event version 1.11).
 //!
 //! Most members of a record are optional, and `requestParameters` has any form. Sign-in records say in
 //! `responseElements` how they ended, not in `errorCode`. Insight records have neither an identity nor

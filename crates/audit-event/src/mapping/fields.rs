@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::MapError;
 use super::items::{Items, each_member, only_value, unescaped};
@@ -85,8 +86,8 @@ impl<'a, 'n> Fields<'a, 'n> {
         let mut rest = BTreeMap::new();
         let is_object = each_member(object, |key, value| {
             match rest.entry(notes.unescape(key)) {
-                std::collections::btree_map::Entry::Occupied(_) => notes.note_twice(),
-                std::collections::btree_map::Entry::Vacant(entry) => drop(entry.insert(value)),
+                Entry::Occupied(_) => notes.note_twice(),
+                Entry::Vacant(entry) => drop(entry.insert(value)),
             }
             Ok(())
         })?;

@@ -163,7 +163,7 @@ fn result(event: &AuditEvent, out: &mut Out) {
     out.text("status", Some(name));
     let is_denied = event.outcome == Some(Outcome::Denied);
     let code = event.outcome_code.as_deref();
-    out.text("status_code", code.or(is_denied.then_some("denied")));
+    out.text("status_code", code.or_else(|| is_denied.then_some("denied")));
     out.text("status_detail", is_denied.then_some("denied"));
 }
 
@@ -353,8 +353,8 @@ mod tests {
             let core =
                 CORE.replace("\"outcome\":\"denied\"", &format!("\"outcome\":\"{outcome}\"{code}"));
             let out = exported(&[(Tag::Core, &core)], None).unwrap();
-            let code = out.get("status_code").and_then(Value::as_text).map(str::to_owned);
-            (text::write_value(&out["status_id"]), code)
+            let stated = out.get("status_code").and_then(Value::as_text).map(str::to_owned);
+            (text::write_value(&out["status_id"]), stated)
         };
         assert_eq!(state("success", ""), ("1".to_owned(), None));
         assert_eq!(

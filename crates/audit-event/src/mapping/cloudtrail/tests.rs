@@ -264,7 +264,7 @@ fn additional_data_goes_to_metadata() {
         },
     );
     with(r#""additionalEventData":"x""#, |mapped| {
-        assert_eq!(metadata(mapped, "vpcEndpointId"), None)
+        assert_eq!(metadata(mapped, "vpcEndpointId"), None);
     });
 }
 

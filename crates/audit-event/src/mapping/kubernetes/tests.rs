@@ -318,7 +318,7 @@ fn patches_become_changes_without_old_values() {
     let secret = r#","objectRef":{"resource":"secrets","name":"db"}"#;
     assert_eq!(patch(r#"{"data":{"password":"aHVudGVyMg=="}}"#, secret).0, "/data/password=?");
     with(r#""verb":"update","requestObject":{"a":1}"#, |mapped| {
-        assert!(mapped.event.changes.is_empty())
+        assert!(mapped.event.changes.is_empty());
     });
 }
 

@@ -1,6 +1,7 @@
 //! A log record, in whatever encoding it came.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::Word;
 use crate::json::{self, Numbers};
@@ -82,7 +83,7 @@ impl Any {
             }
             (Self::Int(_), value @ Value::Text(_)) => draft.metadata_number(key, value),
             (Self::Double(spelling), value) if number(spelling).1 => {
-                draft.metadata_number(key, value)
+                draft.metadata_number(key, value);
             }
             (_, value) => draft.metadata(key, value),
         }
@@ -125,10 +126,9 @@ impl Attributes {
     pub(super) fn new(attributes: Vec<(String, Any)>, notes: &Notes) -> Self {
         let mut all = BTreeMap::new();
         for (name, value) in attributes {
-            if all.contains_key(&name) {
-                notes.note_twice();
-            } else {
-                all.insert(name, value);
+            match all.entry(name) {
+                Entry::Occupied(_) => notes.note_twice(),
+                Entry::Vacant(entry) => drop(entry.insert(value)),
             }
         }
         Self(all)

@@ -52,8 +52,9 @@ pub(super) fn parse(text: &str) -> Message<'_> {
         None => (None, text),
     };
     let newer = rest.strip_prefix("1 ").filter(|_| priority.is_some()).and_then(rfc5424);
-    let message =
-        newer.or_else(|| rfc3164(rest)).unwrap_or(Message { text: rest, ..Message::default() });
+    let message = newer
+        .or_else(|| rfc3164(rest))
+        .unwrap_or_else(|| Message { text: rest, ..Message::default() });
     Message { priority, ..message }
 }
 

@@ -16,7 +16,7 @@ pub use self::binary::{Header, map_binary, raw_of_binary};
 pub use self::export::{Domain, export};
 
 use self::attributes::Envelope;
-use super::draft::Draft;
+use super::draft::{Draft, is_usable_action};
 use super::fields::{Fields, Notes};
 use super::items::Items;
 use super::{IdFrom, Intake, MapError, Mapped};
@@ -24,7 +24,6 @@ use crate::event::{AuditEvent, Target};
 use crate::json::{self, JsonError, Numbers};
 use crate::members::{FieldError, Rule};
 use crate::path::Path;
-use crate::validate::is_action;
 use crate::value::Value;
 
 /// The events of a batch, each to be mapped by [`map`].
@@ -82,7 +81,7 @@ fn action_of(kind: &str) -> Option<&str> {
     let (_, rest) = kind.split_once(".audit.")?;
     let (action, version) = rest.rsplit_once(".v")?;
     let is_number = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit());
-    (is_number && is_action(action)).then_some(action)
+    (is_number && is_usable_action(action)).then_some(action)
 }
 
 /// The action that the type states, or else the data, or the type in small letters, or the default.
@@ -101,7 +100,7 @@ fn action(
         return Ok(stated.to_owned());
     }
     let small = kind.to_ascii_lowercase();
-    let usable = of_data.into_iter().chain([small]).find(|action| is_action(action));
+    let usable = of_data.into_iter().chain([small]).find(|action| is_usable_action(action));
     let usable = usable.or_else(|| intake.action.map(str::to_owned));
     usable.ok_or_else(|| MapError::field(&Path::of("type"), Rule::Action))
 }

@@ -8,16 +8,16 @@ use super::fields::{Notes, any_value};
 use super::{IdFrom, Intake, Mapped};
 use crate::event::{Actor, ActorKind, AuditEvent};
 use crate::flag::{Flag, Flags};
+use crate::limits::{ACTION_MAX, SOURCE_MAX, cut};
 use crate::path::Path;
 use crate::text;
+use crate::validate::is_action;
 use crate::value::Value;
 
 /// Bytes of a key of `metadata`.
 const KEY_MAX: usize = 64;
 /// Parts of an action.
 const ACTION_PARTS_MAX: usize = 12;
-/// Bytes of a source.
-const SOURCE_MAX: usize = crate::limits::SOURCE_MAX;
 
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
@@ -159,6 +159,11 @@ pub(crate) fn action(parts: &[&str]) -> String {
     parts.iter().map(|part| part.replace('.', "_")).collect::<Vec<_>>().join(".")
 }
 
+/// Whether a text is an action, and still one when it is cut to the length of one.
+pub(crate) fn is_usable_action(text: &str) -> bool {
+    is_action(text) && is_action(cut(text, ACTION_MAX).trim_end_matches('.'))
+}
+
 /// An address in its one spelling.
 pub(crate) fn address(text: &str) -> Option<String> {
     text.parse::<IpAddr>().ok().map(|address| address.to_string())
@@ -214,7 +219,6 @@ mod tests {
 
     #[test]
     fn actions_have_the_form_of_one() {
-        use crate::validate::is_action;
         let long = "a.".repeat(11) + "example.com";
         let cases: [(&[&str], &str); 5] = [
             (&["k8s", "apps", "deployments", "patch"], "k8s.apps.deployments.patch"),
@@ -226,6 +230,16 @@ mod tests {
         for (parts, expected) in cases {
             assert_eq!(action(parts), expected);
             assert_eq!(is_action(expected), expected != "k8s");
+        }
+    }
+
+    #[test]
+    fn an_action_that_is_none_when_it_is_cut_is_not_usable() {
+        let of_length = |first: usize| format!("{}.b", "a".repeat(first));
+        assert!(is_usable_action("a.b") && is_usable_action(&format!("a.{}", "b".repeat(200))));
+        assert!(is_usable_action(&of_length(126)));
+        for unusable in [of_length(127), of_length(200), "a".to_owned(), "A.b".to_owned()] {
+            assert!(!is_usable_action(&unusable), "{unusable}");
         }
     }
 

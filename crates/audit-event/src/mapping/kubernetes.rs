@@ -71,13 +71,21 @@ pub fn map<'a>(item: &'a [u8], intake: &Intake<'_>) -> Result<Mapped<'a>, MapErr
     let call = call(&mut fields)?;
     actor(&mut fields, &mut draft)?;
     origin(&mut fields, &mut draft)?;
-    let decision = annotations(&mut fields, &mut draft, &notes)?;
+    let annotations = fields.object("annotations")?;
+    let annotation = |key: &str| annotations.as_ref().and_then(|all| all.peek_text(key));
+    let decision = annotation("authorization.k8s.io/decision");
+    if annotation("audit.k8s.io/truncated").as_deref() == Some("true") {
+        draft.flags.insert(Flag::SOURCE_CUT);
+    }
     outcome(&mut fields, &mut draft, &stage, decision.as_deref())?;
     call.describe(intake, &mut draft);
     if let Some(body) = fields.take("requestObject")
         && call.verb == "patch"
     {
         changes::of_patch(body, !call.is_secret(), &mut draft, &notes);
+    }
+    for (key, value) in annotations.map(Fields::into_rest).unwrap_or_default() {
+        draft.metadata_json(&key, value, &notes);
     }
     Ok(draft.finish(item, "application/json", IdFrom::Content, &notes))
 }
@@ -295,23 +303,6 @@ fn origin(fields: &mut Fields<'_, '_>, draft: &mut Draft) -> Result<(), MapError
     origin.forwarded_for = addresses;
     origin.user_agent = fields.text("userAgent")?;
     Ok(())
-}
-
-/// Annotations go to metadata. Returns what the authorizer decided.
-fn annotations(
-    fields: &mut Fields<'_, '_>,
-    draft: &mut Draft,
-    notes: &Notes,
-) -> Result<Option<String>, MapError> {
-    let Some(annotations) = fields.object("annotations")? else { return Ok(None) };
-    let decision = annotations.peek_text("authorization.k8s.io/decision");
-    if annotations.peek_text("audit.k8s.io/truncated").as_deref() == Some("true") {
-        draft.flags.insert(Flag::SOURCE_CUT);
-    }
-    for (key, value) in annotations.into_rest() {
-        draft.metadata_json(&key, value, notes);
-    }
-    Ok(decision)
 }
 
 fn outcome(

@@ -170,3 +170,40 @@ impl MapError {
 
 #[cfg(test)]
 mod testing;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json;
+
+    #[test]
+    fn errors_name_the_field_where_there_is_one() {
+        let path = Path::of("a").member("b");
+        let named = [
+            MapError::field(&path, Rule::NotText),
+            MapError::Encoding { path: path.clone() },
+            MapError::AttributeName { path: path.clone() },
+            JsonError::Duplicate { path: path.clone() }.into(),
+            JsonError::Number { path: path.clone() }.into(),
+        ];
+        for error in named {
+            assert_eq!(error.path(), Some(&path), "{error}");
+            assert!(error.to_string().starts_with("a.b "), "{error}");
+        }
+        for error in [MapError::Protobuf { offset: 5 }, JsonError::Syntax { offset: 5 }.into()] {
+            assert_eq!(error.path(), None, "{error}");
+        }
+    }
+
+    #[test]
+    fn an_event_of_our_own_is_held_to_our_limits_and_a_foreign_one_is_cut() {
+        let item = br#"{"event":"x"}"#;
+        let mut mapped = hec::map(item, &testing::intake("/x")).unwrap();
+        mapped.event.outcome_code = Some("c".repeat(65));
+        let fill = Fill { now: testing::now(), id: "x" };
+        assert!(mapped.check(fill).unwrap().truncated().contains("/outcome_code"));
+        let read = json::read(b"{}", 2).unwrap();
+        mapped.own = Some(read);
+        assert!(mapped.check(fill).is_err());
+    }
+}

@@ -12,14 +12,13 @@ pub use self::protobuf::split as split_protobuf;
 use std::sync::Arc;
 
 use self::record::{Any, Attributes, LogRecord};
-use super::draft::{Draft, default_actor, source_uri};
+use super::draft::{Draft, default_actor, is_usable_action, source_uri};
 use super::fields::Notes;
 use super::{IdFrom, Intake, MapError, Mapped};
 use crate::event::{Actor, ActorKind, AuditEvent, Change, Outcome, Party, Severity, Target, Word};
 use crate::members::Rule;
 use crate::path::Path;
 use crate::time::Instant;
-use crate::validate::is_action;
 
 /// Changes that are collected: one more than an event may have, so that a longer list is named as cut.
 const CHANGES_MAX: usize = 101;
@@ -90,10 +89,10 @@ pub fn map<'a>(record: &Record<'a>, intake: &Intake<'_>) -> Result<Mapped<'a>, M
     draft.metadata_text("severity_text", Some(severity_text).filter(|text| !text.is_empty()));
     let observed = Some(observed).filter(|nanos| *nanos > 0).map(Instant::from_nanos);
     draft.metadata_text("observed_time", observed.map(|time| time.to_string()));
+    context(&record.context, &mut draft, &notes);
     for (name, value) in attributes.into_rest() {
         value.into_metadata(&name, &mut draft, &notes);
     }
-    context(&record.context, &mut draft, &notes);
     let id = if draft.event.id.is_some() { IdFrom::Sender } else { IdFrom::Server };
     Ok(draft.finish(record.bytes, content_type, id, &notes))
 }
@@ -107,7 +106,8 @@ fn action(
     let name = Some(event_name).filter(|name| !name.is_empty());
     let name = name.or_else(|| attributes.text("event.name"));
     let is_missing = name.is_none();
-    let usable = name.filter(|name| is_action(name)).or_else(|| intake.action.map(str::to_owned));
+    let usable =
+        name.filter(|name| is_usable_action(name)).or_else(|| intake.action.map(str::to_owned));
     let rule = if is_missing { Rule::Missing } else { Rule::Action };
     usable.ok_or_else(|| MapError::field(&Path::of("event_name"), rule))
 }

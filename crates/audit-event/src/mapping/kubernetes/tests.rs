@@ -383,6 +383,18 @@ fn what_the_cluster_cut_is_flagged() {
 }
 
 #[test]
+fn an_annotation_does_not_stand_for_what_the_server_says() {
+    with(r#""annotations":{"verb":"x","stage":"y"}"#, |mapped| {
+        assert_eq!(
+            (metadata(mapped, "verb"), metadata(mapped, "stage")),
+            (Some("get"), Some("ResponseComplete"))
+        );
+        assert_eq!(flags(mapped), ["duplicate_keys"]);
+    });
+    assert_eq!(refused(r#""annotations":[]"#), "annotations is not an object");
+}
+
+#[test]
 fn times_fall_back_to_the_stage_and_then_to_the_receipt() {
     with(r#""requestReceivedTimestamp":null"#, |mapped| {
         assert_eq!(mapped.event.time.unwrap().to_string(), "2026-03-04T09:10:12Z");

@@ -5,14 +5,14 @@
 //! | [`event`] | [`AuditEvent`], all members of an event; unchecked |
 //! | [`validate`] | [`ValidEvent`]: every limit holds, every default is filled in |
 //! | [`json`] | an event's JSON form, read strictly |
+//! | [`catalogue`], [`sentence`] | what is known and said of each action |
+//! | [`mapping`] | items of other formats to events, and events to other formats |
 //! | [`text`] | the text of a block: written one way, and only that way is read |
 //! | [`blocks`] | event to blocks and back |
 //! | [`leaf`] | the bytes a log commits to |
 //! | [`commit`] | salted commitments, and what a leaf says about the blocks that are shown |
 //! | [`keys`] | once only: event keys, content digests, ids of items that have none |
 //! | [`row`] | values of the rows that a store keeps beside an entry |
-//! | [`catalogue`], [`sentence`] | what is known and said of each action |
-//! | [`mapping`] | items of other formats to events, and events to other formats |
 //! | [`evidence`] | evidence files: written, read, verified |
 //!
 //! Nothing here reads a clock, a file, the network or a random number generator: times, salts and ids

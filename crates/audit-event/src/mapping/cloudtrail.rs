@@ -118,7 +118,7 @@ fn call(
     let event_category = fields.filled("eventCategory")?;
     draft.event.operation = Some(operation);
     draft.event.category =
-        Some(tables::category(service, event_category.as_deref(), operation, is_sign_in, intake));
+        tables::category(service, event_category.as_deref(), operation, is_sign_in, intake);
     outcome(fields, draft, &name, is_sign_in)?;
     let account = who::identity(fields, draft, account, intake)?;
     targets(fields, draft, notes)?;

@@ -161,7 +161,7 @@ impl Call {
             }
         };
         draft.event.action = Some(name);
-        draft.event.category = Some(self.category(intake));
+        draft.event.category = self.category().or(intake.category);
         draft.event.operation = Some(self.operation());
         draft.event.severity = Some(self.severity());
         draft.event.targets.extend(self.target());
@@ -180,10 +180,11 @@ impl Call {
         self.object.as_ref().and_then(|object| object.subresource.as_deref()).unwrap_or_default()
     }
 
-    fn category(&self, intake: &Intake<'_>) -> Category {
+    /// Of resources whose access or change matters most; of others the catalogue of actions says it.
+    fn category(&self) -> Option<Category> {
         let group = self.object.as_ref().and_then(|object| object.group.as_deref());
         let resource = self.object.as_ref().map_or("", |object| &object.resource);
-        match (group.unwrap_or_default(), resource, self.subresource()) {
+        Some(match (group.unwrap_or_default(), resource, self.subresource()) {
             ("authentication.k8s.io" | "certificates.k8s.io", _, _)
             | ("", "serviceaccounts", "token") => Category::Auth,
             ("authorization.k8s.io", _, _)
@@ -202,8 +203,8 @@ impl Call {
                 _,
             )
             | ("", "configmaps" | "serviceaccounts" | "namespaces", _) => Category::Config,
-            _ => intake.category.unwrap_or(Category::System),
-        }
+            _ => return None,
+        })
     }
 
     /// `exec` and the like arrive as `get` or `create`, as the client asks by `WebSocket` or by POST.

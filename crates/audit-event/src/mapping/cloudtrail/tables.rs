@@ -89,9 +89,9 @@ pub(super) fn category(
     operation: Operation,
     is_sign_in: bool,
     intake: &Intake<'_>,
-) -> Category {
+) -> Option<Category> {
     let is_read = operation == Operation::Read;
-    match (service, event_category) {
+    Some(match (service, event_category) {
         _ if is_sign_in => Category::Auth,
         ("sts", _) => Category::Auth,
         (_, Some("Insight")) => Category::System,
@@ -99,8 +99,8 @@ pub(super) fn category(
         (_, Some("Data")) => Category::Data,
         ("iam" | "organizations" | "sso" | "sso-directory" | "identitystore", _) => Category::Admin,
         (_, Some("Management") | None) => Category::Config,
-        _ => intake.category.unwrap_or(Category::System),
-    }
+        _ => return intake.category,
+    })
 }
 
 /// Services spell a refusal in several ways, with `Client.` before and `Exception` behind.

@@ -166,7 +166,8 @@ fn names_and_read_only_give_the_operation_and_the_category() {
             assert_eq!(mapped.event.category, Some(category), "{name}");
         });
     }
-    let category = |members: &str| with(members, |mapped| mapped.event.category.unwrap());
+    let category =
+        |members: &str| with(members, |mapped| checked(mapped).event().category.unwrap());
     assert_eq!(category(r#""eventCategory":"Data""#), Category::Data);
     assert_eq!(category(r#""eventSource":"iam.amazonaws.com""#), Category::Admin);
     assert_eq!(category(r#""eventCategory":"Other""#), Category::System);

@@ -30,7 +30,7 @@ fn a_call_says_who_did_what_to_which_object() {
     with(POD, |mapped| {
         assert_eq!(
             shown(&mapped.event),
-            r#"{"action":"k8s.core.pods.get","actor":{"groups":["ops","system:authenticated"],"id":"ana","type":"user"},"category":"system","metadata":{"auditID":"a-1","level":"Metadata","stage":"ResponseComplete","stageTimestamp":"2026-03-04T09:10:12Z","verb":"get"},"operation":"read","origin":{"ip":"10.20.0.7","user_agent":"kubectl"},"outcome":"success","outcome_code":"200","request":{"id":"a-1","path":"/api/v1/namespaces/shop/pods/web-0"},"schema":{"name":"audit.k8s.io","version":"v1"},"severity":"info","source":"k8s://prod","targets":[{"id":"shop/web-0","name":"web-0","parent":"shop","type":"pods"}],"time":"2026-03-04T09:10:11.123456Z","trace":{"correlation_id":"a-1"}}"#
+            r#"{"action":"k8s.core.pods.get","actor":{"groups":["ops","system:authenticated"],"id":"ana","type":"user"},"metadata":{"auditID":"a-1","level":"Metadata","stage":"ResponseComplete","stageTimestamp":"2026-03-04T09:10:12Z","verb":"get"},"operation":"read","origin":{"ip":"10.20.0.7","user_agent":"kubectl"},"outcome":"success","outcome_code":"200","request":{"id":"a-1","path":"/api/v1/namespaces/shop/pods/web-0"},"schema":{"name":"audit.k8s.io","version":"v1"},"severity":"info","source":"k8s://prod","targets":[{"id":"shop/web-0","name":"web-0","parent":"shop","type":"pods"}],"time":"2026-03-04T09:10:11.123456Z","trace":{"correlation_id":"a-1"}}"#
         );
         assert_eq!(mapped.raw.as_ref(), item(POD).as_bytes());
         assert_eq!((mapped.id, mapped.event.id.as_deref()), (IdFrom::Content, None));
@@ -159,22 +159,24 @@ fn some_calls_are_severe_and_most_are_not() {
 
 #[test]
 fn resources_have_categories() {
-    let category = |object: &str| {
-        with(&format!(r#""objectRef":{object}"#), |mapped| mapped.event.category.unwrap())
-    };
-    assert_eq!(category(r#"{"resource":"secrets"}"#), Category::Access);
-    assert_eq!(category(r#"{"resource":"pods","subresource":"exec"}"#), Category::Access);
+    let category =
+        |object: &str| with(&format!(r#""objectRef":{object}"#), |mapped| mapped.event.category);
+    assert_eq!(category(r#"{"resource":"secrets"}"#), Some(Category::Access));
+    assert_eq!(category(r#"{"resource":"pods","subresource":"exec"}"#), Some(Category::Access));
     assert_eq!(
         category(r#"{"resource":"roles","apiGroup":"rbac.authorization.k8s.io"}"#),
-        Category::Config
+        Some(Category::Config)
     );
-    assert_eq!(category(r#"{"resource":"configmaps"}"#), Category::Config);
+    assert_eq!(category(r#"{"resource":"configmaps"}"#), Some(Category::Config));
     assert_eq!(
         category(r#"{"resource":"tokenreviews","apiGroup":"authentication.k8s.io"}"#),
-        Category::Auth
+        Some(Category::Auth)
     );
-    assert_eq!(category(r#"{"resource":"serviceaccounts","subresource":"token"}"#), Category::Auth);
-    assert_eq!(category(r#"{"resource":"secrets","apiGroup":"example.com"}"#), Category::System);
+    assert_eq!(
+        category(r#"{"resource":"serviceaccounts","subresource":"token"}"#),
+        Some(Category::Auth)
+    );
+    assert_eq!(category(r#"{"resource":"secrets","apiGroup":"example.com"}"#), None);
     let (text, mut known) = (item(POD), intake("k8s://prod"));
     known.category = Some(Category::Data);
     assert_eq!(map(text.as_bytes(), &known).unwrap().event.category, Some(Category::Data));

@@ -59,10 +59,8 @@ const CLOCK: ClockWords =
     ClockWords { program: "cairn-server", server: "server", signature: "signature" };
 
 fn command_line() -> clap::Command {
-    let serve = clap::Command::new("serve").about("Serves the logs (the default)");
     let base = clap::Command::new("cairn-server")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("A transparency log: append over gRPC, prove every entry, verify offline")
         .args_conflicts_with_subcommands(true)
         .after_help("Examples:\n  cairn-server --data-dir data\n  cairn-server serve --data-dir data --read-only");
     let taking = |name: &'static str, about: &'static str, more: &[&str]| {
@@ -70,8 +68,10 @@ fn command_line() -> clap::Command {
         clap::Command::new(name).about(about).args(flags)
     };
     let offline = |name: &'static str, about: &'static str| taking(name, about, &[]);
-    serving(base)
-        .subcommand(serving(serve))
+    let about = "A transparency log: append over gRPC, prove every entry, verify offline";
+    let serve = clap::Command::new("serve");
+    serving(base, about)
+        .subcommand(serving(serve, "Serves the logs (the default)"))
         .subcommand(
             offline(
                 "fsck",
@@ -125,9 +125,9 @@ fn command_line() -> clap::Command {
         .subcommand(clock_command(&SOURCES, CLOCK))
 }
 
-/// With every flag of a server that serves.
-fn serving(command: clap::Command) -> clap::Command {
-    WitnessFlags::augment_args(command.args(SOURCES.flags(|_| true)))
+/// With every flag of a server that serves. The derive takes its own comment for what a command is about.
+fn serving(command: clap::Command, about: &'static str) -> clap::Command {
+    WitnessFlags::augment_args(command.args(SOURCES.flags(|_| true))).about(about)
 }
 
 fn value(name: &'static str, placeholder: &'static str, help: &'static str) -> Arg {
@@ -153,6 +153,19 @@ mod tests {
         assert_eq!(config.port.listen.to_string(), "127.0.0.1:0");
         assert!(matches!(parsed(&["serve", "--logs-max", "3"]), Ok(Command::Serve(_))));
         assert!(matches!(parsed(&[]), Ok(Command::Serve(_))));
+    }
+
+    #[test]
+    fn the_help_says_what_a_command_is_about() {
+        let about = |arguments: &[&str]| {
+            let Err(Refusal::CommandLine(help)) = parsed(arguments) else {
+                panic!("help is no command");
+            };
+            help.to_string().lines().next().map(ToOwned::to_owned).unwrap_or_default()
+        };
+        assert!(about(&["--help"]).starts_with("A transparency log"));
+        assert_eq!(about(&["serve", "--help"]), "Serves the logs (the default)");
+        assert!(about(&["clock", "accept", "--help"]).starts_with("Has the running server"));
     }
 
     #[test]

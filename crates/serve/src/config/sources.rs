@@ -108,7 +108,8 @@ fn flag(key: Arg) -> Arg {
         return flag;
     }
     // `--read-only` alone means true.
-    flag.num_args(0..=1).require_equals(true).default_missing_value("true")
+    let name = flag.get_id().to_string();
+    flag.value_name(name).num_args(0..=1).require_equals(true).default_missing_value("true")
 }
 
 /// The doc comment of a setting, as clap keeps it: without the full stop.

@@ -38,7 +38,7 @@ async fn flushed(home: &Home, program: &Path) -> Result<()> {
         tokio::time::sleep(ARCHIVE_WITHIN).await;
     }
     let name = layout_1::FROZEN_LOG.to_owned();
-    let new = NewLog { name, origin: String::new(), deduplicate_entries: true };
+    let new = NewLog { name, deduplicate_entries: true, ..NewLog::default() };
     client.create_log(new).await?;
     let entries = (0..layout_1::FROZEN).map(layout_1::frozen).map(NewEntry::new).collect();
     client.append_batch(layout_1::FROZEN_LOG, entries, wanted(ReceiptLevel::Index)).await?;

@@ -142,6 +142,7 @@ impl IntoRefusal for AppendError {
             }
             Self::SequenceGap { .. } => refused(ErrorReason::SequenceGap).field("first_sequence"),
             Self::ProducerFenced => refuse(Kind::Aborted, ErrorReason::ProducerFenced),
+            Self::EventsOnly => refused(ErrorReason::EventsOnly),
             Self::Frozen => refused(ErrorReason::LogFrozen),
             Self::Retired => refused(ErrorReason::LogRetired),
             Self::ReadOnly => refused(ErrorReason::ReadOnly),
@@ -222,6 +223,9 @@ impl IntoRefusal for CreateError {
         let refusal = match self {
             Self::BadName { .. } => refuse(Kind::BadName, ErrorReason::BadLogName).field("log"),
             Self::BadOrigin { .. } => refuse(Kind::Invalid, ErrorReason::BadOrigin).field("origin"),
+            Self::AuditDeduplicates => {
+                refuse(Kind::Invalid, ErrorReason::BadField).field("deduplicate_entries")
+            }
             Self::NameTaken { .. } => refuse(Kind::Exists, ErrorReason::LogExists).field("log"),
             Self::OriginTaken { .. } => {
                 refuse(Kind::Exists, ErrorReason::OriginExists).field("origin")

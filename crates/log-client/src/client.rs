@@ -326,6 +326,7 @@ impl Client {
             log: new.name,
             origin: new.origin,
             deduplicate_entries: new.deduplicate_entries,
+            kind: convert::wanted_kind(new.kind),
         };
         let answer = self.service().create_log(self.request(request)).await;
         checked("CreateLog", answer, |message| convert::log(message.log))

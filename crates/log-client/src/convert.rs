@@ -15,8 +15,8 @@ use crate::{
     error::AnswerError,
     types::{
         AppendAnswer, BatchAnswer, BatchInclusionProof, ConsistencyProof, EntryOutcome, EntryRange,
-        EntryRefusal, Found, InclusionProof, LogInfo, LogState, NewEntry, Published, RangeReceipt,
-        ReceiptAnswer, ReceiptLevel, WatchEvent,
+        EntryRefusal, Found, InclusionProof, LogInfo, LogKind, LogState, NewEntry, Published,
+        RangeReceipt, ReceiptAnswer, ReceiptLevel, WatchEvent,
     },
 };
 
@@ -301,10 +301,12 @@ pub(crate) fn log(message: Option<proto::Log>) -> Answer<LogInfo> {
         checkpoint,
         deduplicate_entries,
         created_at,
+        kind,
     } = message.ok_or(AnswerError::Missing { field: "log" })?;
     Ok(LogInfo {
         name,
         origin,
+        kind: log_kind(kind)?,
         state: log_state(state)?,
         vkeys,
         tree_size: size("tree_size", tree_size)?,
@@ -313,6 +315,22 @@ pub(crate) fn log(message: Option<proto::Log>) -> Answer<LogInfo> {
         deduplicate_entries,
         created_ms: created_at.and_then(unix_ms),
     })
+}
+
+pub(crate) fn wanted_kind(kind: LogKind) -> i32 {
+    match kind {
+        LogKind::Plain => proto::LogKind::Plain.into(),
+        LogKind::Audit => proto::LogKind::Audit.into(),
+    }
+}
+
+/// A server from before there were audit logs says nothing of the kind.
+fn log_kind(value: i32) -> Answer<LogKind> {
+    match proto::LogKind::try_from(value) {
+        Ok(proto::LogKind::Unspecified | proto::LogKind::Plain) => Ok(LogKind::Plain),
+        Ok(proto::LogKind::Audit) => Ok(LogKind::Audit),
+        Err(_) => Err(AnswerError::UnknownValue { field: "kind", value }),
+    }
 }
 
 fn log_state(value: i32) -> Answer<LogState> {

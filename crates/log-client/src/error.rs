@@ -410,6 +410,7 @@ fn reason_hint(reason: ErrorReason, advice: Advice) -> &'static str {
         ErrorReason::DedupKeyConflict => "this key belongs to another entry: never use a key twice",
         ErrorReason::LogExists | ErrorReason::OriginExists => "choose another name and origin",
         ErrorReason::LogFrozen => "the log is final: append to another one",
+        ErrorReason::EventsOnly => "an audit log takes audit events: append to another log",
         ErrorReason::NoWitnessPolicy => {
             "ask for a signed receipt, or give the log a witness policy"
         }

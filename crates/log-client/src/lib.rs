@@ -75,5 +75,6 @@ pub use client::{Client, ClientOptions, Entries, Watch};
 pub use error::{Advice, ClientError};
 pub use types::{
     AppendAnswer, BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BatchAnswer, ENTRY_BYTES_MAX, EntryOutcome,
-    EntryRef, LogInfo, LogState, LookupBy, NewEntry, NewLog, RangeReceipt, ReceiptLevel, Wanted,
+    EntryRef, LogInfo, LogKind, LogState, LookupBy, NewEntry, NewLog, RangeReceipt, ReceiptLevel,
+    Wanted,
 };

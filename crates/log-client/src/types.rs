@@ -266,7 +266,9 @@ pub struct NewLog {
     pub name: String,
     /// The first line of its checkpoints, for good; empty: the server makes one.
     pub origin: String,
-    /// Appending the same bytes again gives the first index.
+    /// What it takes, for good.
+    pub kind: LogKind,
+    /// Appending the same bytes again gives the first index. Not for an audit log.
     pub deduplicate_entries: bool,
 }
 
@@ -277,6 +279,8 @@ pub struct LogInfo {
     pub name: String,
     /// The first line of its checkpoints.
     pub origin: String,
+    /// What it takes.
+    pub kind: LogKind,
     /// What it can do now.
     pub state: LogState,
     /// Verifier keys, Ed25519 first.
@@ -291,6 +295,26 @@ pub struct LogInfo {
     pub deduplicate_entries: bool,
     /// When it was created, in Unix milliseconds.
     pub created_ms: Option<u64>,
+}
+
+/// What a log takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogKind {
+    /// Any bytes.
+    #[default]
+    Plain,
+    /// Audit events alone.
+    Audit,
+}
+
+impl LogKind {
+    /// The word for it, as shown to people and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Audit => "audit",
+        }
+    }
 }
 
 /// What a log can do.

@@ -47,6 +47,8 @@ pub enum AppendError {
     SequenceGap { expected: u64, found: u64 },
     #[error("another stream was opened with this producer id")]
     ProducerFenced,
+    #[error("an audit log takes events only")]
+    EventsOnly,
     // This log takes no more.
     #[error("log is frozen")]
     Frozen,
@@ -109,6 +111,10 @@ pub enum CreateError {
     BadName { name: String },
     #[error("bad origin {origin:?}: 1 to 255 bytes, no white space, no control character, no '+'")]
     BadOrigin { origin: String },
+    #[error(
+        "an audit log does not deduplicate whole entries: an event is known by its source and id"
+    )]
+    AuditDeduplicates,
     #[error("log {name} exists")]
     NameTaken { name: String },
     #[error("origin {origin} was used on this server before and is never used again")]

@@ -8,7 +8,8 @@ use merkle::{Frontier, Hash, LeafIndex, TreeSize};
 
 use crate::error::EntryRefusal;
 use storage::{
-    Attachment, ContentDigest, DedupKey, ProducerId, StoredEntry, StoredHead, attachment_bytes,
+    Attachment, ContentDigest, DedupKey, LogKind, ProducerId, StoredEntry, StoredHead,
+    attachment_bytes,
 };
 
 /// The largest entry, in bytes: the limit of a tlog-tiles entry bundle (c2sp.org/tlog-tiles).
@@ -200,6 +201,9 @@ pub struct CreateLog {
     pub name: String,
     /// The first line of every checkpoint; `None` for `<hostname>/<name>/<hash of the key>`.
     pub origin: Option<String>,
-    /// The leaf hash is the deduplication key of every entry.
+    /// What the log takes, for good.
+    pub kind: LogKind,
+    /// The leaf hash is the deduplication key of every entry. Not for an audit log, in which no two
+    /// entries are equal.
     pub deduplicate_entries: bool,
 }

@@ -42,7 +42,7 @@ use log_core::witness::WitnessOptions;
 use log_core::{
     CreateError, CreateLog, Fatal, Registry, RegistryOptions, StartError as RegistryError,
 };
-use storage::{IndexedEngine, StorageError};
+use storage::{IndexedEngine, LogKind, StorageError};
 use storage_rocksdb::RocksEngine;
 
 /// The log that a first start makes.
@@ -400,7 +400,8 @@ fn open_engine(config: &Config) -> Result<RocksEngine, StorageError> {
 
 async fn create_default(registry: &Registry) -> Result<(), CreateError> {
     let name = DEFAULT_LOG.to_owned();
-    let create = CreateLog { name, origin: None, deduplicate_entries: false };
+    let kind = LogKind::Plain;
+    let create = CreateLog { name, origin: None, kind, deduplicate_entries: false };
     registry.create(create).await.map(drop)
 }
 

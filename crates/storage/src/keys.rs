@@ -30,8 +30,8 @@ use merkle::{Hash, LeafIndex, TreeSize};
 
 use super::{
     ArchivePosition, ArchivedCheckpoint, Attachment, ContentDigest, Corrupt, DedupId, DedupKey,
-    DedupRow, Family, FullTile, LogId, LogName, LogRecord, LogState, ProducerId, ProducerRow,
-    RowFault, RowKey, Scope, StoredEntry, StoredHead,
+    DedupRow, Family, FullTile, LogId, LogKind, LogName, LogRecord, LogState, ProducerId,
+    ProducerRow, RowFault, RowKey, Scope, StoredEntry, StoredHead,
 };
 
 use fields::{Fields, seal};
@@ -51,6 +51,8 @@ const ROW_VERSION: u8 = 1;
 const DIGEST_ROW_VERSION: u8 = 2;
 /// Bit 0 of a record's flags.
 const FLAG_DEDUPLICATE_ENTRIES: u8 = 1;
+/// Bit 1 of a record's flags.
+const FLAG_AUDIT: u8 = 2;
 /// Bytes of a leaf hash in a leaf-hash row's key.
 const LEAF_PREFIX_BYTES: usize = 16;
 
@@ -420,8 +422,12 @@ pub fn decode_head(key: &[u8], value: &[u8]) -> Result<StoredHead, Corrupt> {
 
 /// A log record's value.
 pub fn encode_record(key: &[u8], record: &LogRecord) -> Vec<u8> {
-    let flags = if record.deduplicate_entries { FLAG_DEDUPLICATE_ENTRIES } else { 0 };
-    let mut value = vec![ROW_VERSION, flags, encode_state(record.state)];
+    let deduplicates = if record.deduplicate_entries { FLAG_DEDUPLICATE_ENTRIES } else { 0 };
+    let kind = match record.kind {
+        LogKind::Plain => 0,
+        LogKind::Audit => FLAG_AUDIT,
+    };
+    let mut value = vec![ROW_VERSION, deduplicates | kind, encode_state(record.state)];
     value.extend_from_slice(&record.created_ms.to_be_bytes());
     for text in [record.name.as_str(), record.origin.as_str()] {
         value.push(u8::try_from(text.len()).expect("names and origins have at most 255 bytes"));
@@ -435,9 +441,10 @@ pub fn encode_record(key: &[u8], record: &LogRecord) -> Vec<u8> {
 pub fn decode_record(key: &[u8], value: &[u8]) -> Result<LogRecord, Corrupt> {
     let mut rest = Fields::sealed(Family::Meta, key, value)?;
     rest.version()?;
-    let deduplicate_entries = match rest.byte()? {
-        0 => false,
-        FLAG_DEDUPLICATE_ENTRIES => true,
+    let (kind, deduplicate_entries) = match rest.byte()? {
+        0 => (LogKind::Plain, false),
+        FLAG_DEDUPLICATE_ENTRIES => (LogKind::Plain, true),
+        FLAG_AUDIT => (LogKind::Audit, false),
         _ => return Err(rest.field("flags")),
     };
     let state = decode_state(rest.byte()?).ok_or_else(|| rest.field("state"))?;
@@ -449,7 +456,7 @@ pub fn decode_record(key: &[u8], value: &[u8]) -> Result<LogRecord, Corrupt> {
     let Key::Record(id) = decode_key(Family::Meta, key)? else {
         return Err(corrupt(Family::Meta, key, RowFault::UnknownKey));
     };
-    Ok(LogRecord { id, name, origin, created_ms, deduplicate_entries, state })
+    Ok(LogRecord { id, name, origin, created_ms, kind, deduplicate_entries, state })
 }
 
 /// An archived checkpoint's value.
@@ -522,6 +529,7 @@ mod tests {
             name: LogName::new("default").unwrap(),
             origin: Origin::new("example.com/log").unwrap(),
             created_ms: 8,
+            kind: LogKind::Plain,
             deduplicate_entries: true,
             state: LogState::Frozen,
         }
@@ -579,6 +587,23 @@ mod tests {
         // The same bytes under another key are another log's row.
         let other = record_key(LogId::new(1).unwrap());
         assert!(decode_record(&other, &value).is_err());
+    }
+
+    #[test]
+    fn a_record_of_an_audit_log_has_one_more_flag_and_no_unknown_one() {
+        let key = record_key(log());
+        let audit = LogRecord { kind: LogKind::Audit, deduplicate_entries: false, ..record() };
+        let value = encode_record(&key, &audit);
+        assert_eq!(value[1], 2);
+        assert_eq!(decode_record(&key, &value).unwrap(), audit);
+        // Both flags together, and a flag that the layout does not know.
+        for flags in [3, 4] {
+            let mut other = value[..value.len() - 4].to_vec();
+            other[1] = flags;
+            seal(&key, &mut other);
+            let fault = decode_record(&key, &other).unwrap_err().fault;
+            assert_eq!(fault, RowFault::Field { field: "flags" });
+        }
     }
 
     #[test]
@@ -802,6 +827,7 @@ mod tests {
             name in "[a-z0-9]{1,20}",
             origin in "[ -~]{1,40}",
             created_ms in any::<u64>(),
+            kind in proptest::sample::select(vec![LogKind::Plain, LogKind::Audit]),
             deduplicate_entries in any::<bool>(),
             state in 0..4_u8,
             note in vec(any::<u8>(), 0..100),
@@ -812,7 +838,8 @@ mod tests {
                 name: LogName::new(&name).unwrap(),
                 origin: Origin::new(&origin).unwrap(),
                 created_ms,
-                deduplicate_entries,
+                kind,
+                deduplicate_entries: deduplicate_entries && kind == LogKind::Plain,
                 state: decode_state(state).unwrap(),
             };
             let value = encode_record(&key, &record);

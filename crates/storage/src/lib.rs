@@ -26,7 +26,7 @@ pub use error::{Corrupt, EngineError, Family, RowFault, RowKey, StorageError, Vi
 pub use leaf_index::{LeafCandidates, LeafIndexStore};
 pub use types::{
     ArchivePosition, ArchivedCheckpoint, Attachment, BadAttachments, BadLogName, ContentDigest,
-    DedupId, DedupKey, DedupRow, FullTile, LogCommit, LogId, LogName, LogRecord, LogState,
+    DedupId, DedupKey, DedupRow, FullTile, LogCommit, LogId, LogKind, LogName, LogRecord, LogState,
     ProducerId, ProducerRow, Row, Scope, StoredEntry, StoredHead, attachment_bytes,
     check_attachments,
 };

@@ -252,6 +252,7 @@ impl MemoryLog {
         if let Some(before) = &self.record {
             assert_eq!(before.origin, record.origin, "an origin never changes");
             assert_eq!(before.name, record.name, "a name never changes");
+            assert_eq!(before.kind, record.kind, "a kind never changes");
         }
         self.record = Some(record.clone());
     }

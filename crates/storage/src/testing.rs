@@ -7,8 +7,8 @@ use formats::Origin;
 use merkle::{Frontier, Hash, LeafIndex, TreeSize, leaf_hash};
 
 use super::{
-    Attachment, DedupId, DedupKey, DedupRow, LogCommit, LogId, LogName, LogRecord, LogState, Row,
-    Scope, StoredEntry, StoredHead,
+    Attachment, DedupId, DedupKey, DedupRow, LogCommit, LogId, LogKind, LogName, LogRecord,
+    LogState, Row, Scope, StoredEntry, StoredHead,
 };
 
 /// Plans the commits of one log.
@@ -27,6 +27,7 @@ impl Planner {
             origin: Origin::new(&format!("example.com/{name}")).unwrap(),
             name: LogName::new(&name).unwrap(),
             created_ms: 1_000,
+            kind: LogKind::Plain,
             deduplicate_entries: false,
             state: LogState::Active,
         };

@@ -282,6 +282,16 @@ pub enum LogState {
     Retired,
 }
 
+/// What a log takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogKind {
+    /// Any bytes as entries.
+    #[default]
+    Plain,
+    /// Audit events alone: each entry holds the time at which the log took it.
+    Audit,
+}
+
 /// What a log is, apart from its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogRecord {
@@ -293,7 +303,9 @@ pub struct LogRecord {
     pub origin: Origin,
     /// When it was created, in milliseconds since the Unix epoch.
     pub created_ms: u64,
-    /// Whether equal entries are one entry.
+    /// What it takes; never changes.
+    pub kind: LogKind,
+    /// Whether equal entries are one entry. Never of an audit log.
     pub deduplicate_entries: bool,
     /// Whether it takes entries.
     pub state: LogState,

@@ -12,9 +12,10 @@ pub(super) async fn create_log(
     service: &Service,
     request: pb::CreateLogRequest,
 ) -> Result<pb::CreateLogResponse, Refusal> {
-    let pb::CreateLogRequest { log, origin, deduplicate_entries } = request;
+    let pb::CreateLogRequest { log, origin, deduplicate_entries, kind } = request;
+    let kind = convert::log_kind(kind)?;
     let origin = (!origin.is_empty()).then_some(origin);
-    let create = CreateLog { name: log, origin, deduplicate_entries };
+    let create = CreateLog { name: log, origin, kind, deduplicate_entries };
     let log = service.logs().registry().create(create).await.map_err(IntoRefusal::into_refusal)?;
     Ok(pb::CreateLogResponse { log: Some(convert::log(&log)) })
 }

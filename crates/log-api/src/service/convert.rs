@@ -11,7 +11,9 @@ use serve::refusal::Refusal;
 
 use crate::refusal::{self, entry_refusal};
 use log_core::{CALL_ENTRIES_MAX, EntryRefusal, Log, NewEntry, Published};
-use storage::{ArchivePosition, ArchivedCheckpoint, DedupKey, LogState, ProducerId, Scope};
+use storage::{
+    ArchivePosition, ArchivedCheckpoint, DedupKey, LogKind, LogState, ProducerId, Scope,
+};
 
 /// Rows of a page if the request does not say how many.
 const PAGE_DEFAULT: usize = 100;
@@ -180,6 +182,15 @@ pub(super) fn archived(archived: &ArchivedCheckpoint) -> pb::GetCheckpointRespon
     }
 }
 
+/// What a new log takes: any bytes, if the request does not say.
+pub(super) fn log_kind(kind: i32) -> Result<LogKind, Refusal> {
+    match pb::LogKind::try_from(kind) {
+        Ok(pb::LogKind::Unspecified | pb::LogKind::Plain) => Ok(LogKind::Plain),
+        Ok(pb::LogKind::Audit) => Ok(LogKind::Audit),
+        Err(_) => Err(refusal::bad_field("kind", "a known kind of log")),
+    }
+}
+
 pub(super) fn log(log: &Log) -> pb::Log {
     let (record, tree) = (log.record(), log.tree());
     let state = if log.is_read_only() {
@@ -192,6 +203,10 @@ pub(super) fn log(log: &Log) -> pb::Log {
             LogState::Retired => pb::LogState::Retired,
         }
     };
+    let kind = match record.kind {
+        LogKind::Plain => pb::LogKind::Plain,
+        LogKind::Audit => pb::LogKind::Audit,
+    };
     pb::Log {
         name: record.name.as_str().to_owned(),
         origin: record.origin.to_string(),
@@ -200,6 +215,7 @@ pub(super) fn log(log: &Log) -> pb::Log {
         tree_size: tree.head.size.get(),
         root_hash: hash_bytes(&tree.head.root),
         checkpoint: log.published().note.clone(),
+        kind: kind.into(),
         deduplicate_entries: record.deduplicate_entries,
         created_at: Some(timestamp(record.created_ms)),
     }
@@ -250,13 +266,16 @@ mod tests {
     }
 
     #[test]
-    fn page_sizes_and_levels_are_bounded() {
+    fn page_sizes_levels_and_kinds_are_bounded() {
         assert_eq!(page_size(0).unwrap(), PAGE_DEFAULT);
         assert_eq!(page_size(1_000).unwrap(), 1_000);
         assert!(page_size(1_001).is_err());
         assert_eq!(Level::parse(0).unwrap(), Level::Index);
         assert_eq!(Level::parse(3).unwrap(), Level::Witnessed);
         assert!(Level::parse(4).is_err());
+        assert_eq!(log_kind(0).unwrap(), LogKind::Plain);
+        assert_eq!(log_kind(2).unwrap(), LogKind::Audit);
+        assert!(log_kind(3).is_err());
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use log_client::types::Published;
-use log_client::{Client, LogInfo, NewLog};
+use log_client::{Client, LogInfo, LogKind, NewLog};
 use serde::Serialize;
 
 use super::client;
@@ -22,7 +22,8 @@ printed are what auditors will trust: give them to them by another way than this
 Examples:
   cairn log create payments
   cairn log create invoices --origin example.com/invoices --json
-  cairn log create receipts --deduplicate-entries";
+  cairn log create receipts --deduplicate-entries
+  cairn log create trail --kind audit";
 
 const LIST_HELP: &str = "\
 Examples:
@@ -54,7 +55,7 @@ pub(crate) enum LogCommand {
     /// Create a log with keys of its own
     #[command(after_help = CREATE_HELP)]
     Create(CreateArgs),
-    /// List the server's logs: name, state, size, origin
+    /// List the server's logs: name, state, size, origin, kind
     #[command(after_help = LIST_HELP)]
     List,
     /// Show one log: origin, size, head and verifier keys
@@ -72,9 +73,27 @@ pub(crate) struct CreateArgs {
     /// First line of every checkpoint, fixed for good; by default one that is like no other
     #[arg(long, default_value = "", hide_default_value = true)]
     origin: String,
+    /// What the log takes, for good: any bytes, or audit events alone
+    #[arg(long, value_enum, default_value_t = Kind::Plain)]
+    kind: Kind,
     /// Append the same bytes again, and get the first index
     #[arg(long)]
     deduplicate_entries: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Kind {
+    Plain,
+    Audit,
+}
+
+impl From<Kind> for LogKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Plain => Self::Plain,
+            Kind::Audit => Self::Audit,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -97,6 +116,7 @@ pub(crate) struct ShowArgs {
 struct LogDocument<'a> {
     name: &'a str,
     origin: &'a str,
+    kind: &'static str,
     state: &'static str,
     size: u64,
     /// Hexadecimal, of the committed size.
@@ -112,8 +132,8 @@ pub(crate) async fn run(command: LogCommand, server: &Server, ui: &Ui) -> Result
     let client = client(server)?;
     match command {
         LogCommand::Create(args) => {
-            let CreateArgs { name, origin, deduplicate_entries } = args;
-            let new = NewLog { name, origin, deduplicate_entries };
+            let CreateArgs { name, origin, kind, deduplicate_entries } = args;
+            let new = NewLog { name, origin, kind: kind.into(), deduplicate_entries };
             show(&client.create_log(new).await?, ui)?;
         }
         LogCommand::List => list(&client, ui).await?,
@@ -141,7 +161,9 @@ async fn list(client: &Client, ui: &Ui) -> Result<(), CliError> {
         for log in &logs.items {
             let (name, state, size, origin) =
                 (&log.name, log.state.as_str(), log.tree_size.get(), &log.origin);
-            ui.result(format_args!("{name}\t{state}\t{size}\t{origin}"), &document(log))?;
+            let kind = log.kind.as_str();
+            let line = format_args!("{name}\t{state}\t{size}\t{origin}\t{kind}");
+            ui.result(line, &document(log))?;
         }
         page = logs.next;
         if page.is_none() {
@@ -154,6 +176,7 @@ fn show(log: &LogInfo, ui: &Ui) -> Result<(), CliError> {
     let mut lines = vec![
         format!("name    {}", log.name),
         format!("origin  {}", log.origin),
+        format!("kind    {}", log.kind.as_str()),
         format!("state   {}", log.state.as_str()),
         format!("size    {}", log.tree_size.get()),
         format!("root    {}", STANDARD.encode(log.root.as_bytes())),
@@ -181,6 +204,7 @@ fn document(log: &LogInfo) -> LogDocument<'_> {
     LogDocument {
         name: &log.name,
         origin: &log.origin,
+        kind: log.kind.as_str(),
         state: log.state.as_str(),
         size: log.tree_size.get(),
         root: log.root.to_string(),

@@ -15,7 +15,7 @@ use storage::{DedupId, StoredEntry, check_attachments};
 impl Append {
     /// Queues a call and waits until it is durable.
     pub(crate) async fn append(&self, submission: Submission) -> Result<Committed, AppendError> {
-        self.may_append()?;
+        self.may_append_plain()?;
         let bytes = check_call(&submission.entries)?;
         let entries = prepare(submission.entries, self.line.record.deduplicate_entries);
         let (answer, answered) = oneshot::channel();

@@ -23,7 +23,7 @@ pub use producers::ProducerLease;
 
 use std::sync::Arc;
 
-use storage::{LogRecord, LogState, Row};
+use storage::{LogKind, LogRecord, LogState, Row};
 use tokio::sync::oneshot;
 
 use crate::error::AppendError;
@@ -82,6 +82,14 @@ impl Append {
     /// Entries and entry bytes that wait.
     pub(crate) fn queued(&self) -> (usize, usize) {
         self.line.queue.depth()
+    }
+
+    /// Whether entries of any bytes may be queued now.
+    fn may_append_plain(&self) -> Result<(), AppendError> {
+        match self.line.record.kind {
+            LogKind::Plain => self.may_append(),
+            LogKind::Audit => Err(AppendError::EventsOnly),
+        }
     }
 
     /// Whether an append may be queued now.

@@ -103,7 +103,7 @@ impl Drop for ProducerLease {
 impl Append {
     /// Opens a producer's stream.
     pub(crate) async fn open_producer(&self, id: ProducerId) -> Result<ProducerLease, AppendError> {
-        self.may_append()?;
+        self.may_append_plain()?;
         // The order matters. From here on the committer refuses calls of the stream before, and it answers
         // the ticket behind the calls that it had planned already. So the answer is final.
         let (generation, newest) = self.line.producers.begin(id);

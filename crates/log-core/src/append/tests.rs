@@ -16,7 +16,7 @@ use futures_util::FutureExt as _;
 use merkle::{LeafIndex, TreeSize, leaf_hashes};
 use storage::faulty::{Fault, FaultyEngine};
 use storage::memory::MemoryEngine;
-use storage::{DedupKey, Engine, LogId, LogName, Scope};
+use storage::{DedupKey, Engine, LogId, LogKind, LogName, Scope};
 use tokio::runtime::Runtime;
 
 use super::*;
@@ -120,6 +120,7 @@ fn found(engine: &FaultyEngine) -> (LineParts, bool) {
         name: LogName::new("default").unwrap(),
         origin: formats::Origin::new("log.example/default").unwrap(),
         created_ms: START_MS,
+        kind: LogKind::Plain,
         deduplicate_entries: false,
         state: LogState::Active,
     };

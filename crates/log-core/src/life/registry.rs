@@ -30,7 +30,7 @@ use crate::sign::{Keyring, KeyringError, generate};
 use crate::types::{CreateLog, Limits, TreeView};
 use crate::witness::{self, WitnessOptions};
 use storage::journal::origin_hash;
-use storage::{Engine, LogId, LogName, LogRecord, LogState, Row};
+use storage::{Engine, LogId, LogKind, LogName, LogRecord, LogState, Row};
 
 /// How much of a refused name or origin its error repeats.
 const EXCERPT_CHARS: usize = 80;
@@ -375,6 +375,9 @@ impl Inner {
         let name = LogName::new(&new.name)
             .map_err(|_| CreateError::BadName { name: excerpt(&new.name) })?;
         let origin = new.origin.as_deref().map(own_origin).transpose()?;
+        if new.kind == LogKind::Audit && new.deduplicate_entries {
+            return Err(CreateError::AuditDeduplicates);
+        }
         let file = match self.keyring.load(&name)? {
             Some(file) => file,
             None => generate(&name, origin.as_ref(), &self.hostname)?,
@@ -402,6 +405,7 @@ impl Inner {
             name,
             origin,
             created_ms,
+            kind: new.kind,
             deduplicate_entries: new.deduplicate_entries,
             state: LogState::Active,
         };

@@ -145,7 +145,7 @@ mod idle {
     use crate::life::recover::unsigned;
     use crate::{Log, Registry};
     use formats::Origin;
-    use storage::{LogId, LogName};
+    use storage::{LogId, LogKind, LogName};
 
     impl Registry {
         /// Adds a log that is empty, has neither keys nor tasks and is not in the store.
@@ -156,6 +156,7 @@ mod idle {
                 name: name.clone(),
                 origin: Origin::new(name.as_str()).unwrap(),
                 created_ms: 0,
+                kind: LogKind::Plain,
                 deduplicate_entries: false,
                 state: LogState::Active,
             };

@@ -33,6 +33,7 @@ fn append_errors() {
         &AppendError::StreamEntryRefused { position: 3, refusal: EntryRefusal::Empty },
         &AppendError::SequenceGap { expected: 5, found: 7 },
         &AppendError::ProducerFenced,
+        &AppendError::EventsOnly,
         &AppendError::Frozen,
         &AppendError::Retired,
         &AppendError::ReadOnly,
@@ -59,6 +60,7 @@ fn append_errors() {
     entry 3 of a producer's stream is refused: entry is empty
     producer's next sequence is 5, the call starts at 7
     another stream was opened with this producer id
+    an audit log takes events only
     log is frozen
     log is retired: its operator declared data lost
     server is read-only
@@ -87,6 +89,7 @@ fn signing_and_creating_errors() {
         &WitnessError::QuorumLost,
         &CreateError::BadName { name: "A".to_owned() },
         &CreateError::BadOrigin { origin: "a b".to_owned() },
+        &CreateError::AuditDeduplicates,
         &CreateError::NameTaken { name: "a".to_owned() },
         &CreateError::OriginTaken { origin: "example.com/a".to_owned() },
         &CreateError::TooManyLogs { logs_max: 10 },
@@ -106,6 +109,7 @@ fn signing_and_creating_errors() {
     the log's witnesses form no quorum
     bad log name "A": 1 to 64 characters of a-z, 0-9 and '-', not starting with '-'
     bad origin "a b": 1 to 255 bytes, no white space, no control character, no '+'
+    an audit log does not deduplicate whole entries: an event is known by its source and id
     log a exists
     origin example.com/a was used on this server before and is never used again
     server has 10 logs, the most it takes

@@ -23,7 +23,7 @@ use super::observe::{Observer, Unobserved};
 use super::*;
 use storage::faulty::FaultyEngine;
 use storage::memory::MemoryEngine;
-use storage::{Attachment, ContentDigest, DedupKey, Scope};
+use storage::{Attachment, ContentDigest, DedupKey, LogKind, Scope};
 
 /// When the manual clock starts.
 const START_MS: u64 = 1_700_000_000_000;
@@ -96,7 +96,8 @@ impl Rig {
 }
 
 fn new_log(name: &str) -> CreateLog {
-    CreateLog { name: name.to_owned(), origin: None, deduplicate_entries: false }
+    let name = name.to_owned();
+    CreateLog { name, origin: None, kind: LogKind::Plain, deduplicate_entries: false }
 }
 
 fn entry(data: impl Into<String>) -> NewEntry {

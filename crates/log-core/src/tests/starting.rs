@@ -5,6 +5,28 @@ use base::keys::KeysError;
 use merkle::Hash;
 
 use super::*;
+
+#[tokio::test]
+async fn the_kind_of_a_log_outlives_the_process_and_decides_what_it_takes() {
+    let mut rig = Rig::new();
+    let registry = rig.open().unwrap();
+    let audit = CreateLog { kind: LogKind::Audit, ..new_log("trail") };
+    let both = CreateLog { deduplicate_entries: true, ..audit.clone() };
+    let refused = registry.create(both).await;
+    assert!(matches!(refused, Err(CreateError::AuditDeduplicates)), "{refused:?}");
+    registry.create(audit).await.unwrap();
+    registry.create(new_log("plain")).await.unwrap();
+    rig.kill(registry).await;
+    let registry = rig.open().unwrap();
+    let kind = |name| registry.log(name).unwrap().record().kind;
+    assert_eq!([kind("trail"), kind("plain")], [LogKind::Audit, LogKind::Plain]);
+    let trail = registry.log("trail").unwrap();
+    assert!(matches!(trail.append(numbered(0, 1)).await, Err(AppendError::EventsOnly)));
+    let opened = trail.open_producer(ProducerId([1; 16])).await;
+    assert!(matches!(opened, Err(AppendError::EventsOnly)), "{opened:?}");
+    assert_eq!(trail.tree().head.size, TreeSize::ZERO);
+    registry.log("plain").unwrap().append(numbered(0, 1)).await.unwrap();
+}
 use storage::journal::{Journal, JournalHead, origin_hash};
 use storage::testing::{Planner, entries};
 use storage::{CommitOutcome, LogCommit};

@@ -447,9 +447,12 @@ pub struct CreateLogRequest {
     #[prost(string, tag = "2")]
     pub origin: ::prost::alloc::string::String,
     /// The leaf hash is the deduplication key of every entry: appending the same bytes again gives the
-    /// first index. Entries of such a log take no `dedup_key`.
+    /// first index. Entries of such a log take no `dedup_key`. Not for an audit log.
     #[prost(bool, tag = "3")]
     pub deduplicate_entries: bool,
+    /// What the log takes, for good. Unset: any bytes.
+    #[prost(enumeration = "LogKind", tag = "4")]
+    pub kind: i32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateLogResponse {
@@ -517,6 +520,8 @@ pub struct Log {
     pub deduplicate_entries: bool,
     #[prost(message, optional, tag = "9")]
     pub created_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(enumeration = "LogKind", tag = "10")]
+    pub kind: i32,
 }
 /// What an append waits for, and what its answer carries. Each level includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -612,6 +617,8 @@ pub enum ErrorReason {
     WitnessesPending = 35,
     /// FAILED_PRECONDITION: a witness holds a newer head of this log, so its data was rolled back.
     RolledBack = 36,
+    /// FAILED_PRECONDITION: an audit log takes events only.
+    EventsOnly = 37,
 }
 impl ErrorReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -656,6 +663,7 @@ impl ErrorReason {
             Self::Internal => "ERROR_REASON_INTERNAL",
             Self::WitnessesPending => "ERROR_REASON_WITNESSES_PENDING",
             Self::RolledBack => "ERROR_REASON_ROLLED_BACK",
+            Self::EventsOnly => "ERROR_REASON_EVENTS_ONLY",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -697,6 +705,38 @@ impl ErrorReason {
             "ERROR_REASON_INTERNAL" => Some(Self::Internal),
             "ERROR_REASON_WITNESSES_PENDING" => Some(Self::WitnessesPending),
             "ERROR_REASON_ROLLED_BACK" => Some(Self::RolledBack),
+            "ERROR_REASON_EVENTS_ONLY" => Some(Self::EventsOnly),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum LogKind {
+    Unspecified = 0,
+    /// Any bytes.
+    Plain = 1,
+    /// Audit events: Append, AppendBatch, AppendStream and `/add` refuse it with EVENTS_ONLY.
+    Audit = 2,
+}
+impl LogKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "LOG_KIND_UNSPECIFIED",
+            Self::Plain => "LOG_KIND_PLAIN",
+            Self::Audit => "LOG_KIND_AUDIT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LOG_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "LOG_KIND_PLAIN" => Some(Self::Plain),
+            "LOG_KIND_AUDIT" => Some(Self::Audit),
             _ => None,
         }
     }
@@ -829,7 +869,7 @@ pub mod log_service_client {
         ///
         /// Errors: INVALID_ARGUMENT (empty or oversized entry, bad key), NOT_FOUND (no such log),
         /// ALREADY_EXISTS (the deduplication key belongs to another entry), FAILED_PRECONDITION (log frozen,
-        /// no witness policy), RESOURCE_EXHAUSTED with RetryInfo (queue full, disk low), UNAVAILABLE with
+        /// audit log, no witness policy), RESOURCE_EXHAUSTED with RetryInfo (queue full, disk low), UNAVAILABLE with
         /// reason OUTCOME_UNKNOWN (the write may or may not have happened; retry with the same
         /// deduplication key to find out).
         pub async fn append(
@@ -1257,7 +1297,7 @@ pub mod log_service_server {
         ///
         /// Errors: INVALID_ARGUMENT (empty or oversized entry, bad key), NOT_FOUND (no such log),
         /// ALREADY_EXISTS (the deduplication key belongs to another entry), FAILED_PRECONDITION (log frozen,
-        /// no witness policy), RESOURCE_EXHAUSTED with RetryInfo (queue full, disk low), UNAVAILABLE with
+        /// audit log, no witness policy), RESOURCE_EXHAUSTED with RetryInfo (queue full, disk low), UNAVAILABLE with
         /// reason OUTCOME_UNKNOWN (the write may or may not have happened; retry with the same
         /// deduplication key to find out).
         async fn append(

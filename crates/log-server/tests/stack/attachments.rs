@@ -9,7 +9,7 @@ use bytes::Bytes;
 use log_core::observe::Unobserved;
 use log_core::{CreateLog, Log, NewEntry, Registry, RegistryOptions, Submission};
 use merkle::LeafIndex;
-use storage::{Attachment, ContentDigest, DedupKey, Engine, Erase as _, Scope};
+use storage::{Attachment, ContentDigest, DedupKey, Engine, Erase as _, LogKind, Scope};
 use storage_rocksdb::backup::{backup, restore};
 use storage_rocksdb::{RocksEngine, RocksOptions, fsck};
 use tempfile::TempDir;
@@ -105,7 +105,8 @@ async fn attachments_go_where_their_entries_go_and_are_erased_alone() {
     let folder = TempDir::new().unwrap();
     let [data, out, restored] = ["data", "backup", "restored"].map(|name| folder.path().join(name));
     let opened = Opened::new(&data);
-    let new = CreateLog { name: LOG.to_owned(), origin: None, deduplicate_entries: false };
+    let (name, kind) = (LOG.to_owned(), LogKind::Plain);
+    let new = CreateLog { name, origin: None, kind, deduplicate_entries: false };
     opened.registry.create(new).await.unwrap();
     assert_eq!(append(&opened.log(), "one").await, 0);
     opened.close().await;

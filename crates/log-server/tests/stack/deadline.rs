@@ -110,7 +110,8 @@ impl Rig {
         });
         let registry = registry.unwrap();
         let name = LOG.to_owned();
-        let log = CreateLog { name, origin: None, deduplicate_entries: false };
+        let kind = storage::LogKind::Plain;
+        let log = CreateLog { name, origin: None, kind, deduplicate_entries: false };
         registry.create(log).await.unwrap();
         let options =
             ServiceOptions { receipt_wait_default: HOUR, receipt_wait_max: HOUR, streams_max: 1 };

@@ -53,7 +53,12 @@ async fn a_log_that_deduplicates_entries_takes_each_once() {
     let mut stack = Stack::new().await;
     let log = "once".to_owned();
     let origin = String::new();
-    let create = pb::CreateLogRequest { log: log.clone(), origin, deduplicate_entries: true };
+    let create = pb::CreateLogRequest {
+        log: log.clone(),
+        origin,
+        deduplicate_entries: true,
+        ..pb::CreateLogRequest::default()
+    };
     let created = stack.client.create_log(create).await.unwrap().into_inner().log.unwrap();
     assert!(created.deduplicate_entries);
     for (data, expected) in [

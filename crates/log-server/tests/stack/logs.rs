@@ -11,7 +11,7 @@ fn create(log: &str, origin: &str) -> pb::CreateLogRequest {
     pb::CreateLogRequest {
         log: log.to_owned(),
         origin: origin.to_owned(),
-        deduplicate_entries: false,
+        ..pb::CreateLogRequest::default()
     }
 }
 
@@ -157,5 +157,47 @@ async fn a_frozen_log_stays_frozen_over_a_restart_and_keeps_its_proofs() {
     let missing = pb::FreezeLogRequest { log: "nothing".to_owned() };
     let missing = stack.client.freeze_log(missing).await.unwrap_err();
     assert_eq!(refused(&missing), because(Code::NotFound, "LOG_NOT_FOUND"));
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_log_says_what_it_is_and_refuses_entries_at_every_door() {
+    let mut stack = Stack::new().await;
+    let audit = pb::LogKind::Audit.into();
+    let request = pb::CreateLogRequest { kind: audit, ..create("trail", "") };
+    let both = pb::CreateLogRequest { deduplicate_entries: true, ..request.clone() };
+    let unknown = pb::CreateLogRequest { kind: 3, ..request.clone() };
+    for (wrong, field) in [(both, "deduplicate_entries"), (unknown, "kind")] {
+        let refusal = stack.client.create_log(wrong).await.unwrap_err();
+        assert_eq!(refused_field(&refusal), at_fault(Code::InvalidArgument, "BAD_FIELD", field));
+    }
+    let log = stack.client.create_log(request).await.unwrap().into_inner().log.unwrap();
+    assert_eq!(log.kind(), pb::LogKind::Audit);
+    assert_eq!(stack.describe(LOG).await.unwrap().kind(), pb::LogKind::Plain);
+
+    let expected = because(Code::FailedPrecondition, "EVENTS_ONLY");
+    let single = stack.append_to("trail", entry(b"a"), pb::Receipt::Index).await.unwrap_err();
+    assert_eq!(refused(&single), expected);
+    let batch = batch_request(vec![entry(b"a")], pb::Receipt::Index);
+    let batch = pb::AppendBatchRequest { log: "trail".to_owned(), ..batch };
+    let batch = stack.client.append_batch(batch).await.unwrap_err();
+    assert_eq!(refused(&batch), expected);
+    let open = pb::append_stream_request::Open {
+        log: "trail".to_owned(),
+        producer_id: vec![1; 16].into(),
+        receipt: pb::Receipt::Index.into(),
+    };
+    let open = pb::append_stream_request::Message::Open(open);
+    let open = pb::AppendStreamRequest { message: Some(open) };
+    let answers = stack.client.append_stream(tokio_stream::iter([open])).await.unwrap();
+    let stream = answers.into_inner().message().await.unwrap_err();
+    assert_eq!(refused(&stream), expected);
+    let added = stack.post("/logs/trail/add", b"a".to_vec()).await;
+    assert_eq!(added.status(), 409);
+
+    let counted = stack.get("/metrics", &[]).await;
+    let counted = String::from_utf8(counted.body().to_vec()).unwrap();
+    assert!(counted.contains("EVENTS_ONLY"), "{counted}");
+    assert_eq!(stack.describe("trail").await.unwrap().tree_size, 0);
     stack.stop().await;
 }

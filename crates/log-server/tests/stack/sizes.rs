@@ -71,7 +71,7 @@ async fn a_list_of_logs_ends_its_pages_at_bytes() {
         creating.spawn(async move {
             let origin = format!("{number:03}.{}", "o".repeat(251));
             let log = format!("log-{number:03}");
-            let create = pb::CreateLogRequest { log, origin, deduplicate_entries: false };
+            let create = pb::CreateLogRequest { log, origin, ..pb::CreateLogRequest::default() };
             client.create_log(create).await.unwrap();
         });
     }

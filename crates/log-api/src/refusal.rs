@@ -96,9 +96,10 @@ pub(crate) fn entry_refusal(refusal: &EntryRefusal) -> (Kind, ErrorReason) {
         EntryRefusal::BadDedupKey { .. } | EntryRefusal::DedupKeyNotTaken => {
             (Kind::Invalid, ErrorReason::BadDedupKey)
         }
-        EntryRefusal::DigestWithoutKey | EntryRefusal::BadAttachments(_) => {
-            (Kind::Invalid, ErrorReason::BadField)
-        }
+        EntryRefusal::DigestWithoutKey
+        | EntryRefusal::NoRoomForTime { .. }
+        | EntryRefusal::TimeGiven
+        | EntryRefusal::BadAttachments(_) => (Kind::Invalid, ErrorReason::BadField),
         EntryRefusal::DedupKeyConflict { .. } => (Kind::Exists, ErrorReason::DedupKeyConflict),
     }
 }
@@ -106,8 +107,11 @@ pub(crate) fn entry_refusal(refusal: &EntryRefusal) -> (Kind, ErrorReason) {
 fn entry_field(refusal: &EntryRefusal) -> &'static str {
     match refusal {
         EntryRefusal::Empty | EntryRefusal::TooLarge { .. } => "entry.data",
-        // This API takes no attachments and no digests, so these errors cannot come.
-        EntryRefusal::DigestWithoutKey | EntryRefusal::BadAttachments(_) => "entry",
+        // This API takes no attachments, digests and events, so these errors cannot come.
+        EntryRefusal::DigestWithoutKey
+        | EntryRefusal::NoRoomForTime { .. }
+        | EntryRefusal::TimeGiven
+        | EntryRefusal::BadAttachments(_) => "entry",
         EntryRefusal::BadDedupKey { .. }
         | EntryRefusal::DedupKeyNotTaken
         | EntryRefusal::DedupKeyConflict { .. } => "entry.dedup_key",
@@ -143,6 +147,8 @@ impl IntoRefusal for AppendError {
             Self::SequenceGap { .. } => refused(ErrorReason::SequenceGap).field("first_sequence"),
             Self::ProducerFenced => refuse(Kind::Aborted, ErrorReason::ProducerFenced),
             Self::EventsOnly => refused(ErrorReason::EventsOnly),
+            // No call of this API appends events, so this error cannot come.
+            Self::EntriesOnly => return bad_field("log", "an audit log"),
             Self::Frozen => refused(ErrorReason::LogFrozen),
             Self::Retired => refused(ErrorReason::LogRetired),
             Self::ReadOnly => refused(ErrorReason::ReadOnly),

@@ -25,6 +25,10 @@ pub enum EntryRefusal {
     DedupKeyNotTaken,
     #[error("content digest without a deduplication key")]
     DigestWithoutKey,
+    #[error("leaf has {bytes} bytes, too few to hold a time")]
+    NoRoomForTime { bytes: usize },
+    #[error("leaf holds a time already: only the log writes it")]
+    TimeGiven,
     #[error(transparent)]
     BadAttachments(#[from] BadAttachments),
     #[error("deduplication key belongs to another entry, at index {}", index.get())]
@@ -49,6 +53,8 @@ pub enum AppendError {
     ProducerFenced,
     #[error("an audit log takes events only")]
     EventsOnly,
+    #[error("a plain log takes no events")]
+    EntriesOnly,
     // This log takes no more.
     #[error("log is frozen")]
     Frozen,
@@ -234,6 +240,8 @@ pub enum Damage {
     TileMissing { level: u8, index: u64 },
     #[error("entry {index} is missing")]
     EntryMissing { index: u64 },
+    #[error("entry {index} of an audit log is too short to hold a time")]
+    NoTime { index: u64 },
     #[error("head row of size {size} does not match the tree")]
     Head { size: u64 },
     #[error("head row is missing")]

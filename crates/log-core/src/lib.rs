@@ -73,8 +73,9 @@ pub use health::OnFatal;
 pub use life::{Registry, RegistryOptions, WeakRegistry};
 pub use sign::{KeyringError, LogKeys};
 pub use types::{
-    CALL_BYTES_MAX, CALL_ENTRIES_MAX, Committed, CreateLog, DEDUP_KEY_BYTES_MAX, ENTRY_BYTES_MAX,
-    EntryOutcome, Limits, NewEntry, ProducerSpan, Published, SignedHead, Submission, TreeView,
+    CALL_BYTES_MAX, CALL_ENTRIES_MAX, Committed, CommittedLeaves, CreateLog, DEDUP_KEY_BYTES_MAX,
+    ENTRY_BYTES_MAX, EntryOutcome, Limits, NewEntry, NewLeaf, Once, ProducerSpan, Published,
+    Repeats, SignedHead, StampedLeaf, Submission, TreeView,
 };
 
 use std::sync::Arc;
@@ -142,6 +143,18 @@ impl Log {
     /// committed. Cost: one leaf hash an entry in the caller's task, and a share of one sync.
     pub async fn append(&self, submission: Submission) -> Result<Committed, AppendError> {
         self.rooms.append.append(submission).await
+    }
+
+    /// Appends the leaves of audit events, all in one commit, and waits until it is durable. The log
+    /// writes into each leaf the time at which it takes it, which never decreases along the log.
+    ///
+    /// Cost: one leaf hash a leaf on the committer's thread, because the time is known only there, and
+    /// for each run of events that were there already a read of the store.
+    pub async fn append_stamped(
+        &self,
+        leaves: Vec<NewLeaf>,
+    ) -> Result<CommittedLeaves, AppendError> {
+        self.rooms.append.append_stamped(leaves).await
     }
 
     /// The committed tree.

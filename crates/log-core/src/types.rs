@@ -108,6 +108,66 @@ impl Submission {
     }
 }
 
+/// The leaf of an audit event as a caller hands it in, unchecked. It becomes an entry of an audit log.
+#[derive(Clone, Debug)]
+pub struct NewLeaf {
+    /// 12 to [`ENTRY_BYTES_MAX`] bytes. Those at offsets 4 to 11 are zero: the log writes the time
+    /// there, as [`storage::stamp`] draws it.
+    pub leaf: Bytes,
+    /// Set if the event can be told from others, so that it enters the log once.
+    pub once: Option<Once>,
+    /// As those of [`NewEntry::attachments`].
+    pub attachments: Vec<Attachment>,
+}
+
+impl NewLeaf {
+    /// Bytes of the leaf and its attachments.
+    pub fn bytes(&self) -> usize {
+        self.leaf.len() + attachment_bytes(&self.attachments)
+    }
+}
+
+/// What an event is known by in its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Once {
+    /// The first event with this key is the only one.
+    pub key: [u8; 32],
+    /// What the event holds: tells a repetition from another event under the same key.
+    pub digest: ContentDigest,
+}
+
+/// What became of the leaves of a call, once it is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommittedLeaves {
+    /// One for each leaf of the call, in its order.
+    pub outcomes: Vec<Result<StampedLeaf, EntryRefusal>>,
+    /// The committed size, which covers every index in `outcomes`.
+    pub tree_size: TreeSize,
+}
+
+/// Where an event stands: if its key was seen before, where the first event with that key stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StampedLeaf {
+    pub index: LeafIndex,
+    pub leaf_hash: Hash,
+    /// The time that the log wrote into the leaf, in nanoseconds since the Unix epoch.
+    pub time_ns: u64,
+    pub repeats: Repeats,
+}
+
+/// Whether an event's key was seen before this call, or earlier in it. If it was, nothing is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeats {
+    /// It was not: the leaf is new.
+    No,
+    /// It was, with the same digest.
+    Same,
+    /// It was, with another digest: the caller decides what that means.
+    Other,
+    /// It was, and the first digest is not kept any more, so nothing is compared.
+    Unknown,
+}
+
 /// Which sequences of a producer a submission's entries are. Made by
 /// [`ProducerLease::span`](crate::ProducerLease::span).
 #[derive(Clone, Copy, Debug)]

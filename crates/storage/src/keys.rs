@@ -22,17 +22,19 @@
 //! row that this page does not describe is [`Corrupt`], never ignored.
 
 mod fields;
+mod record;
 
 use bytes::Bytes;
-use formats::Origin;
 use merkle::tile::TileCoord;
 use merkle::{Hash, LeafIndex, TreeSize};
 
 use super::{
     ArchivePosition, ArchivedCheckpoint, Attachment, ContentDigest, Corrupt, DedupId, DedupKey,
-    DedupRow, Family, FullTile, LogId, LogKind, LogName, LogRecord, LogState, ProducerId,
-    ProducerRow, RowFault, RowKey, Scope, StoredEntry, StoredHead,
+    DedupRow, Family, FullTile, LogId, ProducerId, ProducerRow, RowFault, RowKey, Scope,
+    StoredEntry, StoredHead,
 };
+
+pub use record::{decode_record, encode_record};
 
 use fields::{Fields, seal};
 
@@ -49,10 +51,6 @@ pub const TILE_BYTES: usize = 256 * Hash::LEN;
 const ROW_VERSION: u8 = 1;
 /// The version byte of a deduplication row with a digest.
 const DIGEST_ROW_VERSION: u8 = 2;
-/// Bit 0 of a record's flags.
-const FLAG_DEDUPLICATE_ENTRIES: u8 = 1;
-/// Bit 1 of a record's flags.
-const FLAG_AUDIT: u8 = 2;
 /// Bytes of a leaf hash in a leaf-hash row's key.
 const LEAF_PREFIX_BYTES: usize = 16;
 
@@ -420,45 +418,6 @@ pub fn decode_head(key: &[u8], value: &[u8]) -> Result<StoredHead, Corrupt> {
     Ok(StoredHead { size, root, time_ms, epoch })
 }
 
-/// A log record's value.
-pub fn encode_record(key: &[u8], record: &LogRecord) -> Vec<u8> {
-    let deduplicates = if record.deduplicate_entries { FLAG_DEDUPLICATE_ENTRIES } else { 0 };
-    let kind = match record.kind {
-        LogKind::Plain => 0,
-        LogKind::Audit => FLAG_AUDIT,
-    };
-    let mut value = vec![ROW_VERSION, deduplicates | kind, encode_state(record.state)];
-    value.extend_from_slice(&record.created_ms.to_be_bytes());
-    for text in [record.name.as_str(), record.origin.as_str()] {
-        value.push(u8::try_from(text.len()).expect("names and origins have at most 255 bytes"));
-        value.extend_from_slice(text.as_bytes());
-    }
-    seal(key, &mut value);
-    value
-}
-
-/// Reads a log's record.
-pub fn decode_record(key: &[u8], value: &[u8]) -> Result<LogRecord, Corrupt> {
-    let mut rest = Fields::sealed(Family::Meta, key, value)?;
-    rest.version()?;
-    let (kind, deduplicate_entries) = match rest.byte()? {
-        0 => (LogKind::Plain, false),
-        FLAG_DEDUPLICATE_ENTRIES => (LogKind::Plain, true),
-        FLAG_AUDIT => (LogKind::Audit, false),
-        _ => return Err(rest.field("flags")),
-    };
-    let state = decode_state(rest.byte()?).ok_or_else(|| rest.field("state"))?;
-    let created_ms = rest.u64()?;
-    let name = LogName::new(rest.text("name")?).map_err(|_| rest.field("name"))?;
-    let origin = rest.text("origin")?;
-    let origin = Origin::new(origin).map_err(|_| rest.field("origin"))?;
-    rest.end()?;
-    let Key::Record(id) = decode_key(Family::Meta, key)? else {
-        return Err(corrupt(Family::Meta, key, RowFault::UnknownKey));
-    };
-    Ok(LogRecord { id, name, origin, created_ms, kind, deduplicate_entries, state })
-}
-
 /// An archived checkpoint's value.
 pub fn encode_checkpoint(key: &[u8], checkpoint: &ArchivedCheckpoint) -> Vec<u8> {
     let mut value = Vec::with_capacity(checkpoint.note.len() + 5);
@@ -485,30 +444,15 @@ pub fn corrupt(family: Family, key: &[u8], fault: RowFault) -> Corrupt {
     Corrupt { family, key: RowKey(key.to_vec()), fault }
 }
 
-fn encode_state(state: LogState) -> u8 {
-    match state {
-        LogState::Active => 0,
-        LogState::Draining => 1,
-        LogState::Frozen => 2,
-        LogState::Retired => 3,
-    }
-}
-
-fn decode_state(byte: u8) -> Option<LogState> {
-    match byte {
-        0 => Some(LogState::Active),
-        1 => Some(LogState::Draining),
-        2 => Some(LogState::Frozen),
-        3 => Some(LogState::Retired),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
+    use formats::Origin;
+
+    use super::super::{LogKind, LogName, LogRecord, LogState};
+    use super::record::decode_state;
     use super::*;
 
     fn log() -> LogId {

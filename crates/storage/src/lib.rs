@@ -2,14 +2,16 @@
 //!
 //! [`Engine`] is the contract, and [`LeafIndexStore`] that of the index beside it. Both are enforced by
 //! [`conformance`], one suite that every engine passes, and passes again through [`faulty`]. [`memory`] is
-//! the engine of tests. [`keys`] is the layout on disk, and [`journal`] the record of every head ever
-//! signed, outside the store.
+//! the engine of tests. [`keys`] is the layout on disk, [`stamp`] the time in an audit log's entries, and
+//! [`journal`] the record of every head ever signed, outside the store.
 
 mod error;
 mod leaf_index;
 mod types;
 
 pub mod keys;
+
+pub mod stamp;
 
 pub mod journal;
 

@@ -26,14 +26,17 @@ impl Append {
     }
 }
 
+pub(super) fn check_count(entries: usize) -> Result<(), AppendError> {
+    match entries {
+        0 => Err(AppendError::EmptyBatch),
+        1..=CALL_ENTRIES_MAX => Ok(()),
+        _ => Err(AppendError::TooManyEntries { entries }),
+    }
+}
+
 /// The bytes of a call within its limits.
 fn check_call(entries: &[NewEntry]) -> Result<usize, AppendError> {
-    if entries.is_empty() {
-        return Err(AppendError::EmptyBatch);
-    }
-    if entries.len() > CALL_ENTRIES_MAX {
-        return Err(AppendError::TooManyEntries { entries: entries.len() });
-    }
+    check_count(entries.len())?;
     let bytes = entries.iter().map(NewEntry::bytes).sum();
     // If the call has one entry and that is too long, the entry is refused, not the call.
     let is_lone = entries.len() == 1 && entries[0].attachments.is_empty();

@@ -159,6 +159,8 @@ impl Committer {
                     line.set_state(record.state);
                 }
             }
+            self.around.check(line.newest_ns() <= plan.newest_ns, Invariant::OnlyGrows);
+            line.set_newest_ns(plan.newest_ns);
             line.tree.store(Arc::clone(&plan.next));
             line.set_exists();
             if before.size != after.size {

@@ -1,7 +1,7 @@
 //! One log as the committer sees it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use storage::{LogRecord, LogState};
 
@@ -20,6 +20,8 @@ pub(crate) struct Line {
     pub(super) producers: Producers,
     /// The committed tree. Written by the committer, which wakes the followers when the size grew.
     pub(super) tree: Arc<Watch<TreeView>>,
+    /// The time of the newest leaf of an audit log, in nanoseconds. Written by the committer.
+    newest_ns: AtomicU64,
     /// The log has a head row. Written by the committer.
     exists: AtomicBool,
     /// Written by the committer, once a row with the new state is durable.
@@ -32,12 +34,14 @@ pub(crate) struct LineParts {
     pub(crate) record: Arc<LogRecord>,
     pub(crate) time_floor_ms: u64,
     pub(crate) tree: Arc<TreeView>,
+    /// The time of the newest leaf of an audit log, in nanoseconds; 0 if there is none.
+    pub(crate) newest_ns: u64,
     pub(crate) exists: bool,
 }
 
 impl Line {
     pub(crate) fn new(parts: LineParts) -> Self {
-        let LineParts { record, time_floor_ms, tree, exists } = parts;
+        let LineParts { record, time_floor_ms, tree, newest_ns, exists } = parts;
         Self {
             state: AtomicU8::new(state_code(record.state)),
             record,
@@ -45,8 +49,17 @@ impl Line {
             queue: Queue::new(),
             producers: Producers::new(),
             tree: Arc::new(Watch::new(tree)),
+            newest_ns: AtomicU64::new(newest_ns),
             exists: AtomicBool::new(exists),
         }
+    }
+
+    pub(super) fn newest_ns(&self) -> u64 {
+        self.newest_ns.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_newest_ns(&self, newest_ns: u64) {
+        self.newest_ns.store(newest_ns, Ordering::Release);
     }
 
     pub(super) fn exists(&self) -> bool {

@@ -15,6 +15,7 @@ mod resolve;
 mod sequencer;
 
 mod producers;
+mod stamping;
 
 pub(crate) use committer::Committer;
 pub(crate) use gate::Gate;
@@ -89,6 +90,14 @@ impl Append {
         match self.line.record.kind {
             LogKind::Plain => self.may_append(),
             LogKind::Audit => Err(AppendError::EventsOnly),
+        }
+    }
+
+    /// Whether leaves of events may be queued now.
+    fn may_append_stamped(&self) -> Result<(), AppendError> {
+        match self.line.record.kind {
+            LogKind::Plain => Err(AppendError::EntriesOnly),
+            LogKind::Audit => self.may_append(),
         }
     }
 

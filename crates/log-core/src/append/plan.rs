@@ -8,10 +8,12 @@ use merkle::{Hash, LeafIndex, TreeSize};
 use super::queue::{Answer, Call, PreparedEntry, Ticket};
 use super::resolve::Lookups;
 use crate::error::{AppendError, EntryRefusal};
-use crate::types::{Committed, EntryOutcome, ProducerSpan, TreeView};
+use crate::types::{Committed, CommittedLeaves, EntryOutcome, ProducerSpan, TreeView};
 use storage::{
     DedupId, DedupRow, LogCommit, LogId, ProducerId, ProducerRow, Row, StoredEntry, StoredHead,
 };
+
+const NS_OF_MS: u64 = 1_000_000;
 
 /// What a plan starts from.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(super) struct Base<'a> {
     pub(super) exists: bool,
     /// The time of the new head: never before that of the last one.
     pub(super) time_ms: u64,
+    /// The time of the newest leaf of an audit log, in nanoseconds.
+    pub(super) newest_ns: u64,
 }
 
 /// A planned commit of one log.
@@ -32,6 +36,8 @@ pub(super) struct Plan {
     pub(super) commit: Option<LogCommit>,
     /// The tree once it is written.
     pub(super) next: Arc<TreeView>,
+    /// The time of the newest leaf of an audit log once it is written, in nanoseconds.
+    pub(super) newest_ns: u64,
     pub(super) replies: Vec<Reply>,
     /// Bytes of the entries in the commit, and of their attachments.
     pub(super) bytes: usize,
@@ -43,6 +49,7 @@ pub(super) struct Plan {
 #[derive(Debug)]
 pub(super) enum Reply {
     Append(Answer<Committed>, Result<Committed, AppendError>),
+    AppendStamped(Answer<CommittedLeaves>, CommittedLeaves),
     OpenProducer(Answer<Option<ProducerRow>>, Option<ProducerRow>),
     /// The tree once the rows are written.
     Rows(Answer<Arc<TreeView>>),
@@ -54,6 +61,7 @@ impl Reply {
     pub(super) fn durable(self, next: &Arc<TreeView>) {
         match self {
             Self::Append(answer, result) => drop(answer.send(result)),
+            Self::AppendStamped(answer, committed) => drop(answer.send(Ok(committed))),
             Self::OpenProducer(answer, row) => drop(answer.send(Ok(row))),
             Self::Rows(answer) => drop(answer.send(Ok(Arc::clone(next)))),
         }
@@ -63,6 +71,7 @@ impl Reply {
     pub(super) fn refuse(self, error: AppendError) {
         match self {
             Self::Append(answer, _) => drop(answer.send(Err(error))),
+            Self::AppendStamped(answer, _) => drop(answer.send(Err(error))),
             Self::OpenProducer(answer, _) => drop(answer.send(Err(error))),
             Self::Rows(answer) => drop(answer.send(Err(error))),
         }
@@ -71,7 +80,9 @@ impl Reply {
 
 /// Plans `tickets` in their order.
 pub(super) fn plan(base: &Base<'_>, tickets: Vec<Ticket>, lookups: Lookups) -> Plan {
-    let mut batch = Batch::new(base.view.head.size, lookups);
+    let time_ms = base.time_ms.max(base.view.head.time_ms);
+    let stamp_ns = time_ms.saturating_mul(NS_OF_MS).max(base.newest_ns);
+    let mut batch = Batch::new(base.view.head.size, stamp_ns, lookups);
     let replies: Vec<Reply> = tickets.into_iter().map(|ticket| batch.take(ticket)).collect();
     let calls = u64::try_from(replies.len()).unwrap_or(u64::MAX);
     let bytes = batch.entries.iter().map(StoredEntry::bytes).sum();
@@ -80,14 +91,16 @@ pub(super) fn plan(base: &Base<'_>, tickets: Vec<Ticket>, lookups: Lookups) -> P
     let writes = !batch.entries.is_empty() || !batch.rows.is_empty() || !batch.moved.is_empty();
     if !writes {
         let next = Arc::new(base.view.clone());
-        return Plan { commit: None, next, replies: finish(replies, base.view), bytes, calls };
+        let replies = finish(replies, base.view);
+        return Plan { commit: None, next, newest_ns: base.newest_ns, replies, bytes, calls };
     }
     let head = StoredHead {
         size: frontier.size(),
         root: frontier.root(),
-        time_ms: base.time_ms.max(base.view.head.time_ms),
+        time_ms,
         epoch: base.view.head.epoch,
     };
+    let newest_ns = if batch.stamped { stamp_ns } else { base.newest_ns };
     let moved = batch.moved.iter().map(|id| Row::Producer(*id, batch.lookups.producers[id]));
     batch.rows.extend(moved);
     let commit = LogCommit {
@@ -100,25 +113,31 @@ pub(super) fn plan(base: &Base<'_>, tickets: Vec<Ticket>, lookups: Lookups) -> P
     };
     let next = TreeView { head, frontier };
     let replies = finish(replies, &next);
-    Plan { commit: Some(commit), next: Arc::new(next), replies, bytes, calls }
+    Plan { commit: Some(commit), next: Arc::new(next), newest_ns, replies, bytes, calls }
 }
 
 /// Fills in the size that covers every answer, known only at the end.
 fn finish(mut replies: Vec<Reply>, next: &TreeView) -> Vec<Reply> {
     for reply in &mut replies {
-        if let Reply::Append(_, Ok(committed)) = reply {
-            committed.tree_size = next.head.size;
+        match reply {
+            Reply::Append(_, Ok(committed)) => committed.tree_size = next.head.size,
+            Reply::AppendStamped(_, committed) => committed.tree_size = next.head.size,
+            Reply::Append(_, Err(_)) | Reply::OpenProducer(..) | Reply::Rows(_) => {}
         }
     }
     replies
 }
 
 /// The batch as it grows.
-struct Batch {
+pub(super) struct Batch {
     /// Size of the committed tree.
     start: TreeSize,
+    /// The time that leaves of events get, in nanoseconds.
+    pub(super) stamp_ns: u64,
+    /// A leaf has got it.
+    pub(super) stamped: bool,
     /// What the store said, and what this batch adds to it.
-    lookups: Lookups,
+    pub(super) lookups: Lookups,
     leaves: Vec<Hash>,
     entries: Vec<StoredEntry>,
     rows: Vec<Row>,
@@ -127,9 +146,11 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(start: TreeSize, lookups: Lookups) -> Self {
+    fn new(start: TreeSize, stamp_ns: u64, lookups: Lookups) -> Self {
         Self {
             start,
+            stamp_ns,
+            stamped: false,
             lookups,
             leaves: Vec::new(),
             entries: Vec::new(),
@@ -141,6 +162,7 @@ impl Batch {
     fn take(&mut self, ticket: Ticket) -> Reply {
         match ticket {
             Ticket::Append(call) => self.take_call(call),
+            Ticket::AppendStamped(call) => self.take_stamped_call(call),
             Ticket::OpenProducer { id, answer } => {
                 Reply::OpenProducer(answer, self.lookups.producers.get(&id).copied())
             }
@@ -174,13 +196,23 @@ impl Batch {
                 EntryOutcome::Refused(EntryRefusal::DedupKeyConflict { index })
             };
         }
-        let index = self.next_index();
-        self.entries.push(entry);
-        self.leaves.push(leaf_hash);
+        let index = self.push(entry, leaf_hash);
         if let Some(id) = dedup {
             self.add_key(id, DedupRow { index, leaf: leaf_hash, digest });
         }
         EntryOutcome::Appended { index, leaf_hash, duplicate: false }
+    }
+
+    /// Adds an entry that the log does not have.
+    pub(super) fn push(&mut self, entry: StoredEntry, leaf_hash: Hash) -> LeafIndex {
+        let index = self.next_index();
+        self.entries.push(entry);
+        self.leaves.push(leaf_hash);
+        index
+    }
+
+    pub(super) fn start(&self) -> TreeSize {
+        self.start
     }
 
     fn next_index(&self) -> LeafIndex {
@@ -189,7 +221,7 @@ impl Batch {
         size.expect("a log does not reach 2^63 entries")
     }
 
-    fn add_key(&mut self, id: DedupId, row: DedupRow) {
+    pub(super) fn add_key(&mut self, id: DedupId, row: DedupRow) {
         self.lookups.dedup.insert(id, row);
         self.rows.push(Row::Dedup(id, row));
     }

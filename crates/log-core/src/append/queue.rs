@@ -8,7 +8,7 @@ use merkle::Hash;
 use tokio::sync::oneshot;
 
 use crate::error::{AppendError, EntryRefusal};
-use crate::types::{Committed, Limits, ProducerSpan, TreeView};
+use crate::types::{Committed, CommittedLeaves, Limits, ProducerSpan, TreeView};
 use storage::{ContentDigest, DedupId, ProducerId, ProducerRow, Row, StoredEntry};
 
 /// How long a caller should wait when the queue is full: about as long as a full queue takes to drain.
@@ -36,10 +36,27 @@ pub(super) struct Call {
     pub(super) answer: Answer<Committed>,
 }
 
+/// A leaf that passed admission. Its hash comes with its time.
+#[derive(Debug)]
+pub(super) struct PreparedLeaf {
+    pub(super) entry: StoredEntry,
+    /// Its row in the deduplication index, if its event is known by a key.
+    pub(super) once: Option<(DedupId, ContentDigest)>,
+}
+
+/// A call of leaves that passed admission.
+#[derive(Debug)]
+pub(super) struct StampedCall {
+    pub(super) leaves: Vec<Result<PreparedLeaf, EntryRefusal>>,
+    pub(super) bytes: usize,
+    pub(super) answer: Answer<CommittedLeaves>,
+}
+
 /// What waits for the committer, in the order it is done.
 #[derive(Debug)]
 pub(super) enum Ticket {
     Append(Call),
+    AppendStamped(StampedCall),
     /// Reads a producer's row behind everything queued before.
     OpenProducer {
         id: ProducerId,
@@ -57,6 +74,7 @@ impl Ticket {
     fn weight(&self) -> (usize, usize) {
         match self {
             Self::Append(call) => (call.entries.len(), call.bytes),
+            Self::AppendStamped(call) => (call.leaves.len(), call.bytes),
             Self::OpenProducer { .. } => (1, 0),
             Self::Rows { rows, .. } => (rows.len(), 0),
         }
@@ -66,6 +84,7 @@ impl Ticket {
     fn is_cancelled(&self) -> bool {
         match self {
             Self::Append(call) => call.answer.is_closed(),
+            Self::AppendStamped(call) => call.answer.is_closed(),
             Self::OpenProducer { answer, .. } => answer.is_closed(),
             // Rows are the server's own and are written even if nobody waits.
             Self::Rows { .. } => false,
@@ -77,6 +96,7 @@ impl Ticket {
         // A send fails only if the caller has gone, and then nobody needs the answer.
         match self {
             Self::Append(call) => drop(call.answer.send(Err(error))),
+            Self::AppendStamped(call) => drop(call.answer.send(Err(error))),
             Self::OpenProducer { answer, .. } => drop(answer.send(Err(error))),
             Self::Rows { answer, .. } => drop(answer.send(Err(error))),
         }

@@ -5,9 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use merkle::LeafIndex;
+
 use super::line::Line;
 use super::queue::{Call, Ticket};
-use storage::{DedupId, DedupRow, Engine, ProducerId, ProducerRow, StorageError};
+use super::stamping::resolve_times;
+use storage::{DedupId, DedupRow, Engine, LogKind, ProducerId, ProducerRow, StorageError};
 
 /// What the store says about the tickets of a batch.
 #[derive(Debug, Default)]
@@ -16,6 +19,8 @@ pub(super) struct Lookups {
     pub(super) producers: BTreeMap<ProducerId, ProducerRow>,
     /// The generation of each producer's newest stream.
     pub(super) generations: BTreeMap<ProducerId, u64>,
+    /// The times of the events in `dedup`, in nanoseconds. Only of an audit log.
+    pub(super) times: BTreeMap<LeafIndex, u64>,
 }
 
 pub(super) fn resolve(
@@ -33,6 +38,10 @@ pub(super) fn resolve(
                     resolve_producer(engine, line, span.id, &mut lookups)?;
                 }
             }
+            Ticket::AppendStamped(call) => {
+                let known = call.leaves.iter().flatten().filter_map(|leaf| leaf.once.as_ref());
+                ids.extend(known.map(|(id, _)| *id));
+            }
             Ticket::OpenProducer { id, .. } => resolve_producer(engine, line, *id, &mut lookups)?,
             Ticket::Rows { .. } => {}
         }
@@ -41,6 +50,9 @@ pub(super) fn resolve(
         let rows = engine.dedup(line.record.id, &ids)?;
         let found = ids.into_iter().zip(rows).filter_map(|(id, row)| Some((id, row?)));
         lookups.dedup = found.collect();
+        if line.record.kind == LogKind::Audit {
+            resolve_times(engine, line.record.id, &mut lookups)?;
+        }
     }
     Ok(lookups)
 }

@@ -49,6 +49,7 @@ pub(super) fn next(
         view: &view,
         exists: line.exists(),
         time_ms: now_ms.max(line.time_floor_ms),
+        newest_ns: line.newest_ns(),
     };
     let plan = plan::plan(&base, tickets, lookups);
     (Some(LogPlan { line: Arc::clone(line), plan }), more)

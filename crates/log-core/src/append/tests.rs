@@ -16,7 +16,7 @@ use futures_util::FutureExt as _;
 use merkle::{LeafIndex, TreeSize, leaf_hashes};
 use storage::faulty::{Fault, FaultyEngine};
 use storage::memory::MemoryEngine;
-use storage::{DedupKey, Engine, LogId, LogKind, LogName, Scope};
+use storage::{DedupKey, Engine, LogId, LogKind, LogName, Scope, stamp};
 use tokio::runtime::Runtime;
 
 use super::*;
@@ -26,6 +26,8 @@ use crate::health::Health;
 use crate::inbox::Doorbell;
 use crate::observe::Unobserved;
 use crate::types::{Committed, EntryOutcome, Submission};
+
+mod stamped;
 
 const START_MS: u64 = 1_700_000_000_000;
 
@@ -44,6 +46,10 @@ struct Sim {
 impl Sim {
     /// Starts over what `engine` holds, and creates the log if it is not there.
     fn start(engine: FaultyEngine) -> Self {
+        Self::of_kind(LogKind::Plain, engine)
+    }
+
+    fn of_kind(kind: LogKind, engine: FaultyEngine) -> Self {
         let engine = Arc::new(engine);
         let clock = Arc::new(ManualClock::new(START_MS));
         let fatals = Arc::<Mutex<Vec<Fatal>>>::default();
@@ -61,7 +67,7 @@ impl Sim {
         let limits = Arc::new(Limits { linger_max: Duration::ZERO, ..Limits::default() });
         let inbox = Arc::new(Inbox::new(1, Doorbell::new()));
         let store = Arc::clone(&engine) as Arc<dyn Engine>;
-        let (parts, created) = found(&engine);
+        let (parts, created) = found(kind, &engine);
         let append = Append::new(
             Arc::new(Line::new(parts)),
             Arc::clone(&inbox),
@@ -108,23 +114,24 @@ impl Sim {
 
     /// The next process, over what this one has left if it is killed now.
     fn restarted(&self) -> Self {
-        Self::start(self.engine.restart())
+        Self::of_kind(self.append.record().kind, self.engine.restart())
     }
 }
 
 /// The log as a store has it, and whether it has it.
-fn found(engine: &FaultyEngine) -> (LineParts, bool) {
+fn found(kind: LogKind, engine: &FaultyEngine) -> (LineParts, bool) {
     let id = LogId::new(1).unwrap();
     let record = LogRecord {
         id,
         name: LogName::new("default").unwrap(),
         origin: formats::Origin::new("log.example/default").unwrap(),
         created_ms: START_MS,
-        kind: LogKind::Plain,
+        kind,
         deduplicate_entries: false,
         state: LogState::Active,
     };
     let mut tree = TreeView::empty(START_MS);
+    let mut newest_ns = 0;
     let head = engine.head(id).unwrap();
     if let Some(head) = head {
         let entries = engine.entries(id, LeafIndex::new(0).unwrap(), 100, 1 << 20).unwrap();
@@ -132,10 +139,13 @@ fn found(engine: &FaultyEngine) -> (LineParts, bool) {
         tree.frontier.append(&leaf_hashes(&data));
         assert_eq!((tree.frontier.size(), tree.frontier.root()), (head.size, head.root));
         tree.head = head;
+        if let (LogKind::Audit, Some(last)) = (kind, data.last()) {
+            newest_ns = stamp::time_ns(last).unwrap();
+        }
     }
     let time_floor_ms = tree.head.time_ms;
     let (record, tree, exists) = (Arc::new(record), Arc::new(tree), head.is_some());
-    (LineParts { record, time_floor_ms, tree, exists }, exists)
+    (LineParts { record, time_floor_ms, tree, newest_ns, exists }, exists)
 }
 
 type Answer = Result<Committed, AppendError>;

@@ -12,7 +12,8 @@ use crate::error::{Damage, StartError};
 use crate::types::{Published, SignedHead, TreeView};
 use storage::journal::JournalHead;
 use storage::{
-    ArchivePosition, ArchivedCheckpoint, Engine, LogRecord, StorageError, StoredEntry, StoredHead,
+    ArchivePosition, ArchivedCheckpoint, Engine, LogKind, LogRecord, StorageError, StoredEntry,
+    StoredHead, stamp,
 };
 
 /// Bytes of entries read at a time: more than a bundle of the largest entries.
@@ -37,6 +38,16 @@ impl Reader<'_> {
             return Err(self.damaged(self.diagnose(head.size)?));
         }
         Ok(TreeView { head, frontier })
+    }
+
+    /// The time of the newest leaf of an audit log, in nanoseconds; 0 if there is none.
+    pub(super) fn newest_ns(&self, size: TreeSize) -> Result<u64, StartError> {
+        let last = size.get().checked_sub(1).and_then(|last| LeafIndex::new(last).ok());
+        let (LogKind::Audit, Some(last)) = (self.record.kind, last) else { return Ok(0) };
+        let index = last.get();
+        let entries = self.engine.entries(self.record.id, last, 1, READ_BYTES_MAX)?;
+        let newest = entries.first().ok_or_else(|| self.damaged(Damage::EntryMissing { index }))?;
+        stamp::time_ns(&newest.data).ok_or_else(|| self.damaged(Damage::NoTime { index }))
     }
 
     /// The right edge of the tree at any size up to the committed one.

@@ -417,6 +417,7 @@ impl Inner {
             keys: Some(keys),
             signed,
             tree,
+            newest_ns: 0,
             published,
             exists: false,
             witnessed: None,

@@ -55,6 +55,8 @@ pub(super) struct LogParts {
     pub(super) keys: Option<LogKeys>,
     pub(super) signed: SignedHead,
     pub(super) tree: Arc<TreeView>,
+    /// The time of the newest leaf of an audit log, in nanoseconds; 0 if there is none.
+    pub(super) newest_ns: u64,
     pub(super) published: Published,
     pub(super) exists: bool,
     /// The newest head known to satisfy the witness policy.
@@ -64,14 +66,24 @@ pub(super) struct LogParts {
 impl Building {
     /// Builds the rooms of a log. Nothing runs yet.
     pub(super) fn rooms(&self, parts: LogParts) -> Rooms {
-        let LogParts { record, time_floor_ms, keys, signed, tree, published, exists, witnessed } =
-            parts;
+        let LogParts {
+            record,
+            time_floor_ms,
+            keys,
+            signed,
+            tree,
+            newest_ns,
+            published,
+            exists,
+            witnessed,
+        } = parts;
         let record = Arc::new(record);
         let policy = self.policy(&record);
         // A log that existed before this process takes no entries until its witnesses were asked.
         let waits = policy.is_some() && exists;
         let gate = Arc::new(if waits { Gate::waiting() } else { Gate::open() });
-        let line = LineParts { record: Arc::clone(&record), time_floor_ms, tree, exists };
+        let own = Arc::clone(&record);
+        let line = LineParts { record: own, time_floor_ms, tree, newest_ns, exists };
         let append = Append::new(
             Arc::new(Line::new(line)),
             Arc::clone(&self.committer),
@@ -168,6 +180,7 @@ mod idle {
                 keys: None,
                 signed,
                 tree,
+                newest_ns: 0,
                 published,
                 exists: true,
                 witnessed: None,

@@ -204,6 +204,7 @@ impl Opening<'_> {
         let engine: &dyn Engine = &*self.options.engine;
         let reader = Reader { engine, record };
         let view = Arc::new(reader.tree()?);
+        let newest_ns = reader.newest_ns(view.head.size)?;
         let journaled = self.heads.get(&origin_hash(record.origin.as_str()));
         let mut record = record.clone();
         if journaled.is_some_and(|head| head.retired) {
@@ -226,6 +227,7 @@ impl Opening<'_> {
             keys,
             signed,
             tree: view,
+            newest_ns,
             published,
             exists: true,
             witnessed,

@@ -23,6 +23,8 @@ fn append_errors() {
         &EntryRefusal::BadDedupKey { bytes: 65 },
         &EntryRefusal::DedupKeyNotTaken,
         &EntryRefusal::DigestWithoutKey,
+        &EntryRefusal::NoRoomForTime { bytes: 11 },
+        &EntryRefusal::TimeGiven,
         &EntryRefusal::BadAttachments(BadAttachments::TooMany { count: 17 }),
         &EntryRefusal::BadAttachments(BadAttachments::Length { kind: 7, bytes: 0 }),
         &EntryRefusal::BadAttachments(BadAttachments::Order { kind: 7 }),
@@ -34,6 +36,7 @@ fn append_errors() {
         &AppendError::SequenceGap { expected: 5, found: 7 },
         &AppendError::ProducerFenced,
         &AppendError::EventsOnly,
+        &AppendError::EntriesOnly,
         &AppendError::Frozen,
         &AppendError::Retired,
         &AppendError::ReadOnly,
@@ -50,6 +53,8 @@ fn append_errors() {
     deduplication key has 65 bytes, it must have 1 to 64
     entries of this log take no deduplication key: the entry itself is the key
     content digest without a deduplication key
+    leaf has 11 bytes, too few to hold a time
+    leaf holds a time already: only the log writes it
     entry has 17 attachments, the limit is 16
     attachment of kind 7 has 0 bytes, it must have 1 to 4194368
     attachment of kind 7 does not follow a lower kind
@@ -61,6 +66,7 @@ fn append_errors() {
     producer's next sequence is 5, the call starts at 7
     another stream was opened with this producer id
     an audit log takes events only
+    a plain log takes no events
     log is frozen
     log is retired: its operator declared data lost
     server is read-only
@@ -136,6 +142,7 @@ fn start_errors() {
         &StartError::Damaged { log: log(), what: Damage::Tile { level: 1, index: 2 } },
         &StartError::Damaged { log: log(), what: Damage::TileMissing { level: 1, index: 2 } },
         &StartError::Damaged { log: log(), what: Damage::EntryMissing { index: 2 } },
+        &StartError::Damaged { log: log(), what: Damage::NoTime { index: 2 } },
         &StartError::Damaged { log: log(), what: Damage::Head { size: 2 } },
         &StartError::Damaged { log: log(), what: Damage::HeadMissing },
         &StartError::Damaged { log: log(), what: Damage::Archive { size: 2 } },
@@ -171,6 +178,7 @@ fn start_errors() {
     log default: tile 1/2 does not match the level below it; run `cairn-server fsck`
     log default: tile 1/2 is missing; run `cairn-server fsck`
     log default: entry 2 is missing; run `cairn-server fsck`
+    log default: entry 2 of an audit log is too short to hold a time; run `cairn-server fsck`
     log default: head row of size 2 does not match the tree; run `cairn-server fsck`
     log default: head row is missing; run `cairn-server fsck`
     log default: archived checkpoint of size 2 does not match the tree; run `cairn-server fsck`

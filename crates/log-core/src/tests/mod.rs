@@ -9,6 +9,7 @@ mod following;
 mod heads;
 mod producing;
 mod rooms;
+mod stamping;
 mod starting;
 
 use std::sync::{Arc, Mutex};

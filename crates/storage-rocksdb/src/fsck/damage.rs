@@ -48,6 +48,18 @@ pub enum Damage {
         /// The level-0 tile that holds its leaf hash.
         tile: TileCoord,
     },
+    /// An entry of an audit log is too short to hold a time.
+    #[error("entry {index} of an audit log is too short to hold a time")]
+    TimeMissing {
+        /// The entry.
+        index: LeafIndex,
+    },
+    /// An entry of an audit log has an earlier time than one before it.
+    #[error("entry {index} of an audit log has an earlier time than an entry before it")]
+    TimeBack {
+        /// The later entry.
+        index: LeafIndex,
+    },
     /// There is an attachment of an entry at or beyond the head's size.
     #[error("attachment {kind} of entry {index} lies beyond the head")]
     AttachmentBeyond {
@@ -180,6 +192,8 @@ impl Damage {
             Self::EntryMissing { .. } => "entry_missing",
             Self::EntryBeyond { .. } => "entry_beyond",
             Self::EntryHash { .. } => "entry_hash",
+            Self::TimeMissing { .. } => "time_missing",
+            Self::TimeBack { .. } => "time_back",
             Self::AttachmentBeyond { .. } => "attachment_beyond",
             Self::TileMissing { .. } => "tile_missing",
             Self::TileBeyond { .. } => "tile_beyond",

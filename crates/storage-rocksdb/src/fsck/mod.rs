@@ -2,13 +2,15 @@
 //!
 //! Every entry is hashed and compared with its leaf hash, and every tile with the level below. The
 //! head is compared with the entries and, by a second implementation of the tree, with the tiles.
-//! The journal, archived checkpoints and look-up rows are compared with all of these. Attachments,
+//! The journal, archived checkpoints and look-up rows are compared with all of these. Times along an
+//! audit log must not decrease. Attachments,
 //! which no hash covers, have checksums. Memory does not grow with the log. A check writes nothing,
 //! and refuses to run beside a server, which would change the store meanwhile.
 
 mod damage;
 mod index;
 mod report;
+mod times;
 mod tree;
 
 #[cfg(test)]
@@ -23,9 +25,10 @@ use std::path::{Path, PathBuf};
 use formats::SignedCheckpoint;
 use index::IndexCheck;
 use merkle::{Hash, TreeSize, leaf_hash};
+use times::TimeCheck;
 use tree::{Milestone, Source, TreeCheck};
 
-use crate::{RocksEngine, RocksOptions, StoreLock};
+use crate::{RawRow, RocksEngine, RocksOptions, StoreLock};
 use storage::journal::{self, JournalError, JournalHead};
 use storage::keys::{self, Key};
 use storage::{Engine, Family, LogId, LogRecord, RowFault, StorageError, StoredHead};
@@ -322,6 +325,7 @@ impl LogCheck<'_> {
             }
         };
         pass(tree, found);
+        let mut times = TimeCheck::new(self.record);
         let mut entries = 0;
         for row in self.engine.scan(Family::Entries, &self.record.id.get().to_be_bytes()) {
             let row = match row {
@@ -331,7 +335,7 @@ impl LogCheck<'_> {
                     break;
                 }
             };
-            if let Some(leaf) = self.entry(&row.0, row.1, tree, index, found) {
+            if let Some(leaf) = self.entry(row, tree, index, &mut times, found) {
                 tree.push(leaf, found);
                 pass(tree, found);
                 entries += 1;
@@ -349,14 +353,14 @@ impl LogCheck<'_> {
     /// compared.
     fn entry(
         &self,
-        key: &[u8],
-        value: Box<[u8]>,
+        (key, value): RawRow,
         tree: &mut TreeCheck<'_>,
         index: &mut IndexCheck<'_>,
+        times: &mut TimeCheck,
         found: &mut dyn FnMut(Damage),
     ) -> Option<Hash> {
         const HOLE: [u8; 32] = [0; 32];
-        let at = match keys::decode_key(Family::Entries, key) {
+        let at = match keys::decode_key(Family::Entries, &key) {
             Ok(Key::Entry(_, at)) => at,
             Ok(_) => unreachable!("the entries family decodes to entry keys only"),
             Err(corrupt) => {
@@ -372,8 +376,9 @@ impl LogCheck<'_> {
             found(Damage::EntryMissing { index: tree.size() });
             tree.push(Hash::from(HOLE), found);
         }
-        match keys::decode_entry(key, &value.into_vec().into()) {
+        match keys::decode_entry(&key, &value.into_vec().into()) {
             Ok(entry) => {
+                times.entry(at, &entry.data, found);
                 let leaf = leaf_hash(&entry.data);
                 index.entry(at, &entry, &leaf);
                 Some(leaf)

@@ -30,6 +30,8 @@ pub enum KeysError {
     Format { path: PathBuf, source: KeyFileError },
     #[error("{}: file has {bytes} bytes, which is no key file", path.display())]
     TooLong { path: PathBuf, bytes: u64 },
+    #[error("{}: file has {bytes} bytes, a secret has 32", path.display())]
+    SecretLength { path: PathBuf, bytes: u64 },
     #[error("no random bytes for a new key: {source}")]
     Random { source: getrandom::Error },
 }
@@ -99,8 +101,23 @@ pub fn public_path(path: &Path) -> PathBuf {
 /// only its group can read gets mode 0600 back if it is ours: Kubernetes opens every file of a
 /// volume to its `fsGroup`.
 pub fn read_private(path: &Path, readers: Readers) -> Result<Option<Zeroizing<String>>, KeysError> {
+    let Some((mut file, bytes)) = open_private(path, readers)? else { return Ok(None) };
+    if bytes > KEY_FILE_BYTES_MAX {
+        return Err(KeysError::TooLong { path: path.to_path_buf(), bytes });
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.read_to_string(&mut text).map_err(|source| FileError::new(path, source))?;
+    Ok(Some(text))
+}
+
+/// A private file and its length, `None` if there is none. Checks who else can read it as
+/// [`read_private`] does.
+pub(crate) fn open_private(
+    path: &Path,
+    readers: Readers,
+) -> Result<Option<(File, u64)>, KeysError> {
     let failed = |source| KeysError::File(FileError::new(path, source));
-    let mut file = match File::open(path) {
+    let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(failed(source)),
@@ -113,13 +130,7 @@ pub fn read_private(path: &Path, readers: Readers) -> Result<Option<Zeroizing<St
         Access::SetBack => set_back(&file, path, mode, readers)?,
         Access::Refused => return Err(refused(path, mode)),
     }
-    let bytes = metadata.len();
-    if bytes > KEY_FILE_BYTES_MAX {
-        return Err(KeysError::TooLong { path: path.to_path_buf(), bytes });
-    }
-    let mut text = Zeroizing::new(String::new());
-    file.read_to_string(&mut text).map_err(failed)?;
-    Ok(Some(text))
+    Ok(Some((file, metadata.len())))
 }
 
 /// What a private file's permission bits lead to.

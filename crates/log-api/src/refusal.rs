@@ -149,6 +149,7 @@ impl IntoRefusal for AppendError {
             Self::EventsOnly => refused(ErrorReason::EventsOnly),
             // No call of this API appends events, so this error cannot come.
             Self::EntriesOnly => return bad_field("log", "an audit log"),
+            Self::AuditSecretMissing => refused(ErrorReason::AuditSecretMissing),
             Self::Frozen => refused(ErrorReason::LogFrozen),
             Self::Retired => refused(ErrorReason::LogRetired),
             Self::ReadOnly => refused(ErrorReason::ReadOnly),

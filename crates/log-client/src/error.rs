@@ -411,6 +411,9 @@ fn reason_hint(reason: ErrorReason, advice: Advice) -> &'static str {
         ErrorReason::LogExists | ErrorReason::OriginExists => "choose another name and origin",
         ErrorReason::LogFrozen => "the log is final: append to another one",
         ErrorReason::EventsOnly => "an audit log takes audit events: append to another log",
+        ErrorReason::AuditSecretMissing => {
+            "the operator has to bring the log's secret back; its entries can be read"
+        }
         ErrorReason::NoWitnessPolicy => {
             "ask for a signed receipt, or give the log a witness policy"
         }

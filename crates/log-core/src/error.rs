@@ -55,6 +55,8 @@ pub enum AppendError {
     EventsOnly,
     #[error("a plain log takes no events")]
     EntriesOnly,
+    #[error("the secret of this audit log is missing, or another one is there: it takes no events")]
+    AuditSecretMissing,
     // This log takes no more.
     #[error("log is frozen")]
     Frozen,

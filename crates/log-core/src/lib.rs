@@ -80,6 +80,7 @@ pub use types::{
 
 use std::sync::Arc;
 
+use base::secret::Secret;
 use formats::{Origin, VerifierKey};
 use merkle::TreeSize;
 use storage::{Engine, LogId, LogName, LogRecord, LogState, ProducerId};
@@ -143,6 +144,12 @@ impl Log {
     /// committed. Cost: one leaf hash an entry in the caller's task, and a share of one sync.
     pub async fn append(&self, submission: Submission) -> Result<Committed, AppendError> {
         self.rooms.append.append(submission).await
+    }
+
+    /// The secret of an audit log, with which its caller makes the keys and digests of events. `None` of
+    /// a plain log, and where the secret is missing or another one is there.
+    pub fn secret(&self) -> Option<&Secret> {
+        self.rooms.append.secret()
     }
 
     /// Appends the leaves of audit events, all in one commit, and waits until it is durable. The log

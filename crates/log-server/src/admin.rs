@@ -11,7 +11,8 @@ use base::durable::FileError;
 use base::tasks::Supervisor;
 use log_core::{Registry, WeakRegistry};
 use serve::admin::{self, AdminServer, Answer, CallError, Commands};
-use storage_rocksdb::{RocksEngine, backup};
+use storage_rocksdb::RocksEngine;
+use storage_rocksdb::backup::{self, Secrets};
 
 use crate::config::Config;
 
@@ -19,6 +20,7 @@ use crate::config::Config;
 const PROGRAM: &str = "cairn-server";
 const CLOCK_ACCEPT: &str = "clock accept";
 const BACKUP: &str = "backup";
+const BACKUP_WITH_SECRETS: &str = "backup with secrets";
 /// How long a backup waits for its checkpoints, at most.
 const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an operator waits for the answer to a command that takes no time.
@@ -54,13 +56,18 @@ pub(crate) fn commands(
         }
     });
     let Some(engine) = engine else { return table };
-    table.with(BACKUP, move |arguments| {
+    let rows = [(BACKUP, Secrets::Leave), (BACKUP_WITH_SECRETS, Secrets::Take)];
+    rows.into_iter().fold(table, |table, (name, secrets)| {
         let (registry, engine) = (registry.clone(), Arc::clone(&engine));
         let data_dir = data_dir.clone();
-        async move {
-            let out = admin::only(&arguments)?.into();
-            back_up(registry, engine, data_dir, out).await
-        }
+        table.with(name, move |arguments| {
+            let (registry, engine) = (registry.clone(), Arc::clone(&engine));
+            let data_dir = data_dir.clone();
+            async move {
+                let out = admin::only(&arguments)?.into();
+                back_up(registry, engine, data_dir, out, secrets).await
+            }
+        })
     })
 }
 
@@ -77,6 +84,7 @@ async fn back_up(
     engine: Arc<RocksEngine>,
     data_dir: PathBuf,
     out: PathBuf,
+    secrets: Secrets,
 ) -> Answer {
     if let Some(registry) = registry.upgrade() {
         let late = registry.clock().sleep(ARCHIVE_TIMEOUT);
@@ -85,9 +93,10 @@ async fn back_up(
             () = late => tracing::warn!("the newest heads were not archived in time for the backup"),
         }
     }
-    let write = move || backup::write(&engine, &data_dir, &out).map_err(|error| error.to_string());
+    let write =
+        move || backup::write(&engine, &data_dir, &out, secrets).map_err(|error| error.to_string());
     let written = tokio::task::spawn_blocking(write).await.unwrap_or_else(|_| Err(stopping()));
-    written.map(|()| "the backup is written".to_owned())
+    written.map(|written| written.warning().unwrap_or_default())
 }
 
 fn stopping() -> String {
@@ -99,12 +108,21 @@ pub fn clock_accept(data_dir: &Path) -> Result<String, CallError> {
     admin::call(data_dir, PROGRAM, &[OsStr::new(CLOCK_ACCEPT)], Some(ANSWER_WITHIN))
 }
 
-/// Has the server of a data folder write a backup to `out`, an absolute path, however long that takes. False
-/// if no server runs, so that nobody has the store open.
-pub fn back_up_live(data_dir: &Path, out: &Path) -> Result<bool, CallError> {
-    match admin::call(data_dir, PROGRAM, &[OsStr::new(BACKUP), out.as_os_str()], None) {
-        Ok(_) => Ok(true),
-        Err(CallError::NoServer { .. } | CallError::NotADataFolder { .. }) => Ok(false),
+/// Has the server of a data folder write a backup to `out`, an absolute path, however long that takes. Gives
+/// what the operator must know, empty if that is nothing; `None` if no server runs, so that nobody has the
+/// store open.
+pub fn back_up_live(
+    data_dir: &Path,
+    out: &Path,
+    secrets: Secrets,
+) -> Result<Option<String>, CallError> {
+    let command = match secrets {
+        Secrets::Leave => BACKUP,
+        Secrets::Take => BACKUP_WITH_SECRETS,
+    };
+    match admin::call(data_dir, PROGRAM, &[OsStr::new(command), out.as_os_str()], None) {
+        Ok(warning) => Ok(Some(warning)),
+        Err(CallError::NoServer { .. } | CallError::NotADataFolder { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -124,16 +142,16 @@ mod tests {
         let commands = commands(WeakRegistry::default(), Some(Arc::new(engine)), data.clone());
         let clock = Arc::new(SystemClock::new());
         let server = AdminServer::start(&data, commands, clock, &Supervisor::new()).unwrap();
-        let ask = || tokio::task::block_in_place(|| back_up_live(&data, &out));
-        assert!(ask().unwrap());
+        let ask = || tokio::task::block_in_place(|| back_up_live(&data, &out, Secrets::Leave));
+        assert_eq!(ask().unwrap().as_deref(), Some(""));
         let refused = ask().unwrap_err().to_string();
         assert!(refused.ends_with("nothing is ever overwritten"), "{refused}");
         let gone = tokio::task::block_in_place(|| clock_accept(&data)).unwrap_err().to_string();
         assert_eq!(gone, "the server is stopping");
         server.stop().await;
-        assert!(!ask().unwrap());
+        assert_eq!(ask().unwrap(), None);
         // As a killed server leaves it.
         drop(std::os::unix::net::UnixListener::bind(data.join("admin.sock")).unwrap());
-        assert!(!ask().unwrap());
+        assert_eq!(ask().unwrap(), None);
     }
 }

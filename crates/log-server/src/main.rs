@@ -27,7 +27,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             process::serve(options, start, |server| started(server, &config))
         }
         Command::Fsck { config, json } => offline::fsck(&config, json),
-        Command::Backup { config, out } => offline::backup(&config, &out),
+        Command::Backup { config, out, secrets } => offline::backup(&config, &out, secrets),
         Command::Restore { config, from, expect } => {
             offline::restore(&config, &from, expect.as_deref())
         }

@@ -10,8 +10,9 @@ use base::clock::machine::now;
 use log_server::admin;
 use log_server::config::Config;
 use storage::LogName;
+use storage_rocksdb::backup::{self, Secrets};
+use storage_rocksdb::fsck as check;
 use storage_rocksdb::fsck::Progress;
-use storage_rocksdb::{backup, fsck as check};
 
 use serve::output;
 
@@ -33,14 +34,20 @@ pub(super) fn fsck(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(DAMAGED) })
 }
 
-pub(super) fn backup(config: &Config, out: &Path) -> anyhow::Result<ExitCode> {
+pub(super) fn backup(config: &Config, out: &Path, secrets: Secrets) -> anyhow::Result<ExitCode> {
     let out = std::path::absolute(out)?;
-    let live = admin::back_up_live(&config.data_dir, &out)?;
-    if !live {
-        backup::backup(&config.data_dir, &out, &config.storage)?;
+    let (by, warning) = match admin::back_up_live(&config.data_dir, &out, secrets)? {
+        Some(warning) => ("the running server", warning),
+        None => {
+            let written = backup::backup(&config.data_dir, &out, secrets, &config.storage)?;
+            ("this process", written.warning().unwrap_or_default())
+        }
+    };
+    let mut results = output::results();
+    writeln!(results, "backup written to {} by {by}", out.display())?;
+    if !warning.is_empty() {
+        writeln!(results, "{warning}")?;
     }
-    let by = if live { "the running server" } else { "this process" };
-    writeln!(output::results(), "backup written to {} by {by}", out.display())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -55,6 +62,12 @@ pub(super) fn restore(
         backup::restore(from, data_dir, heads_dir, expect, &config.storage, &mut progress)?;
     let mut out = output::results();
     writeln!(out, "restored {} logs to {}", report.logs.len(), data_dir.display())?;
+    for log in &report.without_secret {
+        writeln!(
+            out,
+            "audit log {log} takes no events until its secret is back: put it at keys/{log}.audit"
+        )?;
+    }
     for log in &report.behind_journal {
         writeln!(
             out,

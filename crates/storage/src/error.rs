@@ -263,8 +263,9 @@ pub enum Violation {
     /// The tiles are not exactly those that become full.
     #[error("the tiles are not those that become full")]
     Tiles,
-    /// The first commit of a log lacks its record, or the record names another log.
-    #[error("the log's record is missing or names another log")]
+    /// The first commit of a log lacks its record, or the record names another log. Or an audit log
+    /// lacks the check value of its secret, or a plain one has such a value.
+    #[error("the log's record is missing, names another log, or does not fit its kind")]
     Record,
     /// An entry is empty or too long, or its deduplication key is.
     #[error("entry {position} or its deduplication key has a length that is not allowed")]

@@ -11,7 +11,7 @@
 //! index    log ‖ 'i'                         01 ‖ indexed size 8 ‖ CRC 4
 //! meta     log ‖ 'h'                         01 ‖ size 8 ‖ root 32 ‖ time 8 ‖ epoch 4 ‖ CRC 4
 //! meta     log ‖ 'r'                         01 ‖ flags 1 ‖ state 1 ‖ created 8
-//!                                               ‖ length 1 ‖ name ‖ length 1 ‖ origin ‖ CRC 4
+//!                                               ‖ length 1 ‖ name ‖ length 1 ‖ origin [‖ check 32] ‖ CRC 4
 //! meta     log ‖ 'c' ‖ size 8 ‖ time 8       01 ‖ note ‖ CRC 4
 //! meta     ff ff ff ff ‖ 'v'                 layout version 1
 //! attachments  log ‖ index 8 ‖ kind 1        01 ‖ key id 4 ‖ bytes ‖ CRC 4
@@ -451,7 +451,7 @@ mod tests {
 
     use formats::Origin;
 
-    use super::super::{LogKind, LogName, LogRecord, LogState};
+    use super::super::{LogKind, LogName, LogRecord, LogState, SecretCheck};
     use super::record::decode_state;
     use super::*;
 
@@ -474,6 +474,7 @@ mod tests {
             origin: Origin::new("example.com/log").unwrap(),
             created_ms: 8,
             kind: LogKind::Plain,
+            secret_check: None,
             deduplicate_entries: true,
             state: LogState::Frozen,
         }
@@ -536,9 +537,11 @@ mod tests {
     #[test]
     fn a_record_of_an_audit_log_has_one_more_flag_and_no_unknown_one() {
         let key = record_key(log());
-        let audit = LogRecord { kind: LogKind::Audit, deduplicate_entries: false, ..record() };
+        let (kind, secret_check) = (LogKind::Audit, Some(SecretCheck([0xcc; 32])));
+        let audit = LogRecord { kind, secret_check, deduplicate_entries: false, ..record() };
         let value = encode_record(&key, &audit);
         assert_eq!(value[1], 2);
+        assert_eq!(value[value.len() - 36..value.len() - 4], [0xcc; 32]);
         assert_eq!(decode_record(&key, &value).unwrap(), audit);
         // Both flags together, and a flag that the layout does not know.
         for flags in [3, 4] {
@@ -783,6 +786,7 @@ mod tests {
                 origin: Origin::new(&origin).unwrap(),
                 created_ms,
                 kind,
+                secret_check: (kind == LogKind::Audit).then_some(SecretCheck([5; 32])),
                 deduplicate_entries: deduplicate_entries && kind == LogKind::Plain,
                 state: decode_state(state).unwrap(),
             };

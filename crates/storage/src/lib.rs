@@ -29,7 +29,7 @@ pub use leaf_index::{LeafCandidates, LeafIndexStore};
 pub use types::{
     ArchivePosition, ArchivedCheckpoint, Attachment, BadAttachments, BadLogName, ContentDigest,
     DedupId, DedupKey, DedupRow, FullTile, LogCommit, LogId, LogKind, LogName, LogRecord, LogState,
-    ProducerId, ProducerRow, Row, Scope, StoredEntry, StoredHead, attachment_bytes,
+    ProducerId, ProducerRow, Row, Scope, SecretCheck, StoredEntry, StoredHead, attachment_bytes,
     check_attachments,
 };
 
@@ -208,7 +208,8 @@ fn check_records(commit: &LogCommit) -> Result<(), Violation> {
     let mut found = false;
     for row in &commit.rows {
         if let Row::Log(record) = row {
-            if record.id != commit.log {
+            let has_check = record.secret_check.is_some();
+            if record.id != commit.log || has_check != (record.kind == LogKind::Audit) {
                 return Err(Violation::Record);
             }
             found = true;

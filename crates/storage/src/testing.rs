@@ -8,7 +8,7 @@ use merkle::{Frontier, Hash, LeafIndex, TreeSize, leaf_hash};
 
 use super::{
     Attachment, DedupId, DedupKey, DedupRow, LogCommit, LogId, LogKind, LogName, LogRecord,
-    LogState, Row, Scope, StoredEntry, StoredHead,
+    LogState, Row, Scope, SecretCheck, StoredEntry, StoredHead,
 };
 
 /// Plans the commits of one log.
@@ -28,10 +28,19 @@ impl Planner {
             name: LogName::new(&name).unwrap(),
             created_ms: 1_000,
             kind: LogKind::Plain,
+            secret_check: None,
             deduplicate_entries: false,
             state: LogState::Active,
         };
         Self { record, head: None, frontier: Frontier::new() }
+    }
+
+    /// As [`Self::new`], of an audit log.
+    pub fn audit(id: u32) -> Self {
+        let mut planner = Self::new(id);
+        planner.record.kind = LogKind::Audit;
+        planner.record.secret_check = Some(SecretCheck([7; 32]));
+        planner
     }
 
     pub fn log(&self) -> LogId {

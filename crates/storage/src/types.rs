@@ -292,6 +292,10 @@ pub enum LogKind {
     Audit,
 }
 
+/// What the secret of an audit log is recognised by: it gives nothing of the secret away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecretCheck(pub [u8; 32]);
+
 /// What a log is, apart from its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogRecord {
@@ -305,6 +309,8 @@ pub struct LogRecord {
     pub created_ms: u64,
     /// What it takes; never changes.
     pub kind: LogKind,
+    /// What its secret is recognised by, if it is an audit log.
+    pub secret_check: Option<SecretCheck>,
     /// Whether equal entries are one entry. Never of an audit log.
     pub deduplicate_entries: bool,
     /// Whether it takes entries.

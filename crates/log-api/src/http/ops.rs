@@ -36,8 +36,15 @@ pub fn readiness(registry: &Registry) -> Result<(), Cow<'static, str>> {
     if registry.journal_stalled_for() >= STALLED_AFTER {
         return Err("the head journal could not be written for 5 seconds".into());
     }
-    match registry.clock().reading().trouble(CLOCK_ACCEPT) {
-        Some(trouble) => Err(trouble.into()),
+    if let Some(trouble) = registry.clock().reading().trouble(CLOCK_ACCEPT) {
+        return Err(trouble.into());
+    }
+    match registry.without_secret().first() {
+        Some(log) => Err(format!(
+            "the secret of audit log {log} is missing, or another one is there: it takes no events until \
+             keys/{log}.audit is brought back"
+        )
+        .into()),
         None => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
+use base::secret::Secret;
 use storage::{LogRecord, LogState};
 
 use super::producers::Producers;
@@ -16,6 +17,8 @@ pub(crate) struct Line {
     pub(crate) record: Arc<LogRecord>,
     /// No head has an earlier time: the time of the newest journaled head.
     pub(crate) time_floor_ms: u64,
+    /// Of an audit log, unless it is missing or another one is there.
+    pub(super) secret: Option<Arc<Secret>>,
     pub(super) queue: Queue,
     pub(super) producers: Producers,
     /// The committed tree. Written by the committer, which wakes the followers when the size grew.
@@ -37,15 +40,17 @@ pub(crate) struct LineParts {
     /// The time of the newest leaf of an audit log, in nanoseconds; 0 if there is none.
     pub(crate) newest_ns: u64,
     pub(crate) exists: bool,
+    pub(crate) secret: Option<Arc<Secret>>,
 }
 
 impl Line {
     pub(crate) fn new(parts: LineParts) -> Self {
-        let LineParts { record, time_floor_ms, tree, newest_ns, exists } = parts;
+        let LineParts { record, time_floor_ms, tree, newest_ns, exists, secret } = parts;
         Self {
             state: AtomicU8::new(state_code(record.state)),
             record,
             time_floor_ms,
+            secret,
             queue: Queue::new(),
             producers: Producers::new(),
             tree: Arc::new(Watch::new(tree)),

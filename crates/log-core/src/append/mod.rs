@@ -24,6 +24,7 @@ pub use producers::ProducerLease;
 
 use std::sync::Arc;
 
+use base::secret::Secret;
 use storage::{LogKind, LogRecord, LogState, Row};
 use tokio::sync::oneshot;
 
@@ -97,8 +98,16 @@ impl Append {
     fn may_append_stamped(&self) -> Result<(), AppendError> {
         match self.line.record.kind {
             LogKind::Plain => Err(AppendError::EntriesOnly),
-            LogKind::Audit => self.may_append(),
+            LogKind::Audit => {
+                self.may_append()?;
+                self.secret().map(drop).ok_or(AppendError::AuditSecretMissing)
+            }
         }
+    }
+
+    /// The secret of an audit log, unless it is missing or another one is there.
+    pub(crate) fn secret(&self) -> Option<&Secret> {
+        self.line.secret.as_deref()
     }
 
     /// Whether an append may be queued now.

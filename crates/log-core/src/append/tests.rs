@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use base::clock::checked::CheckedClock;
 use base::clock::{Clock, ManualClock};
+use base::secret::Secret;
 use base::tasks::Supervisor;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use merkle::{LeafIndex, TreeSize, leaf_hashes};
 use storage::faulty::{Fault, FaultyEngine};
 use storage::memory::MemoryEngine;
-use storage::{DedupKey, Engine, LogId, LogKind, LogName, Scope, stamp};
+use storage::{DedupKey, Engine, LogId, LogKind, LogName, Scope, SecretCheck, stamp};
 use tokio::runtime::Runtime;
 
 use super::*;
@@ -121,12 +122,14 @@ impl Sim {
 /// The log as a store has it, and whether it has it.
 fn found(kind: LogKind, engine: &FaultyEngine) -> (LineParts, bool) {
     let id = LogId::new(1).unwrap();
+    let secret = (kind == LogKind::Audit).then(|| Arc::new(Secret::generate().unwrap()));
     let record = LogRecord {
         id,
         name: LogName::new("default").unwrap(),
         origin: formats::Origin::new("log.example/default").unwrap(),
         created_ms: START_MS,
         kind,
+        secret_check: secret.as_ref().map(|_| SecretCheck([7; 32])),
         deduplicate_entries: false,
         state: LogState::Active,
     };
@@ -145,7 +148,7 @@ fn found(kind: LogKind, engine: &FaultyEngine) -> (LineParts, bool) {
     }
     let time_floor_ms = tree.head.time_ms;
     let (record, tree, exists) = (Arc::new(record), Arc::new(tree), head.is_some());
-    (LineParts { record, time_floor_ms, tree, newest_ns, exists }, exists)
+    (LineParts { record, time_floor_ms, tree, newest_ns, exists, secret }, exists)
 }
 
 type Answer = Result<Committed, AppendError>;

@@ -12,11 +12,13 @@ use std::time::Duration;
 use base::clock::Clock;
 use base::clock::checked::CheckedClock;
 use base::keys::Readers;
+use base::secret::Secret;
 use base::tasks::{self, Supervisor};
-use formats::{KeyFile, Origin};
+use formats::KeyFile;
 use merkle::Hash;
 use tokio::task::JoinHandle;
 
+use super::naming::{excerpt, own_origin};
 use super::recover::unsigned;
 use super::rooms::{Building, LogParts, Rooms};
 use crate::Log;
@@ -26,14 +28,11 @@ use crate::health::{Health, OnFatal};
 use crate::inbox::Stop;
 use crate::observe::Observer;
 use crate::publish::Wish;
-use crate::sign::{Keyring, KeyringError, generate};
+use crate::sign::{Keyring, KeyringError, generate, secret_check};
 use crate::types::{CreateLog, Limits, TreeView};
 use crate::witness::{self, WitnessOptions};
 use storage::journal::origin_hash;
 use storage::{Engine, LogId, LogKind, LogName, LogRecord, LogState, Row};
-
-/// How much of a refused name or origin its error repeats.
-const EXCERPT_CHARS: usize = 80;
 
 /// How long the keys of a new log wait for disk space or an open file before they are tried again.
 const STORE_KEYS_PAUSE: Duration = Duration::from_secs(1);
@@ -206,6 +205,12 @@ impl Registry {
         self.health().disk.check().is_err()
     }
 
+    /// Audit logs that take no events because their secret is missing, or another one is there.
+    pub fn without_secret(&self) -> Vec<LogName> {
+        let lacks = |log: &&Log| log.record().kind == LogKind::Audit && log.secret().is_none();
+        self.inner.logs().values().filter(lacks).map(|log| log.name().clone()).collect()
+    }
+
     /// Bytes free on the store's disk, as read some seconds ago at most; `None` before that.
     pub fn free_bytes(&self) -> Option<u64> {
         self.health().disk.free_bytes()
@@ -275,7 +280,7 @@ impl Registry {
             return Err(inner.not_created(record, error));
         }
         let keys = rooms.sign.seal().keys.as_ref().expect("a log is created with keys");
-        inner.store_keys(&record.name, keys.file()).await?;
+        inner.store_keys(&record.name, keys.file(), rooms.append.secret()).await?;
         rooms.sign.newest().await?;
         inner.building.start(&rooms, false);
         rooms.publish.ask(Wish::Now).await.map_err(publish_failed)?;
@@ -350,10 +355,15 @@ impl Inner {
     /// Writes the keys of a log whose row is committed. While the disk is full or no file can be
     /// opened this is tried again: the row is there, so a second call of the caller's would find
     /// the name taken.
-    async fn store_keys(&self, log: &LogName, keys: &KeyFile) -> Result<(), KeyringError> {
+    async fn store_keys(
+        &self,
+        log: &LogName,
+        keys: &KeyFile,
+        secret: Option<&Secret>,
+    ) -> Result<(), KeyringError> {
         let mut said = false;
         loop {
-            match self.keyring.store(log, keys) {
+            match self.keyring.store(log, keys, secret) {
                 Err(error) if error.is_passing() && !self.stopping.load(Ordering::SeqCst) => {
                     if !said {
                         tracing::warn!(%error, "the keys of a new log are written as soon as they can be");
@@ -384,6 +394,8 @@ impl Inner {
         };
         let origin = origin.unwrap_or_else(|| file.name().clone().into());
         let keys = self.keyring.adopt(&name, &origin, file)?;
+        let is_audit = new.kind == LogKind::Audit;
+        let secret = is_audit.then(|| self.keyring.new_secret(&name)).transpose()?;
         let mut taken = self.taken();
         let logs_max = self.building.limits.logs_max;
         if taken.names.len() >= logs_max {
@@ -406,6 +418,7 @@ impl Inner {
             origin,
             created_ms,
             kind: new.kind,
+            secret_check: secret.as_ref().map(secret_check),
             deduplicate_entries: new.deduplicate_entries,
             state: LogState::Active,
         };
@@ -415,6 +428,7 @@ impl Inner {
             record,
             time_floor_ms: created_ms,
             keys: Some(keys),
+            secret: secret.map(Arc::new),
             signed,
             tree,
             newest_ns: 0,
@@ -483,19 +497,6 @@ impl Inner {
         let join = || threads.into_iter().flatten().for_each(|thread| drop(thread.join()));
         tasks::blocking(join).await;
     }
-}
-
-/// The beginning of a text from outside, for an error about it: errors travel in headers.
-fn excerpt(text: &str) -> String {
-    text.chars().take(EXCERPT_CHARS).collect()
-}
-
-/// Our own origins name our keys, so they follow the rules of key names.
-fn own_origin(origin: &str) -> Result<Origin, CreateError> {
-    let bad = || CreateError::BadOrigin { origin: excerpt(origin) };
-    let origin = Origin::new(origin).map_err(|_| bad())?;
-    origin.key_name().map_err(|_| bad())?;
-    Ok(origin)
 }
 
 impl Drop for Inner {

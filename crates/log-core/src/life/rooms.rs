@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use base::secret::Secret;
 use storage::{Engine, LogRecord, LogState};
 
 use crate::append::{Append, CommitterInbox, Gate, Line, LineParts};
@@ -53,6 +54,8 @@ pub(super) struct LogParts {
     pub(super) record: LogRecord,
     pub(super) time_floor_ms: u64,
     pub(super) keys: Option<LogKeys>,
+    /// Of an audit log, unless it is missing or another one is there.
+    pub(super) secret: Option<Arc<Secret>>,
     pub(super) signed: SignedHead,
     pub(super) tree: Arc<TreeView>,
     /// The time of the newest leaf of an audit log, in nanoseconds; 0 if there is none.
@@ -70,6 +73,7 @@ impl Building {
             record,
             time_floor_ms,
             keys,
+            secret,
             signed,
             tree,
             newest_ns,
@@ -83,7 +87,7 @@ impl Building {
         let waits = policy.is_some() && exists;
         let gate = Arc::new(if waits { Gate::waiting() } else { Gate::open() });
         let own = Arc::clone(&record);
-        let line = LineParts { record: own, time_floor_ms, tree, newest_ns, exists };
+        let line = LineParts { record: own, time_floor_ms, tree, newest_ns, exists, secret };
         let append = Append::new(
             Arc::new(Line::new(line)),
             Arc::clone(&self.committer),
@@ -169,6 +173,7 @@ mod idle {
                 origin: Origin::new(name.as_str()).unwrap(),
                 created_ms: 0,
                 kind: LogKind::Plain,
+                secret_check: None,
                 deduplicate_entries: false,
                 state: LogState::Active,
             };
@@ -178,6 +183,7 @@ mod idle {
                 record,
                 time_floor_ms: 0,
                 keys: None,
+                secret: None,
                 signed,
                 tree,
                 newest_ns: 0,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use base::clock::checked::CheckedClock;
 use base::clock::{Clock as _, boot_ms};
+use base::secret::Secret;
 use base::tasks::Supervisor;
 use formats::SignedCheckpoint;
 use merkle::{Hash, TreeSize};
@@ -24,11 +25,11 @@ use crate::growth::Growth;
 use crate::health::{Health, Surroundings};
 use crate::inbox::{Doorbell, Inbox};
 use crate::publish::Wish;
-use crate::sign::{Keyring, KeyringError, LogKeys, Signer, WAITING_MAX, generate};
+use crate::sign::{Keyring, KeyringError, LogKeys, Signer, WAITING_MAX, generate, secret_check};
 use crate::types::{CALL_BYTES_MAX, CALL_ENTRIES_MAX, Limits, Published, SignedHead, TreeView};
 use crate::witness::{self, Witnesses};
 use storage::journal::{HEADS_MAX, Journal, JournalHead, JournalHeads, origin_hash};
-use storage::{Engine, LogRecord, LogState};
+use storage::{CommitOutcome, Engine, LogCommit, LogRecord, LogState, Row, StoredHead};
 
 /// The file beside the journal that remembers the clock that was accepted last.
 const CLOCK_ACCEPTED: &str = "clock-accepted";
@@ -213,6 +214,7 @@ impl Opening<'_> {
         if record.state != LogState::Retired && !self.options.read_only {
             self.check(&reader, &view, journaled)?;
         }
+        let secret = self.secret(&mut record, &view.head)?;
         let mut archived = reader.archived(&view)?;
         if let Some(archived) = &mut archived {
             archived.published_boot_ms = published_boot_ms(&self.building.around.clock, archived);
@@ -225,6 +227,7 @@ impl Opening<'_> {
             time_floor_ms,
             record,
             keys,
+            secret: secret.map(Arc::new),
             signed,
             tree: view,
             newest_ns,
@@ -298,6 +301,58 @@ impl Opening<'_> {
         Ok((keys, head))
     }
 
+    /// The secret of an audit log. Without it the log is served, and takes no events.
+    fn secret(
+        &self,
+        record: &mut LogRecord,
+        head: &StoredHead,
+    ) -> Result<Option<Secret>, StartError> {
+        let Some(check) = record.secret_check else { return Ok(None) };
+        let log = &record.name;
+        match self.keyring.secret(log) {
+            Ok(Some(secret)) if secret_check(&secret) == check => return Ok(Some(secret)),
+            Ok(Some(_)) => {
+                tracing::error!(%log, "another secret is there, so the log takes no events");
+            }
+            Ok(None) => {
+                let writes = record.state == LogState::Active && !self.options.read_only;
+                if writes && head.size == TreeSize::ZERO {
+                    return self.new_secret(record, head).map(Some);
+                }
+                tracing::error!(%log, "the secret is missing, so the log takes no events");
+            }
+            Err(error) => {
+                tracing::error!(%log, %error, "the secret cannot be used, so the log takes no events");
+            }
+        }
+        Ok(None)
+    }
+
+    /// If an audit log has neither entries nor a secret, its creation was cut short, or its backup did
+    /// not hold the secret. It gets a new one. The row is the commit point: if we crash after it, the
+    /// next start does this again.
+    fn new_secret(&self, record: &mut LogRecord, head: &StoredHead) -> Result<Secret, StartError> {
+        let secret = Secret::generate().map_err(KeyringError::from)?;
+        record.secret_check = Some(secret_check(&secret));
+        let commit = LogCommit {
+            log: record.id,
+            expected: Some(*head),
+            new: *head,
+            entries: Vec::new(),
+            tiles: Vec::new(),
+            rows: vec![Row::Log(record.clone())],
+        };
+        match self.options.engine.commit(&[commit]) {
+            CommitOutcome::Committed => {}
+            CommitOutcome::NotCommitted(error) | CommitOutcome::Ambiguous(error) => {
+                return Err(error.into());
+            }
+            CommitOutcome::Conflict { .. } => unreachable!("nobody writes while logs are opened"),
+        }
+        self.keyring.store_secret(&record.name, &secret)?;
+        Ok(secret)
+    }
+
     /// If a log has neither entries nor keys, its creation was cut short, and it gets new keys.
     fn keys(&self, record: &LogRecord, size: TreeSize) -> Result<LogKeys, StartError> {
         let file = match self.keyring.load(&record.name)? {
@@ -310,7 +365,7 @@ impl Opening<'_> {
                 return Err(KeyringError::Missing { path }.into());
             }
         };
-        self.keyring.store(&record.name, &file)?;
+        self.keyring.store(&record.name, &file, None)?;
         Ok(self.keyring.adopt(&record.name, &record.origin, file)?)
     }
 }

@@ -5,16 +5,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use base::keys::{KeysError, Readers};
+use base::secret::Secret;
 use bytes::Bytes;
 use formats::{
     Checkpoint, KeyFile, KeyKind, KeyName, NameError, Origin, PrivateKey, Signer, Timestamp,
     VerifierKey,
 };
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::types::TreeView;
-use storage::LogName;
+use storage::{LogName, SecretCheck};
 
 /// Why keys cannot be used. Never holds any of their bytes.
 #[derive(Debug, Error)]
@@ -147,10 +149,48 @@ impl Keyring {
         Ok(LogKeys { file })
     }
 
-    /// Writes the keys of a log: the private file, unless it is there, and the public one.
-    pub(crate) fn store(&self, log: &LogName, file: &KeyFile) -> Result<(), KeyringError> {
+    /// Writes the keys of a log: the private file, unless it is there, and the public one. An audit
+    /// log's secret comes first.
+    pub(crate) fn store(
+        &self,
+        log: &LogName,
+        file: &KeyFile,
+        secret: Option<&Secret>,
+    ) -> Result<(), KeyringError> {
+        if let Some(secret) = secret {
+            self.store_secret(log, secret)?;
+        }
         Ok(base::keys::write(&self.path(log), file)?)
     }
+
+    fn secret_path(&self, log: &LogName) -> PathBuf {
+        self.dir.join(format!("{log}.audit"))
+    }
+
+    pub(crate) fn store_secret(&self, log: &LogName, secret: &Secret) -> Result<(), KeyringError> {
+        Ok(secret.write(&self.secret_path(log))?)
+    }
+
+    /// The secret of an audit log, `None` if there is no file.
+    pub(crate) fn secret(&self, log: &LogName) -> Result<Option<Secret>, KeyringError> {
+        Ok(Secret::read(&self.secret_path(log), self.readers)?)
+    }
+
+    /// The secret that a new audit log gets: the one that is there, or a fresh one.
+    pub(crate) fn new_secret(&self, log: &LogName) -> Result<Secret, KeyringError> {
+        match self.secret(log)? {
+            Some(secret) => Ok(secret),
+            None => Ok(Secret::generate()?),
+        }
+    }
+}
+
+/// What an audit log's record says of its secret: HMAC-SHA256 of a fixed label. No event's key or
+/// digest has this label's first byte.
+pub(crate) fn secret_check(secret: &Secret) -> SecretCheck {
+    let mac =
+        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length is taken");
+    SecretCheck(mac.chain_update(b"cairn/audit-secret/v1").finalize().into_bytes().into())
 }
 
 /// Makes keys for a new log: Ed25519, and ML-DSA-44 beside it, so that a checkpoint kept today can
@@ -182,7 +222,24 @@ fn default_origin(log: &LogName, hostname: &str, seed: &[u8; 32]) -> Result<KeyN
 
 #[cfg(test)]
 mod tests {
+    use merkle::Hash;
+
     use super::*;
+
+    /// The check value as docs/formats.md states it.
+    #[test]
+    fn the_check_value_of_a_secret_is_a_keyed_hash_of_a_label() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.audit");
+        base::durable::replace(&path, &[7; 32], 0o600).unwrap();
+        let secret = Secret::read(&path, Readers::Nobody).unwrap().unwrap();
+        let SecretCheck(check) = secret_check(&secret);
+        assert_eq!(
+            Hash::from(check).to_string(),
+            "da7749b99f5520654d463f7bc62c7f124d13f14fc3c00011cac371181ed5c5fb"
+        );
+        assert_ne!(secret_check(&Secret::generate().unwrap()), SecretCheck(check));
+    }
 
     #[test]
     fn a_log_has_an_origin_whatever_the_host_is_called() {

@@ -37,6 +37,7 @@ fn append_errors() {
         &AppendError::ProducerFenced,
         &AppendError::EventsOnly,
         &AppendError::EntriesOnly,
+        &AppendError::AuditSecretMissing,
         &AppendError::Frozen,
         &AppendError::Retired,
         &AppendError::ReadOnly,
@@ -67,6 +68,7 @@ fn append_errors() {
     another stream was opened with this producer id
     an audit log takes events only
     a plain log takes no events
+    the secret of this audit log is missing, or another one is there: it takes no events
     log is frozen
     log is retired: its operator declared data lost
     server is read-only

@@ -9,6 +9,7 @@ mod following;
 mod heads;
 mod producing;
 mod rooms;
+mod secrets;
 mod stamping;
 mod starting;
 

@@ -619,6 +619,8 @@ pub enum ErrorReason {
     RolledBack = 36,
     /// FAILED_PRECONDITION: an audit log takes events only.
     EventsOnly = 37,
+    /// FAILED_PRECONDITION: the secret of this audit log is missing, or another one is there. Reads work.
+    AuditSecretMissing = 38,
 }
 impl ErrorReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -664,6 +666,7 @@ impl ErrorReason {
             Self::WitnessesPending => "ERROR_REASON_WITNESSES_PENDING",
             Self::RolledBack => "ERROR_REASON_ROLLED_BACK",
             Self::EventsOnly => "ERROR_REASON_EVENTS_ONLY",
+            Self::AuditSecretMissing => "ERROR_REASON_AUDIT_SECRET_MISSING",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -706,6 +709,7 @@ impl ErrorReason {
             "ERROR_REASON_WITNESSES_PENDING" => Some(Self::WitnessesPending),
             "ERROR_REASON_ROLLED_BACK" => Some(Self::RolledBack),
             "ERROR_REASON_EVENTS_ONLY" => Some(Self::EventsOnly),
+            "ERROR_REASON_AUDIT_SECRET_MISSING" => Some(Self::AuditSecretMissing),
             _ => None,
         }
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Args as _, FromArgMatches as _};
 use serve::config::{ClockWords, ConfigError, Refusal, Values, clock_command, subcommand};
+use storage_rocksdb::backup::Secrets;
 
 use super::witness::WitnessFlags;
 use super::{Config, SOURCES};
@@ -14,7 +15,7 @@ use super::{Config, SOURCES};
 pub enum Command {
     Serve(Box<Config>),
     Fsck { config: Box<Config>, json: bool },
-    Backup { config: Box<Config>, out: PathBuf },
+    Backup { config: Box<Config>, out: PathBuf, secrets: Secrets },
     Restore { config: Box<Config>, from: PathBuf, expect: Option<PathBuf> },
     Recover { config: Box<Config> },
     Retire { config: Box<Config>, log: String },
@@ -38,7 +39,11 @@ pub fn parse(
     let needed = |name: &'static str| path(name).ok_or(ConfigError::MissingFlag { flag: name });
     Ok(match name {
         "fsck" => Command::Fsck { config, json: matches.get_flag("json") },
-        "backup" => Command::Backup { config, out: needed("out")? },
+        "backup" => {
+            let taken = matches.get_flag("with-secrets");
+            let secrets = if taken { Secrets::Take } else { Secrets::Leave };
+            Command::Backup { config, out: needed("out")?, secrets }
+        }
         "restore" => Command::Restore { config, from: needed("from")?, expect: path("expect") },
         "recover" if matches.get_flag("truncate-wal") => Command::Recover { config },
         "recover" => return Err(ConfigError::MissingFlag { flag: "truncate-wal" }.into()),
@@ -88,6 +93,12 @@ fn command_line() -> clap::Command {
         .subcommand(
             offline("backup", "Takes a consistent copy of the database")
                 .arg(value("out", "DIR", "Where to write it; must not exist").required(true))
+                .arg(
+                    Arg::new("with-secrets")
+                        .long("with-secrets")
+                        .action(ArgAction::SetTrue)
+                        .help("Copy the secrets of audit logs too: without its own a restored one takes no events"),
+                )
                 .after_help("Examples:\n  cairn-server backup --data-dir data --out backup-2026-01-31"),
         )
         .subcommand(
@@ -176,7 +187,16 @@ mod tests {
         };
         assert_eq!((config.data_dir, log.as_str()), (PathBuf::from("/d"), "a"));
         assert!(matches!(parsed(&["fsck"]), Ok(Command::Fsck { json: false, .. })));
-        assert!(matches!(parsed(&["backup", "--out", "b"]), Ok(Command::Backup { .. })));
+        for (flags, expected) in
+            [(&[][..], Secrets::Leave), (&["--with-secrets"][..], Secrets::Take)]
+        {
+            let Ok(Command::Backup { secrets, .. }) =
+                parsed(&[&["backup", "--out", "b"], flags].concat())
+            else {
+                panic!("backup takes a folder");
+            };
+            assert_eq!(secrets, expected);
+        }
         assert!(matches!(parsed(&["recover", "--truncate-wal"]), Ok(Command::Recover { .. })));
         for accept in
             [["clock", "accept", "--data-dir", "/d"], ["clock", "--data-dir", "/d", "accept"]]

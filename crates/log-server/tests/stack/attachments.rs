@@ -10,7 +10,7 @@ use log_core::observe::Unobserved;
 use log_core::{CreateLog, Log, NewEntry, Registry, RegistryOptions, Submission};
 use merkle::LeafIndex;
 use storage::{Attachment, ContentDigest, DedupKey, Engine, Erase as _, LogKind, Scope};
-use storage_rocksdb::backup::{backup, restore};
+use storage_rocksdb::backup::{Secrets, backup, restore};
 use storage_rocksdb::{RocksEngine, RocksOptions, fsck};
 use tempfile::TempDir;
 
@@ -120,7 +120,7 @@ async fn attachments_go_where_their_entries_go_and_are_erased_alone() {
     opened.close().await;
     check(&data, 2 * ENTRIES - 1);
 
-    backup(&data, &out, &RocksOptions::default()).unwrap();
+    backup(&data, &out, Secrets::Leave, &RocksOptions::default()).unwrap();
     let heads = data.join("heads");
     restore(&out, &restored, &heads, None, &RocksOptions::default(), &mut |_| {}).unwrap();
     for file in ["keys", "heads"] {

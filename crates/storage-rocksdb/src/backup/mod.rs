@@ -4,7 +4,8 @@
 //! `keys/`. A backup holds `db/`, the public keys, and a file `BACKUP`, written last: a backup
 //! without it was cut short. A backup never holds the journal, and a restore never changes it,
 //! because the journal tells an old store from the newest. A backup holds no private keys either:
-//! the operator copies those once, when they are made.
+//! the operator copies those once, when they are made. It holds the secrets of audit logs if it is
+//! asked to.
 
 mod recover;
 mod restore;
@@ -26,7 +27,7 @@ use serde_json::json;
 use crate::fsck::{FsckError, Report};
 use crate::{RocksEngine, RocksOptions};
 use storage::journal::JournalError;
-use storage::{CommitOutcome, Engine, LogName, StorageError};
+use storage::{CommitOutcome, Engine, LogKind, LogName, LogRecord, StorageError};
 
 /// The store's folder in a data folder and in a backup.
 pub const DB: &str = "db";
@@ -34,6 +35,8 @@ pub const DB: &str = "db";
 pub const HEADS: &str = "heads";
 /// The keys' folder in a data folder and, public ones only, in a backup.
 pub const KEYS: &str = "keys";
+/// How the files of audit logs' secrets end.
+const SECRET: &str = "audit";
 /// The file that is written last, when a backup is complete.
 const MARK: &str = "BACKUP";
 
@@ -162,34 +165,81 @@ pub struct SavedLog {
     pub root: Hash,
 }
 
+/// Whether a backup holds the secrets of audit logs. A restored audit log takes no events without its
+/// secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrets {
+    /// They stay where they are.
+    Leave,
+    /// They are copied: the backup must be kept as carefully as they are.
+    Take,
+}
+
+/// A backup that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Audit logs whose secrets are not in the backup.
+    pub without_secret: Vec<LogName>,
+}
+
+impl Written {
+    /// What the operator must know: nothing, or that secrets are missing.
+    pub fn warning(&self) -> Option<String> {
+        let names: Vec<&str> = self.without_secret.iter().map(LogName::as_str).collect();
+        if names.is_empty() {
+            return None;
+        }
+        let names = names.join(", ");
+        Some(format!(
+            "the backup does not hold the secrets of these audit logs: {names}; keep keys/LOG.audit of each \
+             elsewhere, or back up --with-secrets"
+        ))
+    }
+}
+
 /// Writes a backup of the store in `data_dir` to `out`, a folder that must not exist.
 ///
 /// A server that has the store open must write the backup itself, by [`write`]: RocksDB can hold files back
 /// from deletion only in the process that writes, so that a copy made by another process beside it would be
 /// torn. Here the store is opened, and in use it is refused.
-pub fn backup(data_dir: &Path, out: &Path, options: &RocksOptions) -> Result<(), BackupError> {
+pub fn backup(
+    data_dir: &Path,
+    out: &Path,
+    secrets: Secrets,
+    options: &RocksOptions,
+) -> Result<Written, BackupError> {
     let db = data_dir.join(DB);
     if !RocksEngine::exists(&db) {
         return Err(StorageError::NotAStore { path: db }.into());
     }
     let engine = RocksEngine::open(&db, options)?;
-    write(&engine, data_dir, out)
+    write(&engine, data_dir, out, secrets)
 }
 
 /// Writes a backup of an open store. The file `BACKUP` is the commit point: before it, what lies in
 /// `out` is no backup.
-pub fn write(engine: &RocksEngine, data_dir: &Path, out: &Path) -> Result<(), BackupError> {
+pub fn write(
+    engine: &RocksEngine,
+    data_dir: &Path,
+    out: &Path,
+    secrets: Secrets,
+) -> Result<Written, BackupError> {
     if out.exists() {
         return Err(BackupError::Exists { path: out.to_path_buf() });
     }
     durable::create_dir_all(out, 0o700)?;
     engine.checkpoint(&out.join(DB))?;
-    copy_public_keys(&data_dir.join(KEYS), &out.join(KEYS))?;
+    let keys = out.join(KEYS);
+    copy_keys(&data_dir.join(KEYS), &keys, "vkey", 0o644)?;
+    if secrets == Secrets::Take {
+        copy_keys(&data_dir.join(KEYS), &keys, SECRET, 0o600)?;
+    }
     let saved = RocksEngine::open_read_only(&out.join(DB), &RocksOptions::default())?;
     let logs = saved_logs(&saved)?;
+    let without_secret = without_secret(&saved.logs()?, &keys);
     drop(saved);
     durable::create_new(&out.join(MARK), describe(&logs).as_bytes(), 0o600)?;
-    Ok(())
+    Ok(Written { without_secret })
 }
 
 fn saved_logs(engine: &RocksEngine) -> Result<Vec<SavedLog>, StorageError> {
@@ -211,8 +261,17 @@ fn describe(logs: &[SavedLog]) -> String {
     format!("{description}\n")
 }
 
-/// Copies the files that end in `.vkey`.
-fn copy_public_keys(from: &Path, to: &Path) -> Result<(), StorageError> {
+/// The audit logs whose secrets are not in this folder.
+fn without_secret(records: &[LogRecord], keys: &Path) -> Vec<LogName> {
+    let lacks = |record: &&LogRecord| {
+        let secret = keys.join(format!("{}.{SECRET}", record.name));
+        record.kind == LogKind::Audit && !secret.is_file()
+    };
+    records.iter().filter(lacks).map(|record| record.name.clone()).collect()
+}
+
+/// Copies the files with this ending that are not there yet.
+fn copy_keys(from: &Path, to: &Path, ending: &str, mode: u32) -> Result<(), StorageError> {
     let files = match fs::read_dir(from) {
         Ok(files) => files,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -221,11 +280,11 @@ fn copy_public_keys(from: &Path, to: &Path) -> Result<(), StorageError> {
     durable::create_dir_all(to, 0o700)?;
     for file in files {
         let path = file.map_err(|error| StorageError::io(from, error))?.path();
-        if let (Some(name), Some("vkey")) =
-            (path.file_name(), path.extension().and_then(|ending| ending.to_str()))
-        {
+        let Some(name) = path.file_name() else { continue };
+        let target = to.join(name);
+        if path.extension().is_some_and(|found| found == ending) && !target.exists() {
             let keys = fs::read(&path).map_err(|error| StorageError::io(&path, error))?;
-            durable::replace(&to.join(name), &keys, 0o644)?;
+            durable::create_new(&target, &keys, mode)?;
         }
     }
     Ok(())

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use base::durable;
 use formats::{SignedCheckpoint, VerifierKey};
 
-use super::{BackupError, DB, ExpectFault, KEYS, MARK, SavedLog, saved_logs};
+use super::{
+    BackupError, DB, ExpectFault, KEYS, MARK, SECRET, SavedLog, copy_keys, saved_logs,
+    without_secret,
+};
 use crate::fsck::{self, Damage, JournaledHead, Progress};
 use crate::{RocksEngine, RocksOptions};
 use storage::journal::{self, JournalHeads};
@@ -20,6 +23,8 @@ pub struct RestoreReport {
     pub logs: Vec<SavedLog>,
     /// Logs of which the journal holds a newer head: a server serves this store with `--read-only` only.
     pub behind_journal: Vec<LogName>,
+    /// Audit logs whose secrets are neither in the backup nor were there: they take no events.
+    pub without_secret: Vec<LogName>,
 }
 
 /// Puts the backup `from` in place as the store of `data_dir`, which must have none.
@@ -57,11 +62,16 @@ pub fn restore(
             return Err(error);
         }
     };
+    // No secret that is there is replaced. They come before the store, because nobody can restore to a
+    // folder that has one.
+    let keys = data_dir.join(KEYS);
+    copy_keys(&from.join(KEYS), &keys, SECRET, 0o600)?;
     // The commit point: if we crash before it, the data folder has no store.
     durable::rename(&staged, &db)?;
     let (records, logs) = report;
     let behind_journal = behind(&records, &logs, journal.as_ref());
-    Ok(RestoreReport { logs, behind_journal })
+    let without_secret = without_secret(&records, &keys);
+    Ok(RestoreReport { logs, behind_journal, without_secret })
 }
 
 fn check(

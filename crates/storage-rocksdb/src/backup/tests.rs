@@ -85,10 +85,10 @@ fn open(db: &Path) -> RocksEngine {
 fn a_store_in_use_is_backed_up_by_who_uses_it_and_restores() {
     let (data, engine) = Data::new();
     let out = data.path("backup");
-    let in_use = backup(&data.data(), &out, &RocksOptions::default()).unwrap_err();
+    let in_use = backup(&data.data(), &out, Secrets::Leave, &RocksOptions::default()).unwrap_err();
     assert!(matches!(in_use, BackupError::Storage(StorageError::InUse { .. })), "{in_use}");
-    write(&engine, &data.data(), &out).unwrap();
-    let error = write(&engine, &data.data(), &out).unwrap_err();
+    write(&engine, &data.data(), &out, Secrets::Leave).unwrap();
+    let error = write(&engine, &data.data(), &out, Secrets::Leave).unwrap_err();
     assert!(error.to_string().contains("nothing is ever overwritten"), "{error}");
     let then = data.planner.clone();
     let mut planner = data.planner.clone();
@@ -110,7 +110,7 @@ fn attachments_are_in_a_backup_and_in_what_is_restored() {
     commit(&engine, &[data.planner.append(attached.clone())]);
     engine.erase(log, index(305), &[1]).unwrap();
     drop(engine);
-    backup(&data.data(), &data.path("backup"), &RocksOptions::default()).unwrap();
+    backup(&data.data(), &data.path("backup"), Secrets::Leave, &RocksOptions::default()).unwrap();
     data.restore(None).unwrap();
     let engine = open(&data.path("restored").join(DB));
     for (at, entry) in (300..).zip(&attached).filter(|(at, _)| *at != 305) {
@@ -123,7 +123,7 @@ fn attachments_are_in_a_backup_and_in_what_is_restored() {
 fn a_store_that_nobody_uses_is_backed_up_too() {
     let (data, engine) = Data::new();
     drop(engine);
-    backup(&data.data(), &data.path("backup"), &RocksOptions::default()).unwrap();
+    backup(&data.data(), &data.path("backup"), Secrets::Leave, &RocksOptions::default()).unwrap();
     let restored = data.restore(None).unwrap();
     assert_eq!(restored.logs[0].name.as_str(), "log-1");
 }
@@ -132,7 +132,7 @@ fn a_store_that_nobody_uses_is_backed_up_too() {
 fn what_is_no_store_is_not_backed_up() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
-    assert!(backup(folder.path(), &out, &RocksOptions::default()).is_err());
+    assert!(backup(folder.path(), &out, Secrets::Leave, &RocksOptions::default()).is_err());
     assert!(!out.exists());
     assert!(!folder.path().join(DB).exists());
 }
@@ -140,7 +140,7 @@ fn what_is_no_store_is_not_backed_up() {
 #[test]
 fn a_restore_overwrites_nothing_and_wants_a_complete_backup() {
     let (data, engine) = Data::new();
-    write(&engine, &data.data(), &data.path("backup")).unwrap();
+    write(&engine, &data.data(), &data.path("backup"), Secrets::Leave).unwrap();
     fs::remove_file(data.path("backup").join(MARK)).unwrap();
     assert!(matches!(data.restore(None), Err(BackupError::NotABackup { .. })));
     fs::write(data.path("backup").join(MARK), "").unwrap();
@@ -151,7 +151,7 @@ fn a_restore_overwrites_nothing_and_wants_a_complete_backup() {
 #[test]
 fn a_damaged_backup_is_refused_and_leaves_nothing() {
     let (data, engine) = Data::new();
-    write(&engine, &data.data(), &data.path("backup")).unwrap();
+    write(&engine, &data.data(), &data.path("backup"), Secrets::Leave).unwrap();
     let saved = open(&data.path("backup").join(DB));
     let key = storage::keys::entry_key(data.planner.log(), index(7));
     saved.put_raw(storage::Family::Entries, &key, b"\x01\x00forged");
@@ -165,7 +165,7 @@ fn a_damaged_backup_is_refused_and_leaves_nothing() {
 #[test]
 fn the_newest_known_checkpoint_decides() {
     let (data, engine) = Data::new();
-    write(&engine, &data.data(), &data.path("backup")).unwrap();
+    write(&engine, &data.data(), &data.path("backup"), Secrets::Leave).unwrap();
     let head = data.planner.head.unwrap();
     let mut later = data.planner.clone();
     drop(later.append(entries(300, 1)));
@@ -192,7 +192,7 @@ fn the_newest_known_checkpoint_decides() {
 #[test]
 fn a_restore_says_when_the_journal_is_ahead_and_leaves_it_alone() {
     let (data, engine) = Data::new();
-    write(&engine, &data.data(), &data.path("backup")).unwrap();
+    write(&engine, &data.data(), &data.path("backup"), Secrets::Leave).unwrap();
     let mut later = data.planner.clone();
     drop(later.append(entries(300, 1)));
     data.journal(later.head.unwrap());
@@ -359,4 +359,40 @@ fn a_retired_log_is_marked_in_journal_and_store() {
     let unknown = LogName::new("nobody").unwrap();
     let error = retire(&data.data(), &heads, &unknown, &options).unwrap_err();
     assert_eq!(error.to_string(), "no log named nobody");
+}
+
+#[test]
+fn the_secrets_of_audit_logs_are_in_a_backup_that_was_asked_for_them() {
+    for (secrets, missing) in [(Secrets::Take, 0), (Secrets::Leave, 1)] {
+        let (data, engine) = Data::new();
+        let mut audit = Planner::audit(2);
+        commit(&engine, &[audit.create()]);
+        let (secret, name) = ([3; 32], "log-2.audit");
+        fs::write(data.data().join(KEYS).join(name), secret).unwrap();
+        let written = write(&engine, &data.data(), &data.path("backup"), secrets).unwrap();
+        assert_eq!(written.without_secret.len(), missing);
+        let says =
+            |warning: String| warning.contains("log-2") && warning.contains("--with-secrets");
+        assert_eq!(written.warning().map(says), (missing == 1).then_some(true));
+        drop(engine);
+        assert!(!data.path("backup").join(KEYS).join("log-1").exists(), "no private key");
+        let restored = data.restore(None).unwrap();
+        assert_eq!(restored.without_secret.len(), missing);
+        let found = fs::read(data.path("restored").join(KEYS).join(name)).ok();
+        assert_eq!(found.as_deref(), (missing == 0).then_some(&secret[..]));
+    }
+}
+
+#[test]
+fn a_secret_that_is_there_is_not_replaced_by_a_restore() {
+    let (data, engine) = Data::new();
+    let name = "log-2.audit";
+    fs::write(data.data().join(KEYS).join(name), [3; 32]).unwrap();
+    write(&engine, &data.data(), &data.path("backup"), Secrets::Take).unwrap();
+    drop(engine);
+    let keys = data.path("restored").join(KEYS);
+    fs::create_dir_all(&keys).unwrap();
+    fs::write(keys.join(name), [4; 32]).unwrap();
+    data.restore(None).unwrap();
+    assert_eq!(fs::read(keys.join(name)).unwrap(), [4; 32]);
 }

@@ -11,8 +11,7 @@ use crate::RawRow;
 use storage::conformance::commit;
 use storage::testing::{Planner, attachment, entry, index, keyed, unkeyed};
 use storage::{
-    ArchivedCheckpoint, LeafIndexStore as _, LogKind, ProducerId, ProducerRow, Row, StoredEntry,
-    stamp,
+    ArchivedCheckpoint, LeafIndexStore as _, ProducerId, ProducerRow, Row, StoredEntry, stamp,
 };
 
 /// Entries of the first log: one full tile and a ragged end.
@@ -311,11 +310,9 @@ fn what_is_no_store_cannot_be_checked() {
 #[test]
 fn times_that_decrease_along_an_audit_log_are_found() {
     let stamped = |time_ns| unkeyed(stamp::with_time_ns(&[0; 12], time_ns).unwrap());
-    let findings = |kind, leaves: Vec<StoredEntry>| {
+    let findings = |mut planner: Planner, leaves: Vec<StoredEntry>| {
         let folder = tempfile::tempdir().unwrap();
         let engine = RocksEngine::open(folder.path(), &RocksOptions::default()).unwrap();
-        let mut planner = Planner::new(1);
-        planner.record.kind = kind;
         commit(&engine, &[planner.create()]);
         commit(&engine, &[planner.append(leaves)]);
         check(&engine, &[], &mut |_| {}).unwrap().findings.keys().copied().collect::<Vec<_>>()
@@ -323,10 +320,10 @@ fn times_that_decrease_along_an_audit_log_are_found() {
     let grows = || vec![stamped(1), stamped(1), stamped(5)];
     let decreases = || vec![stamped(3), stamped(2), stamped(3)];
     let short = || vec![stamped(3), unkeyed(vec![0; 11])];
-    assert_eq!(findings(LogKind::Audit, grows()), [""; 0]);
-    assert_eq!(findings(LogKind::Audit, decreases()), ["time_back"]);
-    assert_eq!(findings(LogKind::Audit, short()), ["time_missing"]);
+    assert_eq!(findings(Planner::audit(1), grows()), [""; 0]);
+    assert_eq!(findings(Planner::audit(1), decreases()), ["time_back"]);
+    assert_eq!(findings(Planner::audit(1), short()), ["time_missing"]);
     for entries in [decreases(), short()] {
-        assert_eq!(findings(LogKind::Plain, entries), [""; 0]);
+        assert_eq!(findings(Planner::new(1), entries), [""; 0]);
     }
 }

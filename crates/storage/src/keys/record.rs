@@ -2,7 +2,7 @@
 
 use formats::Origin;
 
-use super::super::{Corrupt, Family, LogKind, LogName, LogRecord, LogState, RowFault};
+use super::super::{Corrupt, Family, LogKind, LogName, LogRecord, LogState, RowFault, SecretCheck};
 use super::fields::{Fields, seal};
 use super::{Key, ROW_VERSION, corrupt, decode_key};
 
@@ -24,6 +24,9 @@ pub fn encode_record(key: &[u8], record: &LogRecord) -> Vec<u8> {
         value.push(u8::try_from(text.len()).expect("names and origins have at most 255 bytes"));
         value.extend_from_slice(text.as_bytes());
     }
+    if let Some(SecretCheck(check)) = &record.secret_check {
+        value.extend_from_slice(check);
+    }
     seal(key, &mut value);
     value
 }
@@ -43,11 +46,15 @@ pub fn decode_record(key: &[u8], value: &[u8]) -> Result<LogRecord, Corrupt> {
     let name = LogName::new(rest.text("name")?).map_err(|_| rest.field("name"))?;
     let origin = rest.text("origin")?;
     let origin = Origin::new(origin).map_err(|_| rest.field("origin"))?;
+    let secret_check = match kind {
+        LogKind::Plain => None,
+        LogKind::Audit => Some(SecretCheck(rest.array()?)),
+    };
     rest.end()?;
     let Key::Record(id) = decode_key(Family::Meta, key)? else {
         return Err(corrupt(Family::Meta, key, RowFault::UnknownKey));
     };
-    Ok(LogRecord { id, name, origin, created_ms, kind, deduplicate_entries, state })
+    Ok(LogRecord { id, name, origin, created_ms, kind, secret_check, deduplicate_entries, state })
 }
 
 fn encode_state(state: LogState) -> u8 {

@@ -273,3 +273,17 @@ impl Fatal {
         }
     }
 }
+
+/// Publishing the first head of a new log failed.
+impl From<FreezeError> for CreateError {
+    fn from(error: FreezeError) -> Self {
+        match error {
+            FreezeError::Sign(error) => Self::Sign(error),
+            FreezeError::Append(AppendError::NotCommitted { source }) => {
+                Self::NotCommitted { source }
+            }
+            FreezeError::Append(AppendError::OutcomeUnknown) => Self::OutcomeUnknown,
+            FreezeError::Append(_) => Self::ShuttingDown,
+        }
+    }
+}

@@ -56,18 +56,24 @@ pub(crate) fn commands(
         }
     });
     let Some(engine) = engine else { return table };
-    let rows = [(BACKUP, Secrets::Leave), (BACKUP_WITH_SECRETS, Secrets::Take)];
-    rows.into_iter().fold(table, |table, (name, secrets)| {
+    let own = (registry.clone(), Arc::clone(&engine), data_dir.clone());
+    let table = with_backup(table, BACKUP, Secrets::Leave, own);
+    with_backup(table, BACKUP_WITH_SECRETS, Secrets::Take, (registry, engine, data_dir))
+}
+
+fn with_backup(
+    table: Commands,
+    name: &'static str,
+    secrets: Secrets,
+    (registry, engine, data_dir): (WeakRegistry, Arc<RocksEngine>, PathBuf),
+) -> Commands {
+    table.with(name, move |arguments| {
         let (registry, engine) = (registry.clone(), Arc::clone(&engine));
         let data_dir = data_dir.clone();
-        table.with(name, move |arguments| {
-            let (registry, engine) = (registry.clone(), Arc::clone(&engine));
-            let data_dir = data_dir.clone();
-            async move {
-                let out = admin::only(&arguments)?.into();
-                back_up(registry, engine, data_dir, out, secrets).await
-            }
-        })
+        async move {
+            let out = admin::only(&arguments)?.into();
+            back_up(registry, engine, data_dir, out, secrets).await
+        }
     })
 }
 

@@ -36,12 +36,13 @@ pub(super) fn fsck(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
 
 pub(super) fn backup(config: &Config, out: &Path, secrets: Secrets) -> anyhow::Result<ExitCode> {
     let out = std::path::absolute(out)?;
-    let (by, warning) = match admin::back_up_live(&config.data_dir, &out, secrets)? {
-        Some(warning) => ("the running server", warning),
-        None => {
-            let written = backup::backup(&config.data_dir, &out, secrets, &config.storage)?;
-            ("this process", written.warning().unwrap_or_default())
-        }
+    let live = admin::back_up_live(&config.data_dir, &out, secrets)?;
+    let by = if live.is_some() { "the running server" } else { "this process" };
+    let warning = if let Some(warning) = live {
+        warning
+    } else {
+        let written = backup::backup(&config.data_dir, &out, secrets, &config.storage)?;
+        written.warning().unwrap_or_default()
     };
     let mut results = output::results();
     writeln!(results, "backup written to {} by {by}", out.display())?;

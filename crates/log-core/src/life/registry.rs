@@ -22,7 +22,7 @@ use super::naming::{excerpt, own_origin};
 use super::recover::unsigned;
 use super::rooms::{Building, LogParts, Rooms};
 use crate::Log;
-use crate::error::{AppendError, CreateError, FreezeError, StartError};
+use crate::error::{AppendError, CreateError, StartError};
 use crate::growth::News;
 use crate::health::{Health, OnFatal};
 use crate::inbox::Stop;
@@ -283,7 +283,7 @@ impl Registry {
         inner.store_keys(&record.name, keys.file(), rooms.append.secret()).await?;
         rooms.sign.newest().await?;
         inner.building.start(&rooms, false);
-        rooms.publish.ask(Wish::Now).await.map_err(publish_failed)?;
+        rooms.publish.ask(Wish::Now).await?;
         let name = record.name.clone();
         let log = Log { rooms };
         let mut logs = inner.logs.write().unwrap_or_else(PoisonError::into_inner);
@@ -337,17 +337,6 @@ impl Registry {
         self.inner.building.around.supervisor.stop();
         self.inner.abort();
         self.inner.join().await;
-    }
-}
-
-fn publish_failed(error: FreezeError) -> CreateError {
-    match error {
-        FreezeError::Sign(error) => CreateError::Sign(error),
-        FreezeError::Append(AppendError::NotCommitted { source }) => {
-            CreateError::NotCommitted { source }
-        }
-        FreezeError::Append(AppendError::OutcomeUnknown) => CreateError::OutcomeUnknown,
-        FreezeError::Append(_) => CreateError::ShuttingDown,
     }
 }
 

@@ -144,7 +144,7 @@ async fn the_api_is_reached_over_https_by_authority_or_by_pin() {
     };
     let show = ["log", "show", "default"];
     let append = ["append", "default", "--lines", "--receipt", "signed"];
-    let bench = ["bench", "default", "--duration", "0.1", "--warmup", "0", "--floor", "0"];
+    let bench = ["bench", "default", "--duration", "1", "--warmup", "0", "--floor", "0"];
     let bench = [&bench[..], &["--connections", "1", "--in-flight", "1"]].concat();
     let pinned = format!("{url}#{pin}");
     for args in [&show[..], &append[..], &bench] {

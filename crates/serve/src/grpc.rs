@@ -106,22 +106,29 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut this = self.project();
         while !*this.ended {
-            let taken = match ready!(this.body.as_mut().poll_frame(cx)) {
-                Some(Ok(frame)) => take(this.frames, frame).map(Some),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
-                None => this.frames.end().map(|()| None),
+            let refusal = match this.frames.next() {
+                Ok(Some(bytes)) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                Err(refusal) => refusal,
+                Ok(None) => match ready!(this.body.as_mut().poll_frame(cx)) {
+                    Some(Ok(frame)) => match frame.into_data() {
+                        Ok(piece) => {
+                            this.frames.put(piece);
+                            continue;
+                        }
+                        Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                    },
+                    Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                    None => match this.frames.end() {
+                        Ok(()) => break,
+                        Err(refusal) => refusal,
+                    },
+                },
             };
-            *this.ended = !matches!(taken, Ok(Some(_)));
-            match taken {
-                // All of the piece waits for the rest of its message.
-                Ok(Some(frame)) if frame.data_ref().is_some_and(Bytes::is_empty) => {}
-                Ok(frame) => return Poll::Ready(frame.map(Ok)),
-                Err(refusal) => {
-                    let refused = refusal.into_status(this.frames.api().domain);
-                    return Poll::Ready(Some(Err(refused.into())));
-                }
-            }
+            *this.ended = true;
+            let refused = refusal.into_status(this.frames.api().domain);
+            return Poll::Ready(Some(Err(refused.into())));
         }
+        *this.ended = true;
         Poll::Ready(None)
     }
 
@@ -131,14 +138,6 @@ where
 
     fn size_hint(&self) -> SizeHint {
         if self.frames.gzip() { SizeHint::new() } else { self.body.size_hint() }
-    }
-}
-
-/// The frame as tonic reads it.
-fn take(frames: &mut Frames, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Refusal> {
-    match frame.into_data() {
-        Ok(piece) => frames.take(piece).map(Frame::data),
-        Err(trailers) => Ok(trailers),
     }
 }
 

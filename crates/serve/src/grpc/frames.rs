@@ -1,9 +1,11 @@
 //! The frames of a call's body, checked and decompressed as they come.
 
 use std::io::Read as _;
+use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use flate2::bufread::MultiGzDecoder;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::bad_message;
 use crate::refusal::{Api, Kind, Refusal};
@@ -11,7 +13,14 @@ use crate::refusal::{Api, Kind, Refusal};
 /// Compression flag and length, before each message.
 const HEAD_BYTES: usize = 5;
 
-/// The frames of a body, as far as they have come. Holds at most one compressed message.
+/// Bytes of all messages of the process that are decompressed and not taken yet, in KiB. Some kilobytes
+/// become a message as long as the longest, so the bytes that callers send do not bound these.
+static DECOMPRESSED_KIB: Semaphore = Semaphore::const_new(DECOMPRESSED_KIB_MAX);
+const DECOMPRESSED_KIB_MAX: usize = 256 * 1024;
+/// When a caller may try again that found no room.
+const ROOM_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The frames of a body, as far as they have come. Holds at most one message, beside the last piece.
 #[derive(Debug)]
 pub(super) struct Frames {
     /// As sent, and again decompressed.
@@ -23,6 +32,10 @@ pub(super) struct Frames {
     api: &'static Api,
     state: State,
     any: bool,
+    /// Of the last piece, what is not handed on yet.
+    rest: Bytes,
+    /// For the decompressed message that was handed on last.
+    room: Option<SemaphorePermit<'static>>,
 }
 
 #[derive(Debug)]
@@ -46,7 +59,17 @@ impl Frames {
         gzip: bool,
         api: &'static Api,
     ) -> Self {
-        Self { message_bytes_max, unary, gzip, api, state: State::NEXT, any: false }
+        let rest = Bytes::new();
+        Self {
+            message_bytes_max,
+            unary,
+            gzip,
+            api,
+            state: State::NEXT,
+            any: false,
+            rest,
+            room: None,
+        }
     }
 
     pub(super) const fn api(&self) -> &'static Api {
@@ -57,24 +80,37 @@ impl Frames {
         self.gzip
     }
 
-    /// Takes the next piece of the body, and returns the frames as tonic reads them: the piece itself where
-    /// nothing may be compressed.
-    pub(super) fn take(&mut self, piece: Bytes) -> Result<Bytes, Refusal> {
-        let mut plain = BytesMut::new();
-        let mut rest = &piece[..];
-        while !rest.is_empty() {
-            rest = self.step(rest, &mut plain)?;
-        }
-        Ok(if self.gzip { plain.freeze() } else { piece })
+    /// Takes the next piece of the body. All of the last one must have been handed on.
+    pub(super) fn put(&mut self, piece: Bytes) {
+        self.rest = piece;
     }
 
-    /// Takes what belongs to one head or message, and returns the rest.
-    fn step<'a>(&mut self, piece: &'a [u8], plain: &mut BytesMut) -> Result<&'a [u8], Refusal> {
+    /// The frames as tonic reads them: the piece itself where nothing may be compressed, else one message
+    /// at a time, so that one piece does not become many large messages. `None` once the piece is used up.
+    pub(super) fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        if !self.unary {
+            // Whoever asks for the next message has taken the last one.
+            self.room = None;
+        }
+        let piece = std::mem::take(&mut self.rest);
+        let (mut plain, mut at) = (BytesMut::new(), 0);
+        while at < piece.len() && plain.is_empty() {
+            at += self.step(&piece[at..], &mut plain)?;
+        }
+        if !self.gzip {
+            return Ok(Some(piece).filter(|piece| !piece.is_empty()));
+        }
+        self.rest = piece.slice(at..);
+        Ok(Some(plain.freeze()).filter(|plain| !plain.is_empty()))
+    }
+
+    /// Takes what belongs to one head or message, and returns how much that is.
+    fn step(&mut self, piece: &[u8], plain: &mut BytesMut) -> Result<usize, Refusal> {
         let missing = match &self.state {
             State::Head { len, .. } => HEAD_BYTES - len,
             State::Message { left } | State::Compressed { left, .. } => *left,
         };
-        let (piece, rest) = piece.split_at(piece.len().min(missing));
+        let piece = &piece[..piece.len().min(missing)];
         let whole = piece.len() == missing;
         match &mut self.state {
             State::Head { bytes, len } => {
@@ -98,7 +134,8 @@ impl Frames {
                 content.extend_from_slice(piece);
                 *left -= piece.len();
                 if whole {
-                    let message = decompressed(content, self.message_bytes_max, self.api)?;
+                    let (message, room) = decompressed(content, self.message_bytes_max, self.api)?;
+                    self.room = Some(room);
                     plain.put_u8(0);
                     plain.put_u32(
                         u32::try_from(message.len()).expect("a limit of messages is a u32"),
@@ -108,7 +145,7 @@ impl Frames {
                 }
             }
         }
-        Ok(rest)
+        Ok(piece.len())
     }
 
     fn begin(&mut self, head: [u8; HEAD_BYTES], plain: &mut BytesMut) -> Result<State, Refusal> {
@@ -118,6 +155,9 @@ impl Frames {
             let bytes_max = self.message_bytes_max;
             let message = format!("message has {left} bytes, the limit is {bytes_max}");
             return Err(too_large(message, self.api));
+        }
+        if self.unary && self.any {
+            return Err(bad_message("call has more than one message"));
         }
         self.any = true;
         match (flag, self.gzip) {
@@ -148,8 +188,20 @@ impl Frames {
 
 const NOT_GZIP: &str = "message is not gzip as its flag says";
 
-/// A message out of its gzip members. Never makes more than one byte above the limit.
-fn decompressed(content: &[u8], bytes_max: usize, api: &Api) -> Result<Vec<u8>, Refusal> {
+/// A message out of its gzip members, and the room that it takes. Never makes more than one byte above the
+/// limit.
+fn decompressed(
+    content: &[u8],
+    bytes_max: usize,
+    api: &Api,
+) -> Result<(Vec<u8>, SemaphorePermit<'static>), Refusal> {
+    let kib = |bytes: usize| bytes.div_ceil(1024).min(DECOMPRESSED_KIB_MAX);
+    let permits = u32::try_from(kib(bytes_max)).expect("a bound far below 2^32");
+    let mut room = DECOMPRESSED_KIB.try_acquire_many(permits).map_err(|_| {
+        Refusal::new(Kind::Exhausted, "OVERLOADED")
+            .retry(ROOM_RETRY_AFTER)
+            .says("too many compressed messages are read at a time")
+    })?;
     let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
     let mut message = Vec::new();
     MultiGzDecoder::new(content)
@@ -160,7 +212,8 @@ fn decompressed(content: &[u8], bytes_max: usize, api: &Api) -> Result<Vec<u8>, 
         let message = format!("message has more than {bytes_max} bytes decompressed, the limit");
         return Err(too_large(message, api));
     }
-    Ok(message)
+    drop(room.split(kib(bytes_max) - kib(message.len())));
+    Ok((message, room))
 }
 
 fn too_large(message: String, api: &Api) -> Refusal {
@@ -272,6 +325,31 @@ mod tests {
         let limit = framed(1, &gzip(&[7; 60]));
         assert!(zipped(&limit, 60).await.is_ok());
         assert!(zipped(&limit, 59).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_unary_call_has_one_message() {
+        let two = [message(1), message(0)].concat();
+        assert_eq!(plain(&two, true).await, refused("call has more than one message"));
+        let two = [framed(1, &gzip(b"a")), framed(1, &gzip(b"b"))].concat();
+        let read = read(&two, || Frames::new(60, true, true, &API)).await;
+        assert_eq!(read, refused("call has more than one message"));
+    }
+
+    /// Otherwise a piece of some kilobytes would become as many long messages as it holds.
+    #[test]
+    fn one_piece_is_handed_on_message_by_message() {
+        let message = framed(1, &gzip(&[7; 60]));
+        let mut frames = Frames::new(60, false, true, &API);
+        frames.put([&message[..], &message, &message[..9]].concat().into());
+        let plain = Bytes::from(framed(0, &[7; 60]));
+        assert_eq!(frames.next(), Ok(Some(plain.clone())));
+        assert!(frames.room.is_some());
+        assert_eq!(frames.next(), Ok(Some(plain.clone())));
+        assert_eq!(frames.next(), Ok(None));
+        assert!(frames.room.is_none());
+        frames.put(Bytes::copy_from_slice(&message[9..]));
+        assert_eq!((frames.next(), frames.end()), (Ok(Some(plain)), Ok(())));
     }
 
     #[tokio::test]

@@ -31,18 +31,20 @@ pub(super) async fn append(
     let committed = log.append(submission).await.map_err(IntoRefusal::into_refusal)?;
     service.logs().metrics().appended();
     let (index, leaf, duplicate) = single(&committed)?;
-    let reached = receipt::reach(&log, committed.tree_size, level, until).await;
-    let tlog_proof = match &reached {
-        Some((head, _)) => service.tlog_proof(&log, head, index).await?,
-        None => bytes::Bytes::new(),
+    let reached = receipt::reach_committed(&log, committed.tree_size, level, until).await;
+    let (tlog_proof, level) = match reached {
+        Some((head, level)) => {
+            receipt::of_committed(service.tlog_proof(&log, &head, index).await, level)
+        }
+        None => (None, Level::Index),
     };
     Ok(pb::AppendResponse {
         leaf_index: index.get(),
         leaf_hash: convert::hash_bytes(&leaf),
         tree_size: committed.tree_size.get(),
         duplicate,
-        receipt_reached: receipt::level_of(&reached).message(),
-        tlog_proof,
+        receipt_reached: level.message(),
+        tlog_proof: tlog_proof.unwrap_or_default(),
     })
 }
 
@@ -62,7 +64,7 @@ pub(super) async fn append_batch(
     let committed = log.append(submission).await.map_err(IntoRefusal::into_refusal)?;
     service.logs().metrics().appended();
     let results = committed.outcomes.iter().map(result).collect::<Result<Vec<_>, _>>()?;
-    let (range_receipt, reached) = batch_receipt(service, &log, &committed, level, until).await?;
+    let (range_receipt, reached) = batch_receipt(service, &log, &committed, level, until).await;
     let mut answer = pb::AppendBatchResponse {
         results,
         tree_size: committed.tree_size.get(),
@@ -97,22 +99,21 @@ async fn batch_receipt(
     committed: &Committed,
     level: Level,
     until: Until<'_>,
-) -> Result<(Option<pb::RangeReceipt>, Level), Refusal> {
+) -> (Option<pb::RangeReceipt>, Level) {
     if level == Level::Index {
-        return Ok((None, Level::Index));
+        return (None, Level::Index);
     }
     let leaves: BTreeMap<LeafIndex, Hash> =
         committed.outcomes.iter().filter_map(appended_leaf).collect();
     if leaves.is_empty() {
-        return Ok((None, Level::Index));
+        return (None, Level::Index);
     }
-    let reached = receipt::reach(log, committed.tree_size, level, until).await;
+    let reached = receipt::reach_committed(log, committed.tree_size, level, until).await;
     let Some((head, level)) = reached else {
-        return Ok((None, Level::Index));
+        return (None, Level::Index);
     };
     let leaves = leaves.into_iter().collect();
-    let receipt = service.range_receipt(log, &head, leaves).await?;
-    Ok((Some(receipt), level))
+    receipt::of_committed(service.range_receipt(log, &head, leaves).await, level)
 }
 
 fn appended_leaf(outcome: &EntryOutcome) -> Option<(LeafIndex, Hash)> {
@@ -141,7 +142,7 @@ pub(super) async fn get_receipt(
         return Err(refusal::beyond_size("range.end", range.end.get(), committed.get()));
     }
     receipt::check(&log, level)?;
-    let reached = receipt::reach(&log, range.end, level, until).await;
+    let reached = receipt::reach(&log, range.end, level, until).await?;
     let range_receipt = match &reached {
         Some((head, _)) => Some(service.stored_range_receipt(&log, head, &range).await?),
         None => None,

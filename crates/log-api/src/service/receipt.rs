@@ -72,14 +72,48 @@ pub(super) fn level_of(reached: &Reached) -> Level {
 }
 
 /// Waits until `level` is reached for `size`, or until the call's time is up: then the answer carries the
-/// level below, and `None` is an index alone. So it does where no head can be signed any more: the entries
-/// are committed, and a refusal would say that they may not be.
-pub(super) async fn reach(log: &Log, size: TreeSize, level: Level, until: Until<'_>) -> Reached {
+/// level below, and `None` is an index alone.
+pub(super) async fn reach(
+    log: &Log,
+    size: TreeSize,
+    level: Level,
+    until: Until<'_>,
+) -> Result<Reached, Refusal> {
     let (clock, moment) = (until.clock, until.moment());
     match level {
-        Level::Index => None,
-        Level::Signed => signed(log, size, clock, moment).await.map(|head| (head, Level::Signed)),
+        Level::Index => Ok(None),
+        Level::Signed => {
+            let head = signed(log, size, clock, moment).await?;
+            Ok(head.map(|head| (head, Level::Signed)))
+        }
         Level::Witnessed => witnessed(log, size, clock, moment).await,
+    }
+}
+
+/// As [`reach`], for entries that this call has committed. Where no head can be signed any more the answer
+/// carries the level below too: a refusal would say that the entries may not be committed.
+pub(super) async fn reach_committed(
+    log: &Log,
+    size: TreeSize,
+    level: Level,
+    until: Until<'_>,
+) -> Reached {
+    reach(log, size, level, until).await.unwrap_or_else(|_| {
+        // The signing thread has logged why.
+        let head = log.signed();
+        (head.size() >= size).then_some((head, Level::Signed))
+    })
+}
+
+/// The receipt of entries that this call has committed, with the level that the answer carries: the index
+/// alone if the receipt cannot be made.
+pub(super) fn of_committed<T>(receipt: Result<T, Refusal>, level: Level) -> (Option<T>, Level) {
+    match receipt {
+        Ok(receipt) => (Some(receipt), level),
+        Err(refusal) => {
+            tracing::error!(%refusal, "no receipt can be made of entries that are committed");
+            (None, Level::Index)
+        }
     }
 }
 
@@ -88,23 +122,35 @@ async fn signed(
     size: TreeSize,
     clock: &dyn Clock,
     until: Duration,
-) -> Option<Arc<SignedHead>> {
+) -> Result<Option<Arc<SignedHead>>, Refusal> {
     let head = log.signed();
     if head.size() >= size {
-        return Some(head);
+        return Ok(Some(head));
     }
-    // The signing thread has logged why a head could not be signed.
-    clock.timeout_at(until, log.sign_covering(size)).await.ok()?.ok()
+    match clock.timeout_at(until, log.sign_covering(size)).await {
+        Ok(head) => head.map(Some).map_err(IntoRefusal::into_refusal),
+        Err(_) => Ok(None),
+    }
 }
 
-async fn witnessed(log: &Log, size: TreeSize, clock: &dyn Clock, until: Duration) -> Reached {
-    // Signed meanwhile: the round under way may be about an earlier head.
+async fn witnessed(
+    log: &Log,
+    size: TreeSize,
+    clock: &dyn Clock,
+    until: Duration,
+) -> Result<Reached, Refusal> {
+    // We also sign a head that covers `size`: the round under way may be about an earlier head.
     let witnessed = clock.timeout_at(until, log.witnessed_covering(size));
-    match tokio::join!(signed(log, size, clock, until), witnessed) {
-        (_, Ok(Ok(head))) => Some((head, Level::Witnessed)),
+    let (head, witnessed) = tokio::join!(signed(log, size, clock, until), witnessed);
+    match witnessed {
+        Ok(Ok(head)) => return Ok(Some((head, Level::Witnessed))),
+        Ok(Err(error @ (WitnessError::NoWitnessPolicy | WitnessError::ShuttingDown))) => {
+            return Err(error.into_refusal());
+        }
         // Out of time, or nobody to wait for.
-        (head, Ok(Err(_)) | Err(_)) => head.map(|head| (head, Level::Signed)),
+        Ok(Err(WitnessError::QuorumLost)) | Err(_) => {}
     }
+    Ok(head?.map(|head| (head, Level::Signed)))
 }
 
 /// The head that a stream's receipt is made against. Waits for it as long as the stream lasts.

@@ -226,7 +226,9 @@ impl Serving for Server {
 
     async fn abandon(&mut self) {
         self.registry.abandon().await;
-        self.metrics.supervisor().ended().await;
+        if let Some(admin) = self.admin.take() {
+            admin.stop().await;
+        }
     }
 }
 

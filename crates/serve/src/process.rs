@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use base::clock::{Clock, SystemClock};
+use futures_util::FutureExt as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Refusal, Sources};
@@ -73,9 +74,9 @@ pub trait Serving: Send {
     /// requests.
     fn last_answers(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// Ends all tasks and threads of a server that must end, and lets go of the store. If a thread still
-    /// used the store's engine, a C++ library, while the process takes that library down, a signal
-    /// would end the process and not its exit code.
+    /// Ends the threads of a server that must end. If a thread still used the store's engine, a C++
+    /// library, while the process takes that library down, a signal would end the process and not its
+    /// exit code. The tasks end with the runtime.
     fn abandon(&mut self) -> impl Future<Output = ()> + Send;
 }
 
@@ -140,16 +141,17 @@ async fn until_stopped(
             fatal = server.must_end() => return end(server, fatal, clock).await,
         }
     }
-    tokio::select! {
-        () = server.stop() => {
-            output::say("stopped");
-            return ExitCode::SUCCESS;
+    let said = tokio::select! {
+        () = server.stop() => "stopped",
+        () = signals.next() => {
+            server.stop_at_once().await;
+            "stopped at once"
         }
-        () = signals.next() => {}
-    }
-    server.stop_at_once().await;
-    output::say("stopped at once");
-    ExitCode::SUCCESS
+    };
+    // What was queued is written only now, and may have failed.
+    let fatal = server.must_end().now_or_never();
+    output::say(fatal.as_ref().map_or(said, |fatal| fatal.reason.as_ref()));
+    fatal.map_or(ExitCode::SUCCESS, |fatal| ExitCode::from(fatal.exit_code))
 }
 
 async fn end(server: &mut impl Serving, fatal: Fatal, clock: &dyn Clock) -> ExitCode {

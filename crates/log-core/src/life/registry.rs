@@ -334,6 +334,7 @@ impl Registry {
     /// Ends the writer threads after what they are doing now, and returns once they are gone, and the
     /// store with them. For a process that must end: what is queued is refused.
     pub async fn abandon(&self) {
+        self.inner.stopping.store(true, Ordering::SeqCst);
         self.inner.building.around.supervisor.stop();
         self.inner.abort();
         self.inner.join().await;

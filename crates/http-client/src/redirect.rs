@@ -66,7 +66,9 @@ fn resolve(asked: &Uri, location: &str) -> Option<Uri> {
     let scheme = asked.scheme_str()?;
     let root = format!("{scheme}://{}", asked.authority()?);
     let folder = asked.path().rsplit_once('/').map_or("", |(folder, _)| folder);
-    let absolute = if location.contains("://") {
+    // A scheme ends before the path and the query begin.
+    let has_scheme = location.split(['/', '?']).next().is_some_and(|first| first.ends_with(':'));
+    let absolute = if has_scheme && location.contains("://") {
         location.to_owned()
     } else if location.starts_with("//") {
         format!("{scheme}:{location}")
@@ -108,6 +110,7 @@ mod tests {
         let asked = "https://log.example/logs/a/tile/0/000";
         for (location, target) in [
             ("/b/tile/0/000", "https://log.example/b/tile/0/000"),
+            ("/b?from=https://other/x", "https://log.example/b?from=https://other/x"),
             ("001", "https://log.example/logs/a/tile/0/001"),
             ("?x=1", "https://log.example/logs/a/tile/0/000?x=1"),
             ("//log.example/c", "https://log.example/c"),

@@ -161,10 +161,14 @@ impl<F: Follower> Runner<F> {
             self.list();
         }
         for id in news {
-            if let Some(followed) = self.logs.get(&id)
-                && !followed.queued
-            {
-                self.queue(id, followed.not_before.max(self.now()));
+            let Some(followed) = self.logs.get(&id) else { continue };
+            let at = followed.not_before.max(self.now());
+            if !followed.queued {
+                self.queue(id, at);
+            } else if lock(&self.follow.shared.rebuilds).contains(&id) {
+                // An order does not wait for the end of the pause after an error: it may be the cure.
+                self.due.retain(|(_, _, due)| *due != id);
+                self.queue(id, at);
             }
         }
     }

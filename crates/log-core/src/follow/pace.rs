@@ -7,6 +7,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use base::backoff::Backoff;
+
 /// Between two turns of a log that is up to date or busy.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 /// Entries taken at once from a quiet log.
@@ -14,7 +16,8 @@ pub(super) const STEP_MAX: u64 = 16_384;
 /// A log that grows by more entries than this in a tick is busy.
 const BUSY_ENTRIES: u64 = 2_000;
 /// The first pause after an error, and the longest.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_mins(1));
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+const PAUSE_LONGEST: Duration = Duration::from_mins(1);
 
 /// What is known of a log's growth.
 #[derive(Debug, Default)]
@@ -50,24 +53,27 @@ impl Pace {
 }
 
 /// The errors of one log since it last went on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Trouble {
-    failures: u32,
+    pauses: Backoff,
     kinds: BTreeSet<&'static str>,
+}
+
+impl Default for Trouble {
+    fn default() -> Self {
+        Self { pauses: Backoff::new(PAUSE_FIRST, PAUSE_LONGEST), kinds: BTreeSet::new() }
+    }
 }
 
 impl Trouble {
     /// One more error: how long to wait, and whether its kind is new.
     pub(super) fn add(&mut self, kind: &'static str) -> (Duration, bool) {
-        let (first, longest) = PAUSE;
-        let pause = first.saturating_mul(1 << self.failures.min(16)).min(longest);
-        self.failures = self.failures.saturating_add(1);
-        (pause, self.kinds.insert(kind))
+        (self.pauses.failed(), self.kinds.insert(kind))
     }
 
     /// The log goes on: whether there was trouble.
     pub(super) fn end(&mut self) -> bool {
-        std::mem::take(self).failures > 0
+        std::mem::take(self).pauses.failures() > 0
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use super::Cursor;
 use super::number::{self, Number, Numbers};
 use crate::path::Path;
 use crate::text::DEPTH_MAX;
@@ -82,25 +83,25 @@ pub(crate) fn parse_levels(
         .map_err(|error| JsonError::NotUtf8 { offset: error.valid_up_to() })?;
     let mut parser = Parser {
         text,
-        at: 0,
+        cursor: Cursor::new(bytes),
         depth: 0,
         levels_max,
         path: Path::TOP,
         rule: numbers,
         numbers: BTreeSet::new(),
     };
-    parser.skip_blanks();
+    parser.cursor.skip_blanks();
     let value = parser.value()?;
-    parser.skip_blanks();
-    if parser.at < text.len() {
-        return Err(parser.syntax());
+    parser.cursor.skip_blanks();
+    if parser.cursor.at() < text.len() {
+        return Err(parser.cursor.syntax());
     }
     Ok(Parsed { value, numbers: parser.numbers })
 }
 
 struct Parser<'a> {
     text: &'a str,
-    at: usize,
+    cursor: Cursor<'a>,
     depth: usize,
     levels_max: usize,
     path: Path,
@@ -110,7 +111,7 @@ struct Parser<'a> {
 
 impl Parser<'_> {
     fn value(&mut self) -> Result<Value, JsonError> {
-        match self.peek() {
+        match self.cursor.peek() {
             Some(b'{') => self.nested(Self::object),
             Some(b'[') => self.nested(Self::list),
             Some(b'"') => Ok(Value::Text(self.string()?)),
@@ -118,7 +119,7 @@ impl Parser<'_> {
             Some(b't') => self.word("true", Value::Bool(true)),
             Some(b'f') => self.word("false", Value::Bool(false)),
             Some(b'n') => self.word("null", Value::Null),
-            _ => Err(self.syntax()),
+            _ => Err(self.cursor.syntax()),
         }
     }
 
@@ -128,11 +129,11 @@ impl Parser<'_> {
         inner: impl FnOnce(&mut Self) -> Result<Value, JsonError>,
     ) -> Result<Value, JsonError> {
         if self.depth >= self.levels_max {
-            return Err(JsonError::TooDeep { offset: self.at });
+            return Err(JsonError::TooDeep { offset: self.cursor.at() });
         }
         self.depth = self.depth.saturating_add(1);
-        self.skip(1);
-        self.skip_blanks();
+        self.cursor.skip(1);
+        self.cursor.skip_blanks();
         let value = inner(self);
         self.depth = self.depth.saturating_sub(1);
         value
@@ -140,14 +141,14 @@ impl Parser<'_> {
 
     fn object(&mut self) -> Result<Value, JsonError> {
         let mut members = Object::new();
-        if self.take(b'}') {
+        if self.cursor.take(b'}') {
             return Ok(Value::Object(members));
         }
         loop {
             let key = self.string()?;
-            self.skip_blanks();
-            self.expect(b':')?;
-            self.skip_blanks();
+            self.cursor.skip_blanks();
+            self.cursor.expect(b':')?;
+            self.cursor.skip_blanks();
             self.path.push_member(&key);
             if members.contains_key(&key) {
                 return Err(JsonError::Duplicate { path: self.path.clone() });
@@ -163,7 +164,7 @@ impl Parser<'_> {
 
     fn list(&mut self) -> Result<Value, JsonError> {
         let mut items = Vec::new();
-        if self.take(b']') {
+        if self.cursor.take(b']') {
             return Ok(Value::List(items));
         }
         loop {
@@ -178,39 +179,37 @@ impl Parser<'_> {
 
     /// Whether the closing bracket comes next; if not, a comma does, and is taken.
     fn ends(&mut self, close: u8) -> Result<bool, JsonError> {
-        self.skip_blanks();
-        if self.take(close) {
+        self.cursor.skip_blanks();
+        if self.cursor.take(close) {
             return Ok(true);
         }
-        self.expect(b',')?;
-        self.skip_blanks();
+        self.cursor.expect(b',')?;
+        self.cursor.skip_blanks();
         Ok(false)
     }
 
     fn string(&mut self) -> Result<String, JsonError> {
-        self.expect(b'"')?;
+        self.cursor.expect(b'"')?;
         let mut out = String::new();
         loop {
-            let rest = self.rest();
-            let special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-            let length = rest.bytes().position(special).unwrap_or(rest.len());
-            out.push_str(rest.get(..length).unwrap_or_default());
-            self.skip(length);
-            match self.peek() {
+            let start = self.cursor.at();
+            self.cursor.skip_plain();
+            out.push_str(self.since(start));
+            match self.cursor.peek() {
                 Some(b'"') => {
-                    self.skip(1);
+                    self.cursor.skip(1);
                     return Ok(out);
                 }
                 Some(b'\\') => out.push(self.escape()?),
-                _ => return Err(self.syntax()),
+                _ => return Err(self.cursor.syntax()),
             }
         }
     }
 
     fn escape(&mut self) -> Result<char, JsonError> {
-        let offset = self.at;
-        self.skip(1);
-        let character = match self.peek() {
+        let offset = self.cursor.at();
+        self.cursor.skip(1);
+        let character = match self.cursor.peek() {
             Some(b'"') => '"',
             Some(b'\\') => '\\',
             Some(b'/') => '/',
@@ -220,12 +219,12 @@ impl Parser<'_> {
             Some(b'r') => '\r',
             Some(b't') => '\t',
             Some(b'u') => {
-                self.skip(1);
+                self.cursor.skip(1);
                 return self.unicode(offset);
             }
-            _ => return Err(self.syntax()),
+            _ => return Err(self.cursor.syntax()),
         };
-        self.skip(1);
+        self.cursor.skip(1);
         Ok(character)
     }
 
@@ -237,7 +236,7 @@ impl Parser<'_> {
             let character = char::from_u32(first.into());
             return character.ok_or(JsonError::LoneSurrogate { offset });
         }
-        self.skip(2);
+        self.cursor.skip(2);
         let second = self.unit()?;
         let mut decoded = char::decode_utf16([first, second]);
         match (decoded.next(), decoded.next()) {
@@ -249,27 +248,15 @@ impl Parser<'_> {
     fn unit(&mut self) -> Result<u16, JsonError> {
         let digits = self.rest().get(..4).filter(|it| it.bytes().all(|it| it.is_ascii_hexdigit()));
         let unit = digits.and_then(|digits| u16::from_str_radix(digits, 16).ok());
-        let unit = unit.ok_or_else(|| self.syntax())?;
-        self.skip(4);
+        let unit = unit.ok_or_else(|| self.cursor.syntax())?;
+        self.cursor.skip(4);
         Ok(unit)
     }
 
     fn number(&mut self) -> Result<Value, JsonError> {
-        let start = self.at;
-        self.take(b'-');
-        if !self.take(b'0') {
-            self.digits()?;
-        }
-        if self.take(b'.') {
-            self.digits()?;
-        }
-        if self.take(b'e') || self.take(b'E') {
-            if !self.take(b'+') {
-                self.take(b'-');
-            }
-            self.digits()?;
-        }
-        let spelling = self.text.get(start..self.at).unwrap_or_default();
+        let start = self.cursor.at();
+        self.cursor.number()?;
+        let spelling = self.since(start);
         let refused = || JsonError::Number { path: self.path.clone() };
         let value = match (self.rule, number::classify(spelling)) {
             (Numbers::Refused, number) => {
@@ -283,55 +270,18 @@ impl Parser<'_> {
         Ok(value)
     }
 
-    fn digits(&mut self) -> Result<(), JsonError> {
-        let length = self.rest().bytes().take_while(u8::is_ascii_digit).count();
-        if length == 0 {
-            return Err(self.syntax());
-        }
-        self.skip(length);
-        Ok(())
-    }
-
     fn word(&mut self, word: &str, value: Value) -> Result<Value, JsonError> {
-        if !self.rest().starts_with(word) {
-            return Err(self.syntax());
-        }
-        self.skip(word.len());
+        self.cursor.word(word)?;
         Ok(value)
     }
 
     fn rest(&self) -> &str {
-        self.text.get(self.at..).unwrap_or_default()
+        self.text.get(self.cursor.at()..).unwrap_or_default()
     }
 
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn skip(&mut self, bytes: usize) {
-        self.at = self.at.saturating_add(bytes);
-    }
-
-    fn skip_blanks(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.skip(1);
-        }
-    }
-
-    fn take(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
-        if found {
-            self.skip(1);
-        }
-        found
-    }
-
-    fn expect(&mut self, byte: u8) -> Result<(), JsonError> {
-        if self.take(byte) { Ok(()) } else { Err(self.syntax()) }
-    }
-
-    fn syntax(&self) -> JsonError {
-        JsonError::Syntax { offset: self.at }
+    /// The text from an earlier place up to here.
+    fn since(&self, start: usize) -> &str {
+        self.text.get(start..self.cursor.at()).unwrap_or_default()
     }
 }
 

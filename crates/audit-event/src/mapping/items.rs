@@ -4,14 +4,14 @@
 #![deny(clippy::indexing_slicing, clippy::as_conversions)]
 
 use super::MapError;
-use crate::json::JsonError;
+use crate::json::{Cursor, JsonError};
 use crate::members::Rule;
 use crate::path::Path;
 
 /// The items of a JSON list whose syntax has been checked.
 #[derive(Debug, Clone)]
 pub struct Items<'a> {
-    scanner: Scanner<'a>,
+    cursor: Cursor<'a>,
 }
 
 impl<'a> Items<'a> {
@@ -41,8 +41,8 @@ impl<'a> Items<'a> {
 
     /// The items of a list that is part of a text whose syntax has been checked.
     pub(crate) fn of_checked(list: &'a [u8]) -> Option<Self> {
-        let mut scanner = Scanner { bytes: list, at: 0 };
-        scanner.take(b'[').then_some(Self { scanner })
+        let mut cursor = Cursor::new(list);
+        cursor.take(b'[').then_some(Self { cursor })
     }
 }
 
@@ -50,16 +50,16 @@ impl<'a> Iterator for Items<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
-        self.scanner.blanks();
-        self.scanner.take(b',');
-        self.scanner.value().ok() // fails at the closing bracket, and nowhere else
+        self.cursor.skip_blanks();
+        self.cursor.take(b',');
+        self.cursor.value().ok() // fails at the closing bracket, and nowhere else
     }
 }
 
 /// JSON values that follow one another, with or without white space between.
 #[derive(Debug, Clone)]
 pub struct Stacked<'a> {
-    scanner: Scanner<'a>,
+    cursor: Cursor<'a>,
 }
 
 /// What cannot be cut into values any more.
@@ -74,7 +74,7 @@ pub struct Broken<'a> {
 impl<'a> Stacked<'a> {
     /// The values of a body.
     pub fn of(body: &'a [u8]) -> Self {
-        Self { scanner: Scanner { bytes: body, at: 0 } }
+        Self { cursor: Cursor::new(body) }
     }
 }
 
@@ -82,14 +82,14 @@ impl<'a> Iterator for Stacked<'a> {
     type Item = Result<&'a [u8], Broken<'a>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.scanner.blanks();
-        let rest = self.scanner.rest();
+        self.cursor.skip_blanks();
+        let rest = self.cursor.rest();
         if rest.is_empty() {
             return None;
         }
-        let value = self.scanner.value();
+        let value = self.cursor.value();
         Some(value.map_err(|error| {
-            self.scanner.at = self.scanner.bytes.len();
+            self.cursor.skip(rest.len());
             Broken { rest, error }
         }))
     }
@@ -97,10 +97,10 @@ impl<'a> Iterator for Stacked<'a> {
 
 /// The one JSON value of a text, without the blanks around it.
 pub(crate) fn only_value(text: &[u8]) -> Result<&[u8], JsonError> {
-    let mut scanner = Scanner { bytes: text, at: 0 };
-    let value = scanner.value()?;
-    scanner.blanks();
-    if scanner.rest().is_empty() { Ok(value) } else { Err(scanner.syntax()) }
+    let mut cursor = Cursor::new(text);
+    let value = cursor.value()?;
+    cursor.skip_blanks();
+    if cursor.rest().is_empty() { Ok(value) } else { Err(cursor.syntax()) }
 }
 
 /// Calls `each` with key, as it is spelled with its quotes, and value of each member of the one
@@ -110,20 +110,20 @@ pub(crate) fn each_member<'a>(
     mut each: impl FnMut(&'a [u8], &'a [u8]) -> Result<(), JsonError>,
 ) -> Result<bool, JsonError> {
     let object = only_value(text)?;
-    let mut scanner = Scanner { bytes: object, at: 0 };
-    if !scanner.take(b'{') {
+    let mut cursor = Cursor::new(object);
+    if !cursor.take(b'{') {
         return Ok(false);
     }
     loop {
-        scanner.blanks();
-        if scanner.take(b'}') {
+        cursor.skip_blanks();
+        if cursor.take(b'}') {
             return Ok(true);
         }
-        scanner.take(b',');
-        let key = scanner.value()?;
-        scanner.blanks();
-        scanner.expect(b':')?;
-        each(key, scanner.value()?)?;
+        cursor.take(b',');
+        let key = cursor.value()?;
+        cursor.skip_blanks();
+        cursor.expect(b':')?;
+        each(key, cursor.value()?)?;
     }
 }
 
@@ -173,21 +173,15 @@ fn short_escape(letter: char) -> char {
 }
 
 /// Goes over JSON without making values of it.
-#[derive(Debug, Clone)]
-struct Scanner<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Scanner<'a> {
+impl<'a> Cursor<'a> {
     /// The bytes of the next value, without the blanks before it.
     fn value(&mut self) -> Result<&'a [u8], JsonError> {
-        self.blanks();
-        let start = self.at;
+        self.skip_blanks();
+        let start = self.at();
         let mut open = Vec::new(); // the brackets that are to come
         loop {
             if let Some(close) = self.scalar_or_opening()? {
-                self.blanks();
+                self.skip_blanks();
                 if !self.take(close) {
                     open.push(close);
                     self.key_before(close)?;
@@ -195,7 +189,7 @@ impl<'a> Scanner<'a> {
                 }
             }
             if self.after_value(&mut open)? {
-                return Ok(self.bytes.get(start..self.at).unwrap_or_default());
+                return Ok(self.since(start));
             }
         }
     }
@@ -203,16 +197,16 @@ impl<'a> Scanner<'a> {
     /// Takes a whole scalar, or an opening bracket, whose closing one it returns.
     fn scalar_or_opening(&mut self) -> Result<Option<u8>, JsonError> {
         match self.peek() {
-            Some(b'{') => self.at += 1,
+            Some(b'{') => self.skip(1),
             Some(b'[') => {
-                self.at += 1;
+                self.skip(1);
                 return Ok(Some(b']'));
             }
             Some(b'"') => return self.string().map(|()| None),
             Some(b'-' | b'0'..=b'9') => return self.number().map(|()| None),
-            Some(b't') => return self.word(b"true").map(|()| None),
-            Some(b'f') => return self.word(b"false").map(|()| None),
-            Some(b'n') => return self.word(b"null").map(|()| None),
+            Some(b't') => return self.word("true").map(|()| None),
+            Some(b'f') => return self.word("false").map(|()| None),
+            Some(b'n') => return self.word("null").map(|()| None),
             _ => return Err(self.syntax()),
         }
         Ok(Some(b'}'))
@@ -221,7 +215,7 @@ impl<'a> Scanner<'a> {
     /// Takes what follows a value: closing brackets, or a comma. True if no bracket is open any more.
     fn after_value(&mut self, open: &mut Vec<u8>) -> Result<bool, JsonError> {
         while let Some(close) = open.last().copied() {
-            self.blanks();
+            self.skip_blanks();
             if self.take(close) {
                 open.pop();
                 continue;
@@ -235,12 +229,12 @@ impl<'a> Scanner<'a> {
 
     /// Takes blanks and, in an object, a key with its colon and the blanks behind it.
     fn key_before(&mut self, close: u8) -> Result<(), JsonError> {
-        self.blanks();
+        self.skip_blanks();
         if close == b'}' {
             self.string()?;
-            self.blanks();
+            self.skip_blanks();
             self.expect(b':')?;
-            self.blanks();
+            self.skip_blanks();
         }
         Ok(())
     }
@@ -248,12 +242,10 @@ impl<'a> Scanner<'a> {
     fn string(&mut self) -> Result<(), JsonError> {
         self.expect(b'"')?;
         loop {
-            let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-            let rest = self.rest();
-            self.at += rest.iter().position(special).unwrap_or(rest.len());
+            self.skip_plain();
             match self.peek() {
                 Some(b'"') => {
-                    self.at += 1;
+                    self.skip(1);
                     return Ok(());
                 }
                 Some(b'\\') => self.escape()?,
@@ -263,79 +255,20 @@ impl<'a> Scanner<'a> {
     }
 
     fn escape(&mut self) -> Result<(), JsonError> {
-        self.at += 1;
+        self.skip(1);
         match self.peek() {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.skip(1),
             Some(b'u') => {
-                self.at += 1;
+                self.skip(1);
                 let digits = self.rest().get(..4);
                 if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
                     return Err(self.syntax());
                 }
-                self.at += 4;
+                self.skip(4);
             }
             _ => return Err(self.syntax()),
         }
         Ok(())
-    }
-
-    fn number(&mut self) -> Result<(), JsonError> {
-        self.take(b'-');
-        if !self.take(b'0') {
-            self.digits()?;
-        }
-        if self.take(b'.') {
-            self.digits()?;
-        }
-        if self.take(b'e') || self.take(b'E') {
-            if !self.take(b'+') {
-                self.take(b'-');
-            }
-            self.digits()?;
-        }
-        Ok(())
-    }
-
-    fn digits(&mut self) -> Result<(), JsonError> {
-        let count = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
-        self.at += count;
-        if count == 0 { Err(self.syntax()) } else { Ok(()) }
-    }
-
-    fn word(&mut self, word: &[u8]) -> Result<(), JsonError> {
-        if !self.rest().starts_with(word) {
-            return Err(self.syntax());
-        }
-        self.at += word.len();
-        Ok(())
-    }
-
-    fn rest(&self) -> &'a [u8] {
-        self.bytes.get(self.at..).unwrap_or_default()
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    fn blanks(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
-        }
-    }
-
-    fn take(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
-        found
-    }
-
-    fn expect(&mut self, byte: u8) -> Result<(), JsonError> {
-        if self.take(byte) { Ok(()) } else { Err(self.syntax()) }
-    }
-
-    fn syntax(&self) -> JsonError {
-        JsonError::Syntax { offset: self.at }
     }
 }
 
@@ -414,10 +347,10 @@ mod tests {
             drop(unescaped(&bytes));
         }
 
-        /// Whatever the strict reader takes, the scanner takes, and it refuses syntax that the
+        /// Whatever the strict reader takes, the cursor takes, and it refuses syntax that the
         /// strict reader refuses.
         #[test]
-        fn the_scanner_knows_json(text in r#"[\[\]{}",:a1\-.e\\u0 ntrue]{0,24}"#) {
+        fn the_cursor_knows_json(text in r#"[\[\]{}",:a1\-.e\\u0 ntrue]{0,24}"#) {
             let scanned = only_value(text.as_bytes());
             match parse(text.as_bytes(), Numbers::Foreign) {
                 Ok(_) | Err(JsonError::Duplicate { .. } | JsonError::LoneSurrogate { .. }) => {}

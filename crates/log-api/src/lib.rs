@@ -5,6 +5,7 @@
 //! | [`routes`] | every route and call, one row each |
 //! | [`logs`] | the logs, as both edges ask for them |
 //! | [`refusal`] | errors of the log as refusals, for both edges |
+//! | [`receipts`] | waiting for a receipt level, and making receipts |
 //! | [`service`] | the gRPC edge |
 //! | [`http`] | the plain HTTP edge |
 //! | [`metrics`] | what is counted |
@@ -16,6 +17,8 @@ pub mod routes;
 pub mod logs;
 
 pub mod refusal;
+
+pub mod receipts;
 
 pub mod service;
 

@@ -36,7 +36,7 @@ impl Logs {
     }
 
     /// The log that a request names.
-    pub(crate) fn named(&self, name: &str) -> Result<Log, Refusal> {
+    pub fn named(&self, name: &str) -> Result<Log, Refusal> {
         if let Some(log) = self.registry().log(name) {
             return Ok(log);
         }
@@ -50,7 +50,8 @@ impl Logs {
         &self.parts.registry
     }
 
-    pub(crate) fn reads(&self) -> &Arc<Reads> {
+    /// Where the logs are read.
+    pub fn reads(&self) -> &Arc<Reads> {
         &self.parts.reads
     }
 
@@ -59,7 +60,7 @@ impl Logs {
     }
 
     /// Counts a refusal by its reason.
-    pub(crate) fn refused(&self, refusal: &Refusal) {
+    pub fn refused(&self, refusal: &Refusal) {
         self.metrics().refused(refusal.reason.unwrap_or("UNKNOWN"));
     }
 }

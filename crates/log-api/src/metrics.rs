@@ -17,6 +17,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use serve::metrics::Requests;
+use serve::route::RouteTable;
 
 use log_core::invariants::Invariant;
 use log_core::observe::Observer;
@@ -40,10 +41,10 @@ pub struct Metrics {
 
 impl Metrics {
     /// A fresh set, all at zero. Every invariant is present, so that alerts can name it.
-    /// `supervisor` counts the panics.
-    pub fn new(supervisor: Supervisor) -> Self {
+    /// Requests are counted by the rows of `routes`; `supervisor` counts the panics.
+    pub fn new<T: Copy>(routes: &RouteTable<T>, supervisor: Supervisor) -> Self {
         let mut registry = Registry::with_prefix("cairn");
-        let requests = Arc::new(Requests::new(&crate::routes::table(), supervisor));
+        let requests = Arc::new(Requests::new(routes, supervisor));
         requests.register(&mut registry);
         let refusals = Family::default();
         let invariant_violations = Family::<OneLabel, Counter>::default();
@@ -281,7 +282,7 @@ mod tests {
                 -1.5
             }
         }
-        let metrics = Metrics::new(Supervisor::new());
+        let metrics = Metrics::new(&crate::routes::table(), Supervisor::new());
         metrics.collect_logs(Arc::new(Two));
         metrics.requests().ended(None, Outcome::http(http::StatusCode::OK));
         metrics.refused("QUEUE_FULL");
@@ -306,7 +307,7 @@ mod tests {
 
     #[test]
     fn every_invariant_is_there_from_the_start_and_is_counted() {
-        let metrics = Metrics::new(Supervisor::new());
+        let metrics = Metrics::new(&crate::routes::table(), Supervisor::new());
         let line = |id, count| format!(r#"cairn_invariant_violations_total{{id="{id}"}} {count}"#);
         for invariant in Invariant::ALL {
             assert!(metrics.encode().contains(&line(invariant.id(), 0)), "{invariant:?}");

@@ -119,7 +119,8 @@ fn entry_field(refusal: &EntryRefusal) -> &'static str {
 }
 
 /// An error of a module below, as the caller sees it.
-pub(crate) trait IntoRefusal {
+pub trait IntoRefusal {
+    /// As the caller sees it. What is wrong inside is logged, once.
     fn into_refusal(self) -> Refusal;
 }
 

@@ -20,13 +20,13 @@ pub enum To {
     Http(Target),
 }
 
-/// The rows as a table.
+/// The rows as a table, for a server that has no others.
 pub fn table() -> RouteTable<To> {
     RouteTable::new(&ROWS)
 }
 
-/// Of the rows whose patterns begin alike, the most called stands first.
-static ROWS: [(Route, To); 27] = [
+/// The rows. Of those whose patterns begin alike, the most called stands first.
+pub const ROWS: [(Route, To); 27] = [
     call("Append", "/cairn.log.v1.LogService/Append", AppendToLog),
     call("AppendBatch", "/cairn.log.v1.LogService/AppendBatch", AppendToLog),
     streaming(call("AppendStream", "/cairn.log.v1.LogService/AppendStream", AppendToLog)),

@@ -15,6 +15,8 @@ use base::keys::Readers;
 use serve::config::{self, ConfigError, Listen, PortConfig};
 use serve::files::TooFewFiles;
 
+use audit_api::audit::AuditOptions;
+use log_api::receipts::Waits;
 use log_api::service::ServiceOptions;
 use log_core::Limits;
 use storage_rocksdb::RocksOptions;
@@ -36,6 +38,7 @@ pub struct Config {
     pub bundle_cache_bytes: usize,
     pub leaf_index_busy_rate: u64,
     pub service: ServiceOptions,
+    pub audit: AuditOptions,
     pub limits: Limits,
     pub storage: RocksOptions,
     pub witness: WitnessConfig,
@@ -87,6 +90,10 @@ impl Config {
             bundle_cache_bytes: settings.bundle_cache_bytes.count(),
             leaf_index_busy_rate: settings.leaf_index_busy_rate.get(),
             service: service(settings),
+            audit: AuditOptions {
+                waits: waits(settings),
+                event_bytes_max: settings.event_bytes_max.count(),
+            },
             limits: limits(settings),
             storage: storage(settings),
             witness: WitnessConfig::new(settings)?,
@@ -95,10 +102,13 @@ impl Config {
 }
 
 fn service(settings: &Settings) -> ServiceOptions {
-    ServiceOptions {
-        receipt_wait_default: settings.receipt_wait_default_ms.millis(),
-        receipt_wait_max: settings.receipt_wait_max_ms.millis(),
-        streams_max: settings.streams_max.count(),
+    ServiceOptions { waits: waits(settings), streams_max: settings.streams_max.count() }
+}
+
+fn waits(settings: &Settings) -> Waits {
+    Waits {
+        default: settings.receipt_wait_default_ms.millis(),
+        max: settings.receipt_wait_max_ms.millis(),
     }
 }
 

@@ -14,9 +14,11 @@ use serve::route::Matched;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 
+use crate::routes::To;
+use audit_api::audit::Audit;
 use log_api::http::Http;
 use log_api::refusal::API;
-use log_api::routes::To;
+use log_api::routes::To as Log;
 use log_api::service::Service;
 
 /// Sends a request to what answers its row.
@@ -26,6 +28,7 @@ pub(crate) struct Handler<R> {
     pub(crate) health: HealthServer<HealthService>,
     pub(crate) reflection: R,
     pub(crate) http: Http,
+    pub(crate) audit: Audit,
 }
 
 impl<R, B> tower::Service<Matched<B, To>> for Handler<R>
@@ -51,12 +54,20 @@ where
     fn call(&mut self, matched: Matched<B, To>) -> Self::Future {
         let Matched { request, route, to, .. } = matched;
         let checked = |request| grpc::checked(request, route, &API);
+        let to = match to {
+            To::Log(to) => to,
+            To::Audit(to) => {
+                let audit = self.audit.clone();
+                let answer = async move { Ok(audit.answer(request, route, to).await) };
+                return Answering::Http(Box::pin(answer));
+            }
+        };
         let answer: Result<Answer, Box<Response<Body>>> = match to {
-            To::Log => checked(request).map(|request| self.log.call(request)),
-            To::Health => checked(request).map(|request| self.health.call(request)),
-            To::Reflection => checked(request)
+            Log::Log => checked(request).map(|request| self.log.call(request)),
+            Log::Health => checked(request).map(|request| self.health.call(request)),
+            Log::Reflection => checked(request)
                 .map(|request| -> Answer { Box::pin(self.reflection.call(request)) }),
-            To::Http(target) => {
+            Log::Http(target) => {
                 let http = self.http.clone();
                 let answer = async move { Ok(http.answer(request, route, target).await) };
                 return Answering::Http(Box::pin(answer));

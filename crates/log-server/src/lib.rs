@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod config;
+pub mod routes;
 pub mod server;
 
 mod handler;

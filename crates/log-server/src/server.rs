@@ -24,7 +24,10 @@ use crate::config::{Config, WitnessConfig};
 use crate::handler::Handler;
 use crate::health;
 pub use crate::health::WITNESSED_HEALTH;
+use crate::routes::{self, To};
 use crate::witnesses::HttpWitnesses;
+use audit_api::audit::Audit;
+use audit_trail::{AUDIT_LOG, SYSTEM_LOG, Trail};
 use log_api::http::Http;
 use log_api::http::encoding::Encoder;
 use log_api::http::ops::{RegistryGauges, readiness};
@@ -33,7 +36,6 @@ use log_api::metrics::Metrics;
 use log_api::metrics::followers::FollowerCollector;
 use log_api::metrics::witness::WitnessCollector;
 use log_api::refusal::API;
-use log_api::routes::{self, To};
 use log_api::service::{MESSAGE_BYTES_MAX, Service};
 use log_core::follow::Follow;
 use log_core::follow::leaf_index::LeafIndexer;
@@ -45,8 +47,11 @@ use log_core::{
 use storage::{IndexedEngine, LogKind, StorageError};
 use storage_rocksdb::RocksEngine;
 
-/// The log that a first start makes.
+/// The log for entries that a first start makes.
 pub const DEFAULT_LOG: &str = "default";
+/// The logs that a first start makes.
+const FIRST_LOGS: [(&str, LogKind); 3] =
+    [(DEFAULT_LOG, LogKind::Plain), (AUDIT_LOG, LogKind::Audit), (SYSTEM_LOG, LogKind::Audit)];
 /// How long tasks may take to end once the server has stopped.
 const TASKS_END_WITHIN: Duration = Duration::from_secs(2);
 
@@ -57,8 +62,8 @@ pub enum StartError {
     Storage(#[from] StorageError),
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    #[error("log {DEFAULT_LOG} cannot be made: {0}")]
-    DefaultLog(#[from] CreateError),
+    #[error("log {name} cannot be made: {source}")]
+    FirstLog { name: &'static str, source: CreateError },
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error("cannot listen on {listen}: {source}: choose another address with --listen")]
@@ -91,7 +96,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the store and its logs, checks them, and opens the port. Makes the log `default` if
+    /// Opens the store and its logs, checks them, and opens the port. Makes the first logs if
     /// there is no log at all.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         let engine = Arc::new(open_engine(config)?);
@@ -114,7 +119,7 @@ impl Server {
         rocks: Option<Arc<RocksEngine>>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
-        let metrics = Arc::new(Metrics::new(Supervisor::on(Arc::clone(&clock))));
+        let metrics = Arc::new(Metrics::new(&routes::table(), Supervisor::on(Arc::clone(&clock))));
         let reads = Arc::new(Reads::new(Arc::clone(&engine), config.tile_cache_bytes));
         let (mut options, fatal) = registry_options(config, &engine, &clock, &metrics);
         options.witness = witness_options(config, &reads, &clock)?;
@@ -137,7 +142,7 @@ impl Server {
         self.address
     }
 
-    /// There was no log at all, and `default` was made.
+    /// There was no log at all, and the first logs were made.
     pub fn is_first_start(&self) -> bool {
         self.first_start
     }
@@ -252,7 +257,7 @@ impl Parts {
         self.registry.ask_witnesses().await?;
         let first_start = self.registry.is_empty() && !config.read_only;
         if first_start {
-            create_default(&self.registry).await?;
+            create_first_logs(&self.registry).await?;
         }
         self.collect();
         let supervisor = self.metrics.supervisor().clone();
@@ -332,10 +337,12 @@ impl Parts {
         let logs = Logs::new(self.registry.clone(), reads, Arc::clone(&metrics));
         let service = Service::new(logs.clone(), config.service, stopping.clone());
         let ops = Ops::new(health.clone(), move || metrics.encode());
+        let trail = Trail::new(self.registry.clone());
+        let audit = Audit::new(trail, logs.clone(), config.audit);
         let http = Http::new(logs, Encoder::new(config.bundle_cache_bytes), ops);
         let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
         let log = LogServiceServer::new(service).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        Handler { log, health, reflection, http }
+        Handler { log, health, reflection, http, audit }
     }
 }
 
@@ -400,11 +407,14 @@ fn open_engine(config: &Config) -> Result<RocksEngine, StorageError> {
     })
 }
 
-async fn create_default(registry: &Registry) -> Result<(), CreateError> {
-    let name = DEFAULT_LOG.to_owned();
-    let kind = LogKind::Plain;
-    let create = CreateLog { name, origin: None, kind, deduplicate_entries: false };
-    registry.create(create).await.map(drop)
+async fn create_first_logs(registry: &Registry) -> Result<(), StartError> {
+    for (name, kind) in FIRST_LOGS {
+        let new =
+            CreateLog { name: name.to_owned(), origin: None, kind, deduplicate_entries: false };
+        let created = registry.create(new).await;
+        created.map_err(|source| StartError::FirstLog { name, source })?;
+    }
+    Ok(())
 }
 
 fn chain(
@@ -422,7 +432,7 @@ fn chain(
         requests_max: config.requests_max,
         clock,
         http_timeout: config.http_timeout,
-        grpc_timeout: config.http_timeout + config.service.receipt_wait_max,
+        grpc_timeout: config.http_timeout + config.service.waits.max,
         identity: None,
         quota: None,
     }

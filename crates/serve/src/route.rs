@@ -80,6 +80,9 @@ pub enum Action {
     /// What a log shows.
     ReadLog,
     AppendToLog,
+    /// What an audit log shows.
+    ReadEvents,
+    RecordEvents,
     /// Creating and freezing logs.
     ManageLogs,
     /// What a witness shows.

@@ -8,10 +8,11 @@ use serve::principal::Principal;
 use serve::refusal::Refusal;
 use tonic::Request;
 
-use super::convert::{self, Level};
-use super::receipt::{self, Until};
+use super::convert;
+
 use super::{Service, answer};
 use crate::logs::{scope, single};
+use crate::receipts::{self, Level, Until};
 use crate::refusal::{self, IntoRefusal};
 use log_core::{CALL_ENTRIES_MAX, Committed, EntryOutcome, Log, Submission};
 
@@ -20,21 +21,21 @@ pub(super) async fn append(
     request: Request<pb::AppendRequest>,
 ) -> Result<pb::AppendResponse, Refusal> {
     let wait = request.get_ref().receipt_wait;
-    let until = Until::of(&request, wait, service)?;
+    let until = service.until(&request, wait)?;
     let scope = scope(&Principal::of(request.extensions()));
     let pb::AppendRequest { log, entry, receipt, receipt_wait: _ } = request.into_inner();
-    let level = Level::parse(receipt)?;
+    let level = convert::level(receipt)?;
     let log = service.log(&log)?;
-    receipt::check(&log, level)?;
+    receipts::check(&log, level)?;
     let entry = convert::entry(entry.unwrap_or_default(), scope);
     let submission = Submission::single(entry.data, entry.dedup);
     let committed = log.append(submission).await.map_err(IntoRefusal::into_refusal)?;
     service.logs().metrics().appended();
     let (index, leaf, duplicate) = single(&committed)?;
-    let reached = receipt::reach_committed(&log, committed.tree_size, level, until).await;
+    let reached = receipts::reach_committed(&log, committed.tree_size, level, until).await;
     let (tlog_proof, level) = match reached {
         Some((head, level)) => {
-            receipt::of_committed(service.tlog_proof(&log, &head, index).await, level)
+            receipts::of_committed(service.tlog_proof(&log, &head, index).await, level)
         }
         None => (None, Level::Index),
     };
@@ -43,7 +44,7 @@ pub(super) async fn append(
         leaf_hash: convert::hash_bytes(&leaf),
         tree_size: committed.tree_size.get(),
         duplicate,
-        receipt_reached: level.message(),
+        receipt_reached: convert::level_message(level),
         tlog_proof: tlog_proof.unwrap_or_default(),
     })
 }
@@ -53,12 +54,12 @@ pub(super) async fn append_batch(
     request: Request<pb::AppendBatchRequest>,
 ) -> Result<pb::AppendBatchResponse, Refusal> {
     let wait = request.get_ref().receipt_wait;
-    let until = Until::of(&request, wait, service)?;
+    let until = service.until(&request, wait)?;
     let scope = scope(&Principal::of(request.extensions()));
     let pb::AppendBatchRequest { log, entries, receipt, receipt_wait: _ } = request.into_inner();
-    let level = Level::parse(receipt)?;
+    let level = convert::level(receipt)?;
     let log = service.log(&log)?;
-    receipt::check(&log, level)?;
+    receipts::check(&log, level)?;
     let entries = entries.into_iter().map(|entry| convert::entry(entry, scope)).collect();
     let submission = Submission { entries, producer: None };
     let committed = log.append(submission).await.map_err(IntoRefusal::into_refusal)?;
@@ -68,7 +69,7 @@ pub(super) async fn append_batch(
     let mut answer = pb::AppendBatchResponse {
         results,
         tree_size: committed.tree_size.get(),
-        receipt_reached: reached.message(),
+        receipt_reached: convert::level_message(reached),
         range_receipt,
     };
     if !answer::fits(&answer) {
@@ -76,7 +77,7 @@ pub(super) async fn append_batch(
         // committed, so the answer gives their indexes, and the caller can ask for receipts by
         // index.
         answer.range_receipt = None;
-        answer.receipt_reached = Level::Index.message();
+        answer.receipt_reached = convert::level_message(Level::Index);
     }
     Ok(answer)
 }
@@ -108,12 +109,12 @@ async fn batch_receipt(
     if leaves.is_empty() {
         return (None, Level::Index);
     }
-    let reached = receipt::reach_committed(log, committed.tree_size, level, until).await;
+    let reached = receipts::reach_committed(log, committed.tree_size, level, until).await;
     let Some((head, level)) = reached else {
         return (None, Level::Index);
     };
     let leaves = leaves.into_iter().collect();
-    receipt::of_committed(service.range_receipt(log, &head, leaves).await, level)
+    receipts::of_committed(service.range_receipt(log, &head, leaves).await, level)
 }
 
 fn appended_leaf(outcome: &EntryOutcome) -> Option<(LeafIndex, Hash)> {
@@ -128,9 +129,9 @@ pub(super) async fn get_receipt(
     request: Request<pb::GetReceiptRequest>,
 ) -> Result<pb::GetReceiptResponse, Refusal> {
     let wait = request.get_ref().receipt_wait;
-    let until = Until::of(&request, wait, service)?;
+    let until = service.until(&request, wait)?;
     let pb::GetReceiptRequest { log, range, receipt, receipt_wait: _ } = request.into_inner();
-    let level = Level::parse(receipt)?;
+    let level = convert::level(receipt)?;
     let log = service.log(&log)?;
     let range = convert::range(range)?;
     let count = range.end.get().saturating_sub(range.start.get());
@@ -141,12 +142,12 @@ pub(super) async fn get_receipt(
     if range.end > committed {
         return Err(refusal::beyond_size("range.end", range.end.get(), committed.get()));
     }
-    receipt::check(&log, level)?;
-    let reached = receipt::reach(&log, range.end, level, until).await?;
+    receipts::check(&log, level)?;
+    let reached = receipts::reach(&log, range.end, level, until).await?;
     let range_receipt = match &reached {
         Some((head, _)) => Some(service.stored_range_receipt(&log, head, &range).await?),
         None => None,
     };
-    let receipt_reached = receipt::level_of(&reached).message();
+    let receipt_reached = convert::level_message(receipts::level_of(&reached));
     Ok(pb::GetReceiptResponse { receipt_reached, range_receipt })
 }

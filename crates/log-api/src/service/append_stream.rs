@@ -17,11 +17,12 @@ use serve::principal::Principal;
 use serve::refusal::Refusal;
 use tonic::{Request, Streaming};
 
-use super::convert::{self, Level};
+use super::convert;
 use super::stream::{Ended, Sender, start};
 use super::unproven::Unproven;
-use super::{Answers, Service, receipt};
+use super::{Answers, Service};
 use crate::logs::scope;
+use crate::receipts::{self, Level};
 use crate::refusal::{self, API, IntoRefusal};
 use log_core::{
     AppendError, CALL_ENTRIES_MAX, Committed, EntryOutcome, Log, ProducerLease, Submission,
@@ -70,10 +71,10 @@ async fn serve(
         return Err(refusal::bad_field("open", "the first message of a stream"));
     };
     let Open { log, producer_id, receipt } = open;
-    let level = Level::parse(receipt)?;
+    let level = convert::level(receipt)?;
     let log = service.log(&log)?;
     let producer_id = convert::producer_id(&producer_id)?;
-    receipt::check(&log, level)?;
+    receipts::check(&log, level)?;
     let lease = log.open_producer(producer_id).await.map_err(IntoRefusal::into_refusal)?;
     let opened = answers::Opened {
         last_sequence: lease.last_sequence(),
@@ -241,7 +242,7 @@ async fn prove(
     level: Level,
     range: Range<TreeSize>,
 ) -> Result<pb::RangeReceipt, Refusal> {
-    let head = receipt::reach_on_stream(log, range.end, level).await?;
+    let head = receipts::reach_on_stream(log, range.end, level).await?;
     service.stored_range_receipt(log, &head, &range).await
 }
 

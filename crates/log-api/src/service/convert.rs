@@ -9,6 +9,7 @@ use log_proto::log_v1 as pb;
 use merkle::{Hash, LeafIndex, TreeSize};
 use serve::refusal::Refusal;
 
+use crate::receipts::Level;
 use crate::refusal::{self, entry_refusal};
 use log_core::{CALL_ENTRIES_MAX, EntryRefusal, Log, NewEntry, Published};
 use storage::{
@@ -20,30 +21,22 @@ const PAGE_DEFAULT: usize = 100;
 /// The most rows of a page.
 pub(super) const PAGE_MAX: usize = 1_000;
 
-/// The receipt levels, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Level {
-    Index,
-    Signed,
-    Witnessed,
+/// The receipt level that a request asks for.
+pub(super) fn level(receipt: i32) -> Result<Level, Refusal> {
+    match pb::Receipt::try_from(receipt) {
+        Ok(pb::Receipt::Unspecified | pb::Receipt::Index) => Ok(Level::Index),
+        Ok(pb::Receipt::Signed) => Ok(Level::Signed),
+        Ok(pb::Receipt::Witnessed) => Ok(Level::Witnessed),
+        Err(_) => Err(refusal::bad_field("receipt", "a known receipt level")),
+    }
 }
 
-impl Level {
-    pub(super) fn parse(receipt: i32) -> Result<Self, Refusal> {
-        match pb::Receipt::try_from(receipt) {
-            Ok(pb::Receipt::Unspecified | pb::Receipt::Index) => Ok(Self::Index),
-            Ok(pb::Receipt::Signed) => Ok(Self::Signed),
-            Ok(pb::Receipt::Witnessed) => Ok(Self::Witnessed),
-            Err(_) => Err(refusal::bad_field("receipt", "a known receipt level")),
-        }
-    }
-
-    pub(super) fn message(self) -> i32 {
-        match self {
-            Self::Index => pb::Receipt::Index.into(),
-            Self::Signed => pb::Receipt::Signed.into(),
-            Self::Witnessed => pb::Receipt::Witnessed.into(),
-        }
+/// The level that an answer carries.
+pub(super) fn level_message(level: Level) -> i32 {
+    match level {
+        Level::Index => pb::Receipt::Index.into(),
+        Level::Signed => pb::Receipt::Signed.into(),
+        Level::Witnessed => pb::Receipt::Witnessed.into(),
     }
 }
 
@@ -270,9 +263,9 @@ mod tests {
         assert_eq!(page_size(0).unwrap(), PAGE_DEFAULT);
         assert_eq!(page_size(1_000).unwrap(), 1_000);
         assert!(page_size(1_001).is_err());
-        assert_eq!(Level::parse(0).unwrap(), Level::Index);
-        assert_eq!(Level::parse(3).unwrap(), Level::Witnessed);
-        assert!(Level::parse(4).is_err());
+        assert_eq!(level(0).unwrap(), Level::Index);
+        assert_eq!(level(3).unwrap(), Level::Witnessed);
+        assert!(level(4).is_err());
         assert_eq!(log_kind(0).unwrap(), LogKind::Plain);
         assert_eq!(log_kind(2).unwrap(), LogKind::Audit);
         assert!(log_kind(3).is_err());

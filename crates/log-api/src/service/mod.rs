@@ -18,21 +18,20 @@ mod answer;
 
 pub mod convert;
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use base::clock::Clock;
 use base::tasks::Supervisor;
 use log_proto::log_v1 as pb;
 use log_proto::log_v1::log_service_server::LogService;
 use serve::principal::Principal;
 use serve::refusal::Refusal;
+use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::logs::Logs;
+use crate::receipts::Waits;
 use crate::refusal::API;
 use log_core::Log;
 
@@ -42,10 +41,8 @@ pub const MESSAGE_BYTES_MAX: usize = 9 * 1024 * 1024;
 /// The settings of the service.
 #[derive(Clone, Copy, Debug)]
 pub struct ServiceOptions {
-    /// How long a call waits for its receipt if it does not say.
-    pub receipt_wait_default: Duration,
-    /// The longest wait for a receipt.
-    pub receipt_wait_max: Duration,
+    /// How long calls wait for their receipts.
+    pub waits: Waits,
     /// Streams open at a time, over all connections: appends, watches and entry ranges.
     pub streams_max: usize,
 }

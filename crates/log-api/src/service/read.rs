@@ -11,8 +11,9 @@ use merkle::{Hash, LeafIndex, TreeSize};
 use serve::principal::Principal;
 use serve::refusal::Refusal;
 
-use super::{Service, answer, convert, receipt};
+use super::{Service, answer, convert};
 use crate::logs::scope;
+use crate::receipts;
 use crate::refusal::{self, IntoRefusal};
 use log_core::read::{ReadError, Reads, Snapshot};
 use log_core::{CALL_ENTRIES_MAX, DEDUP_KEY_BYTES_MAX, Log, SignedHead};
@@ -59,11 +60,11 @@ async fn head_for(
             let index = at_least.get().saturating_sub(1);
             return Err(refusal::beyond_size("leaf_index", index, committed.get()));
         }
-        let head = receipt::covering(log, "leaf_index", at_least).await?;
+        let head = receipts::covering(log, "leaf_index", at_least).await?;
         let (size, note) = (head.size(), head.note.clone());
         return Ok((head, size, note));
     }
-    Ok((receipt::covering(log, field, asked).await?, asked, Bytes::new()))
+    Ok((receipts::covering(log, field, asked).await?, asked, Bytes::new()))
 }
 
 async fn run<T: Send + 'static>(
@@ -112,11 +113,11 @@ pub(super) async fn consistency(
     let from = convert::size("from_size", from_size)?;
     let wanted = convert::size("to_size", to_size)?;
     let (head, to, checkpoint) = if wanted == TreeSize::ZERO {
-        let head = receipt::covering(&log, "from_size", from).await?;
+        let head = receipts::covering(&log, "from_size", from).await?;
         let (size, note) = (head.size(), head.note.clone());
         (head, size, note)
     } else {
-        (receipt::covering(&log, "to_size", wanted).await?, wanted, Bytes::new())
+        (receipts::covering(&log, "to_size", wanted).await?, wanted, Bytes::new())
     };
     let read = move |tree: &Snapshot, access| tree.consistency(from, to, access);
     let hashes = run(service, &log, &head, read).await?;

@@ -13,7 +13,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::{Answers, Service, convert, receipt};
+use super::{Answers, Service, convert};
+use crate::receipts;
 use crate::refusal::{self, API, IntoRefusal};
 use log_core::read::{Reads, Snapshot};
 use log_core::{CALL_ENTRIES_MAX, Log, Published, SignedHead};
@@ -128,7 +129,7 @@ pub(super) async fn get_entries(
     let range = convert::range(range)?;
     let committed = log.tree().head.size;
     let head = if range.end > log.signed().size() && !log.is_read_only() {
-        receipt::covering(&log, "range.end", range.end.min(committed)).await?
+        receipts::covering(&log, "range.end", range.end.min(committed)).await?
     } else {
         log.signed()
     };

@@ -73,6 +73,9 @@ pub struct Settings {
     /// The longest wait for a receipt.
     #[arg(long, value_name = "N", default_value = "60000")]
     pub receipt_wait_max_ms: Millis<0>,
+    /// The largest event of the server's own API; items of other formats may be larger.
+    #[arg(long, value_name = "N", default_value = "262144")]
+    pub event_bytes_max: Bounded<1_024, MIB>,
     /// Entries that may wait in one log's queue; beyond it appends are refused at once.
     #[arg(long, value_name = "N", default_value = "100000")]
     pub queue_entries_max: Bounded<10_000, 100_000_000>,

@@ -11,6 +11,7 @@ use base::clock::{Clock, Sleep, SystemClock};
 use bytes::Bytes;
 use log_api::logs::Logs;
 use log_api::metrics::Metrics;
+use log_api::receipts::Waits;
 use log_api::service::{Service, ServiceOptions};
 use log_core::observe::Observer;
 use log_core::read::Reads;
@@ -113,10 +114,10 @@ impl Rig {
         let kind = storage::LogKind::Plain;
         let log = CreateLog { name, origin: None, kind, deduplicate_entries: false };
         registry.create(log).await.unwrap();
-        let options =
-            ServiceOptions { receipt_wait_default: HOUR, receipt_wait_max: HOUR, streams_max: 1 };
+        let options = ServiceOptions { waits: Waits { default: HOUR, max: HOUR }, streams_max: 1 };
         let reads = Arc::new(Reads::new(engine, 1 << 20));
-        let metrics = Arc::new(Metrics::new(base::tasks::Supervisor::new()));
+        let metrics =
+            Arc::new(Metrics::new(&log_api::routes::table(), base::tasks::Supervisor::new()));
         let stopping = CancellationToken::new();
         let logs = Logs::new(registry.clone(), reads, metrics);
         let service = Service::new(logs, options, stopping);

@@ -1,0 +1,91 @@
+//! Plain HTTP: JSON in, JSON out.
+
+mod answer;
+mod body;
+mod event;
+mod query;
+mod record;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response};
+use serve::body::Body;
+use serve::middleware::deadline::Deadline;
+use serve::principal::Principal;
+use serve::refusal::Refusal;
+use serve::route::Route;
+
+use crate::audit::Audit;
+use crate::routes::To;
+use audit_trail::AUDIT_LOG;
+use query::Parameters;
+
+/// What a handler knows of a request besides its body.
+#[derive(Debug)]
+pub(crate) struct Asked<'a> {
+    /// The log's name.
+    pub(crate) log: &'a str,
+    /// What follows `events/` in the path.
+    pub(crate) rest: &'a str,
+    pub(crate) parameters: Parameters<'a>,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) principal: Principal,
+    pub(crate) deadline: Option<Deadline>,
+    pub(crate) body_bytes_max: usize,
+}
+
+impl Audit {
+    /// Answers one request, which is of this route.
+    pub async fn answer<B>(&self, request: Request<B>, route: &Route, to: To) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+    {
+        let (parts, body) = request.into_parts();
+        let (log, rest) = place(parts.uri.path());
+        let asked = Asked {
+            log,
+            rest,
+            parameters: Parameters::of(parts.uri.query()),
+            headers: &parts.headers,
+            principal: Principal::of(&parts.extensions),
+            deadline: parts.extensions.get::<Deadline>().copied(),
+            body_bytes_max: route.body_bytes_max,
+        };
+        let answer = match to {
+            To::Record => record::record(self, &asked, body).await,
+            To::Event => event::event(self, &asked).await,
+        };
+        let mut response = answer.unwrap_or_else(|refusal| self.refused(refusal));
+        if parts.method == Method::HEAD {
+            *response.body_mut() = Body::empty();
+        }
+        response
+    }
+
+    fn refused(&self, refusal: Refusal) -> Response<Body> {
+        self.logs().refused(&refusal);
+        answer::refusal(refusal)
+    }
+}
+
+/// The log that a path is about, and what follows `events/` or `exports/` in it. The route was found,
+/// so the path has one of these forms.
+fn place(path: &str) -> (&str, &str) {
+    let (log, rest) = match path.strip_prefix("/v1/logs/") {
+        Some(rest) => rest.split_once('/').unwrap_or((rest, "")),
+        None => (AUDIT_LOG, path.strip_prefix("/v1/").unwrap_or("")),
+    };
+    (log, rest.split_once('/').map_or("", |(_, rest)| rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_a_log_and_what_is_asked_of_it() {
+        assert_eq!(place("/v1/events"), ("audit", ""));
+        assert_eq!(place("/v1/events/7/receipt"), ("audit", "7/receipt"));
+        assert_eq!(place("/v1/logs/hr/events"), ("hr", ""));
+        assert_eq!(place("/v1/logs/hr/events/7"), ("hr", "7"));
+    }
+}

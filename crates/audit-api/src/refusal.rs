@@ -1,0 +1,140 @@
+//! Errors of the audit trail as refusals, for both edges.
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use audit_event::json::{EventError, JsonError};
+use audit_event::{FieldError, Path};
+use audit_trail::{RecordError, Refused, StoredError};
+use log_api::refusal::IntoRefusal as _;
+use serve::refusal::{Kind, Refusal};
+
+/// A member of an event, or of a request, breaks a rule.
+const BAD_FIELD: &str = "BAD_FIELD";
+/// Bytes that are not JSON.
+const BAD_JSON: &str = "BAD_JSON";
+
+/// The log takes entries, not events.
+pub(crate) fn not_audit(name: &str) -> Refusal {
+    let says = format!("log {name} is not an audit log: it holds entries, not events");
+    Refusal::new(Kind::Precondition, "NOT_AN_AUDIT_LOG").says(says)
+}
+
+/// A parameter of a request's address.
+pub(crate) fn bad_parameter(name: &'static str, expected: &str) -> Refusal {
+    Refusal::new(Kind::Invalid, BAD_FIELD).field(name).says(format!("{name} must be {expected}"))
+}
+
+pub(crate) fn too_many_events(events_max: usize) -> Refusal {
+    Refusal::new(Kind::TooLarge, "TOO_MANY_EVENTS")
+        .field("events")
+        .says(format!("body has more than {events_max} events: send it in parts"))
+}
+
+pub(crate) fn no_events() -> Refusal {
+    Refusal::new(Kind::Invalid, "EMPTY_BATCH").field("events").says("body has no events")
+}
+
+pub(crate) fn body_cut_short() -> Refusal {
+    Refusal::new(Kind::Invalid, BAD_FIELD).field("body").says("body must be sent to its end")
+}
+
+pub(crate) fn media_type() -> Refusal {
+    Refusal::new(Kind::UnknownEncoding, "MEDIA_TYPE").field("content-type").says(
+        "Content-Type must be application/json or application/x-ndjson, in UTF-8 and not compressed",
+    )
+}
+
+pub(crate) fn event_not_found() -> Refusal {
+    Refusal::new(Kind::NotFound, "ENTRY_NOT_FOUND").says("log has no such event")
+}
+
+/// Why nothing of a call was answered as recorded.
+pub fn of_record(error: RecordError) -> Refusal {
+    match error {
+        RecordError::NotAudit { log } => not_audit(&log),
+        RecordError::Reserved => {
+            Refusal::new(Kind::Forbidden, "LOG_RESERVED").field("log").says(error.to_string())
+        }
+        RecordError::Append(error) => error.into_refusal(),
+        RecordError::Random(_) => {
+            tracing::error!(%error, "an event could not be sealed");
+            Refusal::internal()
+        }
+    }
+}
+
+/// Why an event cannot be read.
+pub fn of_stored(error: StoredError) -> Refusal {
+    match error {
+        StoredError::Beyond { .. } => event_not_found(),
+        StoredError::Storage(error) => error.into_refusal(),
+        StoredError::Leaf { .. } => {
+            tracing::error!(%error, "an audit log holds what no event is");
+            Refusal::new(Kind::DataLoss, "CORRUPT").says("what is stored there is damaged")
+        }
+    }
+}
+
+/// Why one event of a body was not taken: what a caller acts on, the field, and a sentence. No value
+/// of the event is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRefusal {
+    /// What sort of refusal.
+    pub kind: Kind,
+    /// From a fixed list.
+    pub reason: &'static str,
+    /// The member at fault, where one can be named.
+    pub field: Option<String>,
+    /// One sentence for a person.
+    pub message: String,
+}
+
+impl EventRefusal {
+    fn new(kind: Kind, reason: &'static str, field: Option<&Path>, message: String) -> Self {
+        let field = field.map(Path::to_string);
+        Self { kind, reason, field, message }
+    }
+}
+
+impl From<&FieldError> for EventRefusal {
+    fn from(error: &FieldError) -> Self {
+        Self::new(Kind::Invalid, BAD_FIELD, Some(&error.path), error.to_string())
+    }
+}
+
+impl From<&JsonError> for EventRefusal {
+    fn from(error: &JsonError) -> Self {
+        let message = error.to_string();
+        match error {
+            JsonError::Duplicate { path } | JsonError::Number { path } => {
+                Self::new(Kind::Invalid, BAD_FIELD, Some(path), message)
+            }
+            JsonError::TooLarge { .. } => Self::new(Kind::TooLarge, "TOO_LARGE", None, message),
+            JsonError::Syntax { .. } | JsonError::NotUtf8 { .. } | JsonError::LoneSurrogate { .. } | JsonError::TooDeep { .. } => {
+                Self::new(Kind::Invalid, BAD_JSON, None, message)
+            }
+        }
+    }
+}
+
+impl From<&EventError> for EventRefusal {
+    fn from(error: &EventError) -> Self {
+        match error {
+            EventError::Json(error) => error.into(),
+            EventError::Field(error) => error.into(),
+        }
+    }
+}
+
+impl From<&Refused> for EventRefusal {
+    fn from(refused: &Refused) -> Self {
+        let message = refused.to_string();
+        match refused {
+            Refused::Field(error) => error.into(),
+            Refused::IdTaken { .. } => {
+                let field = Some("id".to_owned());
+                Self { kind: Kind::Exists, reason: "ID_TAKEN", field, message }
+            }
+            Refused::Leaf(_) => Self::new(Kind::TooLarge, "TOO_LARGE", None, message),
+        }
+    }
+}

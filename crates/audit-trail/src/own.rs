@@ -1,0 +1,130 @@
+//! Events of the server itself. Their source is `cairn:` and the origin of the log they stand in.
+
+use audit_event::event::{Actor, ActorKind, AuditEvent, Outcome, Target};
+use audit_event::json::ReadEvent;
+use audit_event::validate::Fill;
+use audit_event::{Flags, Instant, Raw, ValidEvent, Value};
+use log_core::Log;
+
+use crate::record::{RecordError, Refused, Taken, append, secret};
+use crate::seal::{Random, seal};
+use crate::{Trail, ids};
+
+/// Bytes of a detail's value.
+const DETAIL_BYTES_MAX: usize = 1_024;
+
+/// What the server says, as it is put together.
+#[derive(Debug, Clone)]
+pub struct OwnEvent {
+    event: AuditEvent,
+    raw: Option<(Vec<u8>, &'static str)>,
+}
+
+/// Why an event of the server was not recorded.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OwnError {
+    /// The log took nothing.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The event breaks a rule: a defect of ours.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
+
+impl OwnEvent {
+    /// An act that the server did, successfully.
+    pub fn new(action: &str) -> Self {
+        let event = AuditEvent {
+            action: Some(action.to_owned()),
+            outcome: Some(Outcome::Success),
+            actor: Some(Actor::new(ActorKind::System, "cairn")),
+            ..AuditEvent::default()
+        };
+        Self { event, raw: None }
+    }
+
+    /// Who caused it, if it was not the server.
+    #[must_use]
+    pub fn actor(mut self, actor: Actor) -> Self {
+        self.event.actor = Some(actor);
+        self
+    }
+
+    /// How it ended.
+    #[must_use]
+    pub fn outcome(mut self, outcome: Outcome) -> Self {
+        self.event.outcome = Some(outcome);
+        self
+    }
+
+    /// Adds an item that it was done to.
+    #[must_use]
+    pub fn target(mut self, kind: &str, id: &str) -> Self {
+        let (kind, id) = (kind.to_owned(), id.to_owned());
+        self.event.targets.push(Target { kind, id, ..Target::default() });
+        self
+    }
+
+    /// Adds a detail, cut at 1,024 bytes.
+    #[must_use]
+    pub fn detail(mut self, name: &str, value: &str) -> Self {
+        let value = &value[..value.floor_char_boundary(DETAIL_BYTES_MAX)];
+        self.event.metadata.insert(name.to_owned(), Value::from(value));
+        self
+    }
+
+    /// Says it in one sentence.
+    #[must_use]
+    pub fn described(mut self, sentence: &str) -> Self {
+        self.event.description = Some(sentence.to_owned());
+        self
+    }
+
+    /// Gives it an id under which it is recorded once.
+    #[must_use]
+    pub fn once_as(mut self, id: String) -> Self {
+        self.event.id = Some(id);
+        self
+    }
+
+    /// Keeps bytes beside it.
+    #[must_use]
+    pub fn with_raw(mut self, bytes: Vec<u8>, content_type: &'static str) -> Self {
+        self.raw = Some((bytes, content_type));
+        self
+    }
+}
+
+impl Trail {
+    /// Records an event of the server itself.
+    pub async fn record_own(&self, log: &Log, own: OwnEvent) -> Result<Taken, OwnError> {
+        let secret = secret(log)?;
+        let mut random = Random::for_events(2).map_err(RecordError::Random)?;
+        let unix_ms = self.clock.unix_ms();
+        let now = Instant::from_nanos(unix_ms.saturating_mul(1_000_000));
+        let OwnEvent { mut event, raw } = own;
+        event.time.get_or_insert(now);
+        let read = ReadEvent {
+            event: event.clone(),
+            flags: Flags::new(),
+            unknown: Vec::new(),
+            unknown_numbers: std::collections::BTreeSet::new(),
+        };
+        let fill = Fill { now, id: &ids::ulid(unix_ms, random.take()) };
+        let event = ValidEvent::of_server(event, log.origin().as_str(), fill);
+        let event = event.map_err(Refused::Field)?;
+        let once = (secret.event_key(&event).0, secret.digest_of_own(&read).0);
+        let raw = raw.map(|(bytes, content_type)| Raw::new(bytes, Some(content_type)));
+        let leaf = seal(&event, raw, None, once, &mut random);
+        let (_, outcomes) = append(log, vec![leaf]).await?;
+        let outcome = outcomes.into_iter().next().expect("one leaf has one outcome");
+        let stamped = outcome.map_err(Refused::Leaf)?;
+        Ok(Taken {
+            id: event.id().to_owned(),
+            index: stamped.index,
+            leaf_hash: stamped.leaf_hash,
+            received_at: Instant::from_nanos(stamped.time_ns),
+            duplicate: stamped.repeats != log_core::Repeats::No,
+        })
+    }
+}

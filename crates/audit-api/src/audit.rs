@@ -5,12 +5,16 @@ use std::sync::Arc;
 use audit_event::Writer;
 use audit_trail::Trail;
 use base::clock::Clock;
+use bytes::Bytes;
 use log_api::logs::Logs;
-use log_api::receipts::Waits;
+use log_api::receipts::{self, Waits};
 use log_core::Log;
+use merkle::{LeafIndex, TreeSize};
 use serve::principal::Principal;
 use serve::refusal::Refusal;
 use storage::LogKind;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use crate::refusal;
 
@@ -21,6 +25,8 @@ pub struct AuditOptions {
     pub waits: Waits,
     /// Bytes of one event of our own API, at most 1 MiB.
     pub event_bytes_max: usize,
+    /// Streams open at a time.
+    pub streams_max: usize,
 }
 
 /// The audit logs of a server, as requests ask for them. Cloning it is cheap.
@@ -34,12 +40,21 @@ struct Parts {
     trail: Trail,
     logs: Logs,
     options: AuditOptions,
+    /// One permit for each stream that may be open.
+    streams: Arc<Semaphore>,
+    stopping: CancellationToken,
 }
 
 impl Audit {
-    /// Serves the audit logs among `logs`.
-    pub fn new(trail: Trail, logs: Logs, options: AuditOptions) -> Self {
-        Self { parts: Arc::new(Parts { trail, logs, options }) }
+    /// Serves the audit logs among `logs`; `stopping` ends the streams.
+    pub fn new(
+        trail: Trail,
+        logs: Logs,
+        options: AuditOptions,
+        stopping: CancellationToken,
+    ) -> Self {
+        let streams = Arc::new(Semaphore::new(options.streams_max));
+        Self { parts: Arc::new(Parts { trail, logs, options, streams, stopping }) }
     }
 
     /// The way into the logs.
@@ -58,6 +73,28 @@ impl Audit {
 
     pub(crate) fn clock(&self) -> &dyn Clock {
         &**self.trail().registry().clock()
+    }
+
+    /// A place for one more stream. It is free again when it is dropped.
+    pub(crate) fn open_stream(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let streams = Arc::clone(&self.parts.streams);
+        let full = |_| refusal::too_many_streams(self.options().streams_max);
+        streams.try_acquire_owned().map_err(full)
+    }
+
+    /// Cancelled when the server stops.
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.parts.stopping.clone()
+    }
+
+    /// The bytes of a tlog-proof against the newest signed head that covers the event.
+    pub async fn receipt(&self, log: &Log, index: LeafIndex) -> Result<Bytes, Refusal> {
+        if !log.tree().head.size.contains(index) {
+            return Err(refusal::event_not_found());
+        }
+        let size = TreeSize::new(index.get() + 1).map_err(|_| refusal::event_not_found())?;
+        let head = receipts::covering(log, "index", size).await?;
+        receipts::tlog_proof(self.logs().reads(), log, &head, index).await
     }
 
     /// The audit log that a request names.

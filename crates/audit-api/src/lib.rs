@@ -1,9 +1,11 @@
-//! The interface of audit logs: events recorded, read and proven, as JSON over plain HTTP.
+//! The interface of audit logs: events recorded, read and proven, over gRPC and as JSON over plain HTTP.
+//! Neither edge decides: [`audit_trail`] does.
 //!
 //! | module | what |
 //! |---|---|
 //! | [`routes`] | every route, one row each |
 //! | [`audit`] | what all routes share |
+//! | [`grpc`] | the gRPC edge |
 //! | [`http`] | the plain HTTP edge |
 //! | [`refusal`] | errors of the audit trail as refusals |
 //! | [`shown`] | an event as an answer shows it |
@@ -11,6 +13,8 @@
 pub mod routes;
 
 pub mod audit;
+
+pub mod grpc;
 
 pub mod http;
 

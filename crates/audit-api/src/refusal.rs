@@ -18,9 +18,15 @@ pub(crate) fn not_audit(name: &str) -> Refusal {
     Refusal::new(Kind::Precondition, "NOT_AN_AUDIT_LOG").says(says)
 }
 
-/// A parameter of a request's address.
-pub(crate) fn bad_parameter(name: &'static str, expected: &str) -> Refusal {
+/// A field of a call.
+pub(crate) fn bad_field(name: &'static str, expected: &str) -> Refusal {
     Refusal::new(Kind::Invalid, BAD_FIELD).field(name).says(format!("{name} must be {expected}"))
+}
+
+pub(crate) fn too_many_streams(streams_max: usize) -> Refusal {
+    Refusal::new(Kind::Exhausted, "OVERLOADED")
+        .retry(std::time::Duration::from_secs(1))
+        .says(format!("server has {streams_max} streams open, the most it takes"))
 }
 
 pub(crate) fn too_many_events(events_max: usize) -> Refusal {
@@ -89,6 +95,22 @@ pub struct EventRefusal {
 }
 
 impl EventRefusal {
+    pub(crate) fn too_large(message: String) -> Self {
+        Self::new(Kind::TooLarge, "TOO_LARGE", None, message)
+    }
+
+    pub(crate) fn malformed(message: String) -> Self {
+        Self::new(Kind::Invalid, "BAD_PROTOBUF", None, message)
+    }
+
+    /// As the refusal of a call with this event alone.
+    pub(crate) fn into_refusal(self) -> Refusal {
+        let Self { kind, reason, message, field } = self;
+        let refusal = Refusal::new(kind, reason).says(message);
+        // The field of a refusal is one of a fixed list; the message says which member it is.
+        if field.is_some() { refusal.field("event") } else { refusal }
+    }
+
     fn new(kind: Kind, reason: &'static str, field: Option<&Path>, message: String) -> Self {
         let field = field.map(Path::to_string);
         Self { kind, reason, field, message }
@@ -109,9 +131,10 @@ impl From<&JsonError> for EventRefusal {
                 Self::new(Kind::Invalid, BAD_FIELD, Some(path), message)
             }
             JsonError::TooLarge { .. } => Self::new(Kind::TooLarge, "TOO_LARGE", None, message),
-            JsonError::Syntax { .. } | JsonError::NotUtf8 { .. } | JsonError::LoneSurrogate { .. } | JsonError::TooDeep { .. } => {
-                Self::new(Kind::Invalid, BAD_JSON, None, message)
-            }
+            JsonError::Syntax { .. }
+            | JsonError::NotUtf8 { .. }
+            | JsonError::LoneSurrogate { .. }
+            | JsonError::TooDeep { .. } => Self::new(Kind::Invalid, BAD_JSON, None, message),
         }
     }
 }

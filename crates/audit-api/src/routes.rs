@@ -1,5 +1,6 @@
 //! Every route of audit logs, one row each. `/v1/events` is the log `audit`.
 
+use log_api::service::MESSAGE_BYTES_MAX;
 use serve::route::Action::{ReadEvents, RecordEvents};
 use serve::route::{Action, Call, Load, Pattern, Route};
 
@@ -12,6 +13,8 @@ const QUERY_BYTES_MAX: usize = 64 * 1024;
 /// What answers a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum To {
+    /// A call of `AuditService`.
+    Call,
     /// Events to record.
     Record,
     /// One event, or its receipt.
@@ -19,7 +22,12 @@ pub enum To {
 }
 
 /// The rows. Of those whose patterns begin alike, the most called stands first.
-pub const ROWS: [(Route, To); 5] = [
+pub const ROWS: [(Route, To); 10] = [
+    call("RecordEvent", "/cairn.audit.v1.AuditService/RecordEvent", RecordEvents),
+    call("RecordEvents", "/cairn.audit.v1.AuditService/RecordEvents", RecordEvents),
+    streaming(call("RecordStream", "/cairn.audit.v1.AuditService/RecordStream", RecordEvents)),
+    call("GetEvent", "/cairn.audit.v1.AuditService/GetEvent", ReadEvents),
+    call("GetEventReceipt", "/cairn.audit.v1.AuditService/GetEventReceipt", ReadEvents),
     post("http_record_events", "/v1/logs/{log}/events", RecordEvents, To::Record),
     post("http_record_events", "/v1/events", RecordEvents, To::Record),
     get("http_event", "/v1/logs/{log}/events/{rest..}", ReadEvents, To::Event),
@@ -36,6 +44,14 @@ const fn row(
 ) -> Route {
     let pattern = Pattern::new(pattern);
     Route { name, call, pattern, body_bytes_max, load: Load::Shed, action }
+}
+
+const fn call(name: &'static str, pattern: &'static str, action: Action) -> (Route, To) {
+    (row(name, Call::Unary, pattern, action, MESSAGE_BYTES_MAX), To::Call)
+}
+
+const fn streaming((route, to): (Route, To)) -> (Route, To) {
+    (Route { call: Call::Streaming, ..route }, to)
 }
 
 const fn get(name: &'static str, pattern: &'static str, action: Action, to: To) -> (Route, To) {

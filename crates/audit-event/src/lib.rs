@@ -5,6 +5,7 @@
 //! | [`event`] | [`AuditEvent`], all members of an event; unchecked |
 //! | [`validate`] | [`ValidEvent`]: every limit holds, every default is filled in |
 //! | [`json`] | an event's JSON form, read strictly |
+//! | [`protobuf`] | its protobuf form |
 //! | [`catalogue`], [`sentence`] | what is known and said of each action |
 //! | [`mapping`] | items of other formats to events, and events to other formats |
 //! | [`text`] | the text of a block: written one way, and only that way is read |
@@ -39,10 +40,13 @@ pub mod time;
 pub mod validate;
 pub mod value;
 
+pub mod protobuf;
+
 mod hex;
 mod limits;
 mod members;
 mod schema;
+mod wire;
 
 pub use blocks::{Block, Blocks, Raw, RecordedEvent, Stamp, Tag, Tags, Writer};
 pub use commit::{Salt, Shown};

@@ -27,6 +27,9 @@ pub enum Rule {
     /// Another value than a text.
     #[error("is not a text")]
     NotText,
+    /// A protobuf field that is encoded in another way than its type is.
+    #[error("is of another wire type")]
+    WireType,
     /// Another value than an object.
     #[error("is not an object")]
     NotObject,

@@ -21,6 +21,8 @@ pub struct OwnDraft<'a> {
     read: ReadEvent,
     bytes: &'a [u8],
     content_type: &'static str,
+    /// Instead of a new id, where the event has none.
+    fallback_id: Option<String>,
 }
 
 impl<'a> Draft<'a> {
@@ -32,7 +34,24 @@ impl<'a> Draft<'a> {
 
     /// An event that was read from `bytes`, which are kept if they say more than the schema knows.
     pub fn own(read: ReadEvent, bytes: &'a [u8], content_type: &'static str) -> Self {
-        Self::Own(OwnDraft { read, bytes, content_type })
+        Self::Own(OwnDraft { read, bytes, content_type, fallback_id: None })
+    }
+
+    /// Gives an event of our own API an id if it has none, under which a repetition of it is known.
+    #[must_use]
+    pub fn or_id(mut self, id: String) -> Self {
+        if let Self::Own(own) = &mut self {
+            own.fallback_id = Some(id);
+        }
+        self
+    }
+
+    /// Pointers of the members of an event of our own API that the schema does not know.
+    pub fn unknown(&self) -> Vec<String> {
+        match self {
+            Self::Own(own) => own.read.unknown.iter().map(|(path, _)| path.pointer()).collect(),
+            Self::Item(_) => Vec::new(),
+        }
     }
 
     /// Gives an item the id of its content, if its format wants that.
@@ -44,7 +63,13 @@ impl<'a> Draft<'a> {
 
     pub(crate) fn check(&self, fill: Fill<'_>) -> Result<ValidEvent, FieldError> {
         match self {
-            Self::Own(own) => ValidEvent::own(own.read.event.clone(), own.read.flags.clone(), fill),
+            Self::Own(own) => {
+                let fill = match &own.fallback_id {
+                    Some(id) => Fill { id, ..fill },
+                    None => fill,
+                };
+                ValidEvent::own(own.read.event.clone(), own.read.flags.clone(), fill)
+            }
             Self::Item(mapped) => mapped.check(fill),
         }
     }

@@ -1,4 +1,4 @@
-//! Code generated from `proto/`, with nothing added.
+//! Code generated from `proto/`, with nothing added but [`events`].
 //!
 //! `src/gen` is committed, so that building needs neither `protoc` nor a build script; the test
 //! `generated` makes it anew and fails if the two differ. `cargo test -p log-proto` with
@@ -8,6 +8,16 @@
 pub mod log_v1 {
     include!("gen/cairn.log.v1.rs");
 }
+
+/// `cairn.audit.v1`: the API of audit logs.
+pub mod audit_v1 {
+    include!("gen/cairn.audit.v1.rs");
+}
+
+pub mod events;
+
+/// Every message and service of `audit_v1`, as [`FILE_DESCRIPTOR_SET`].
+pub const AUDIT_DESCRIPTOR_SET: &[u8] = include_bytes!("gen/audit_descriptors.bin");
 
 /// `cairn.gossip.v1`: what witnesses tell one another.
 pub mod gossip_v1 {

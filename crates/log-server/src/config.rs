@@ -93,6 +93,7 @@ impl Config {
             audit: AuditOptions {
                 waits: waits(settings),
                 event_bytes_max: settings.event_bytes_max.count(),
+                streams_max: settings.streams_max.count(),
             },
             limits: limits(settings),
             storage: storage(settings),

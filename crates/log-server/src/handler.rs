@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
+use log_proto::audit_v1::audit_service_server::AuditServiceServer;
 use log_proto::log_v1::log_service_server::LogServiceServer;
 use serve::body::Body;
 use serve::grpc;
@@ -29,6 +30,7 @@ pub(crate) struct Handler<R> {
     pub(crate) reflection: R,
     pub(crate) http: Http,
     pub(crate) audit: Audit,
+    pub(crate) calls: AuditServiceServer<Audit>,
 }
 
 impl<R, B> tower::Service<Matched<B, To>> for Handler<R>
@@ -54,8 +56,14 @@ where
     fn call(&mut self, matched: Matched<B, To>) -> Self::Future {
         let Matched { request, route, to, .. } = matched;
         let checked = |request| grpc::checked(request, route, &API);
+        let refuse =
+            |refused: Box<Response<Body>>| -> Answer { Box::pin(std::future::ready(Ok(*refused))) };
         let to = match to {
             To::Log(to) => to,
+            To::Audit(audit_api::routes::To::Call) => {
+                let answer = checked(request).map(|request| self.calls.call(request));
+                return Answering::Grpc(answer.unwrap_or_else(refuse));
+            }
             To::Audit(to) => {
                 let audit = self.audit.clone();
                 let answer = async move { Ok(audit.answer(request, route, to).await) };
@@ -73,8 +81,6 @@ where
                 return Answering::Http(Box::pin(answer));
             }
         };
-        let refuse =
-            |refused: Box<Response<Body>>| -> Answer { Box::pin(std::future::ready(Ok(*refused))) };
         Answering::Grpc(answer.unwrap_or_else(refuse))
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use base::clock::{Clock, SystemClock};
 use base::durable::FileError;
 use base::tasks::{Background, Supervisor};
+use log_proto::audit_v1::audit_service_server::AuditServiceServer;
 use log_proto::log_v1::log_service_server::LogServiceServer;
 use serve::admin::AdminServer;
 use serve::config::{ConfigError, Listen};
@@ -271,6 +272,7 @@ impl Parts {
         let clock = Arc::clone(self.registry.clock()) as Arc<dyn Clock>;
         let chain = chain(config, &self.metrics, prefix, clock);
         let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(log_proto::AUDIT_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(log_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
@@ -338,11 +340,13 @@ impl Parts {
         let service = Service::new(logs.clone(), config.service, stopping.clone());
         let ops = Ops::new(health.clone(), move || metrics.encode());
         let trail = Trail::new(self.registry.clone());
-        let audit = Audit::new(trail, logs.clone(), config.audit);
+        let audit = Audit::new(trail, logs.clone(), config.audit, stopping.clone());
         let http = Http::new(logs, Encoder::new(config.bundle_cache_bytes), ops);
         let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
         let log = LogServiceServer::new(service).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        Handler { log, health, reflection, http, audit }
+        let calls = AuditServiceServer::new(audit.clone());
+        let calls = calls.max_decoding_message_size(MESSAGE_BYTES_MAX);
+        Handler { log, health, reflection, http, audit, calls }
     }
 }
 

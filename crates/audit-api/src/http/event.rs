@@ -6,9 +6,8 @@ use audit_trail::StoredEvent;
 use bytes::Bytes;
 use formats::Trust;
 use http::{HeaderValue, Response, StatusCode, header};
-use log_api::receipts;
 use log_core::Log;
-use merkle::{LeafIndex, TreeSize};
+use merkle::LeafIndex;
 use serve::body::{Body, full};
 use serve::refusal::Refusal;
 
@@ -28,7 +27,7 @@ pub(crate) async fn event(audit: &Audit, asked: &Asked<'_>) -> Result<Response<B
     let index = parse_index(index).ok_or_else(Refusal::no_such_path)?;
     if is_receipt {
         asked.parameters.only(&["receipt"])?;
-        let receipt = receipt(audit, &log, index).await?;
+        let receipt = audit.receipt(&log, index).await?;
         return Ok(as_text(receipt));
     }
     asked.parameters.only(&["verify", "raw"])?;
@@ -46,16 +45,6 @@ fn parse_index(text: &str) -> Option<LeafIndex> {
     (index.to_string() == text).then(|| LeafIndex::new(index).ok()).flatten()
 }
 
-/// The bytes of a tlog-proof against the newest signed head that covers the event.
-async fn receipt(audit: &Audit, log: &Log, index: LeafIndex) -> Result<Bytes, Refusal> {
-    if !log.tree().head.size.contains(index) {
-        return Err(refusal::event_not_found());
-    }
-    let size = TreeSize::new(index.get() + 1).map_err(|_| refusal::event_not_found())?;
-    let head = receipts::covering(log, "index", size).await?;
-    receipts::tlog_proof(audit.logs().reads(), log, &head, index).await
-}
-
 fn as_text(receipt: Bytes) -> Response<Body> {
     let mut response = Response::new(full(receipt));
     let headers = response.headers_mut();
@@ -67,7 +56,7 @@ fn as_text(receipt: Bytes) -> Response<Body> {
 
 /// Verifies an event as somebody would who trusts the log's key and nothing else.
 async fn verified(audit: &Audit, log: &Log, stored: &StoredEvent) -> Result<Vec<Step>, Refusal> {
-    let receipt = receipt(audit, log, stored.index).await?;
+    let receipt = audit.receipt(log, stored.index).await?;
     let damaged = stored.damaged;
     let line = stored.clone().into_line();
     let keys = log.vkeys();

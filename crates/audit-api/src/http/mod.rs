@@ -17,6 +17,7 @@ use serve::route::Route;
 use crate::audit::Audit;
 use crate::routes::To;
 use audit_trail::AUDIT_LOG;
+pub(crate) use body::EVENTS_MAX;
 use query::Parameters;
 
 /// What a handler knows of a request besides its body.
@@ -53,6 +54,8 @@ impl Audit {
         let answer = match to {
             To::Record => record::record(self, &asked, body).await,
             To::Event => event::event(self, &asked).await,
+            // A call of gRPC goes to its service.
+            To::Call => Err(Refusal::no_such_path()),
         };
         let mut response = answer.unwrap_or_else(|refusal| self.refused(refusal));
         if parts.method == Method::HEAD {

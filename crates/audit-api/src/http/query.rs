@@ -3,7 +3,7 @@
 use log_api::receipts::Level;
 use serve::refusal::{Kind, Refusal};
 
-use crate::refusal::bad_parameter;
+use crate::refusal::bad_field;
 
 /// Name and value of each parameter, in their order, decoded when they are asked for.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +26,7 @@ impl<'a> Parameters<'a> {
         let first = values.next().map(|(_, value)| value);
         match values.next() {
             None => Ok(first),
-            Some(_) => Err(bad_parameter(name, "given once")),
+            Some(_) => Err(bad_field(name, "given once")),
         }
     }
 
@@ -35,7 +35,7 @@ impl<'a> Parameters<'a> {
         match self.one(name)?.as_deref() {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(_) => Err(bad_parameter(name, "true or false")),
+            Some(_) => Err(bad_field(name, "true or false")),
         }
     }
 
@@ -45,7 +45,7 @@ impl<'a> Parameters<'a> {
             None | Some("index") => Ok(Level::Index),
             Some("signed") => Ok(Level::Signed),
             Some("witnessed") => Ok(Level::Witnessed),
-            Some(_) => Err(bad_parameter("receipt", "index, signed or witnessed")),
+            Some(_) => Err(bad_field("receipt", "index, signed or witnessed")),
         }
     }
 

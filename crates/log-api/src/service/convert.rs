@@ -22,7 +22,7 @@ const PAGE_DEFAULT: usize = 100;
 pub(super) const PAGE_MAX: usize = 1_000;
 
 /// The receipt level that a request asks for.
-pub(super) fn level(receipt: i32) -> Result<Level, Refusal> {
+pub fn level(receipt: i32) -> Result<Level, Refusal> {
     match pb::Receipt::try_from(receipt) {
         Ok(pb::Receipt::Unspecified | pb::Receipt::Index) => Ok(Level::Index),
         Ok(pb::Receipt::Signed) => Ok(Level::Signed),
@@ -32,7 +32,7 @@ pub(super) fn level(receipt: i32) -> Result<Level, Refusal> {
 }
 
 /// The level that an answer carries.
-pub(super) fn level_message(level: Level) -> i32 {
+pub fn level_message(level: Level) -> i32 {
     match level {
         Level::Index => pb::Receipt::Index.into(),
         Level::Signed => pb::Receipt::Signed.into(),
@@ -41,9 +41,7 @@ pub(super) fn level_message(level: Level) -> i32 {
 }
 
 /// How long to wait for a receipt, `None` if the request does not say.
-pub(super) fn receipt_wait(
-    wait: Option<prost_types::Duration>,
-) -> Result<Option<Duration>, Refusal> {
+pub fn receipt_wait(wait: Option<prost_types::Duration>) -> Result<Option<Duration>, Refusal> {
     let wait = wait.map(Duration::try_from).transpose();
     wait.map_err(|_| refusal::bad_field("receipt_wait", "a duration that is not negative"))
 }
@@ -68,7 +66,7 @@ pub(super) fn appended(index: LeafIndex, duplicate: bool) -> pb::AppendResult {
     pb::AppendResult { result: Some(pb::append_result::Result::Appended(appended)) }
 }
 
-pub(super) fn producer_id(id: &[u8]) -> Result<ProducerId, Refusal> {
+pub fn producer_id(id: &[u8]) -> Result<ProducerId, Refusal> {
     id.try_into().map(ProducerId).map_err(|_| refusal::bad_producer_id(id.len()))
 }
 

@@ -12,7 +12,7 @@ mod unproven;
 
 pub mod admin;
 
-mod receipt;
+pub mod receipt;
 
 mod answer;
 

@@ -51,12 +51,7 @@ impl Service {
         head: &SignedHead,
         leaves: Vec<(LeafIndex, Hash)>,
     ) -> Result<pb::RangeReceipt, Refusal> {
-        let snapshot = self.snapshot(log, head)?;
-        let (indexes, leaves): (Vec<LeafIndex>, Vec<Hash>) = leaves.into_iter().unzip();
-        let ranges = convert::index_ranges(&indexes);
-        let read = move |tree: &Snapshot, access| tree.prove_leaves(&indexes, &leaves, access);
-        let hashes = Reads::run(&snapshot, read).await.map_err(IntoRefusal::into_refusal)?;
-        Ok(range_receipt(head, ranges, &hashes))
+        range_receipt_of(self.logs().reads(), log, head, leaves).await
     }
 
     /// The receipt of a range, its leaf hashes read from the tree.
@@ -73,6 +68,21 @@ impl Service {
         let proof = Reads::run(&snapshot, read).await.map_err(IntoRefusal::into_refusal)?;
         Ok(range_receipt(head, ranges, &proof.hashes))
     }
+}
+
+/// The receipt of many entries whose leaf hashes are at hand; `leaves` ascending and each once.
+pub async fn range_receipt_of(
+    reads: &Reads,
+    log: &Log,
+    head: &SignedHead,
+    leaves: Vec<(LeafIndex, Hash)>,
+) -> Result<pb::RangeReceipt, Refusal> {
+    let snapshot = reads.signed(log.id(), head).map_err(IntoRefusal::into_refusal)?;
+    let (indexes, leaves): (Vec<LeafIndex>, Vec<Hash>) = leaves.into_iter().unzip();
+    let ranges = convert::index_ranges(&indexes);
+    let read = move |tree: &Snapshot, access| tree.prove_leaves(&indexes, &leaves, access);
+    let hashes = Reads::run(&snapshot, read).await.map_err(IntoRefusal::into_refusal)?;
+    Ok(range_receipt(head, ranges, &hashes))
 }
 
 pub(super) fn range_receipt(

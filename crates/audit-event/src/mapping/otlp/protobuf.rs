@@ -11,75 +11,11 @@ use super::{Context, Encoding, Record, repeated};
 use crate::hex;
 use crate::mapping::MapError;
 use crate::mapping::fields::Notes;
+use crate::wire::{self, Malformed, Wire};
 
-/// The value of a field.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Wire<'a> {
-    Varint(u64),
-    Fixed64(u64),
-    Fixed32,
-    /// Bytes, and where in the whole message they begin.
-    Bytes(&'a [u8], usize),
-}
-
-/// Takes fields from the front of a message.
-struct Reader<'a> {
-    rest: &'a [u8],
-    offset: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn next(&mut self) -> Result<Option<(u64, Wire<'a>)>, MapError> {
-        if self.rest.is_empty() {
-            return Ok(None);
-        }
-        let key = self.varint()?;
-        let wire = match key & 7 {
-            0 => Wire::Varint(self.varint()?),
-            1 => Wire::Fixed64(u64::from_le_bytes(self.array()?)),
-            2 => {
-                let length = usize::try_from(self.varint()?).map_err(|_| self.malformed())?;
-                let offset = self.offset;
-                Wire::Bytes(self.take(length)?, offset)
-            }
-            5 => {
-                self.take(4)?;
-                Wire::Fixed32
-            }
-            _ => return Err(self.malformed()),
-        };
-        match key >> 3 {
-            0 => Err(self.malformed()),
-            number => Ok(Some((number, wire))),
-        }
-    }
-
-    fn varint(&mut self) -> Result<u64, MapError> {
-        let mut value: u64 = 0;
-        for shift in (0..64).step_by(7) {
-            let [byte] = self.array()?;
-            value |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(self.malformed())
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], MapError> {
-        let bytes = self.take(N)?;
-        bytes.try_into().map_err(|_| self.malformed())
-    }
-
-    fn take(&mut self, length: usize) -> Result<&'a [u8], MapError> {
-        let (taken, rest) = self.rest.split_at_checked(length).ok_or_else(|| self.malformed())?;
-        self.rest = rest;
-        self.offset += length;
-        Ok(taken)
-    }
-
-    fn malformed(&self) -> MapError {
-        MapError::Protobuf { offset: self.offset }
+impl From<Malformed> for MapError {
+    fn from(Malformed { offset }: Malformed) -> Self {
+        Self::Protobuf { offset }
     }
 }
 
@@ -89,11 +25,7 @@ fn each_field<'a>(
     offset: usize,
     mut each: impl FnMut(u64, Wire<'a>) -> Result<(), MapError>,
 ) -> Result<(), MapError> {
-    let mut reader = Reader { rest: message, offset };
-    while let Some((number, wire)) = reader.next()? {
-        each(number, wire)?;
-    }
-    Ok(())
+    wire::each_field(message, offset, |number, wire, _| each(number, wire))
 }
 
 /// The log records of an `ExportLogsServiceRequest`. An empty body has none.

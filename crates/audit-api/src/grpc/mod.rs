@@ -1,0 +1,72 @@
+//! The gRPC edge: `cairn.audit.v1.AuditService`.
+
+mod read;
+mod record;
+mod stream;
+
+use std::pin::Pin;
+
+use futures_util::Stream;
+use log_api::refusal::API;
+use log_proto::audit_v1 as pb;
+use log_proto::audit_v1::audit_service_server::AuditService;
+use log_proto::events;
+use serve::refusal::Refusal;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::audit::Audit;
+
+/// The answers of a call that streams them.
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+impl Audit {
+    /// An answer as gRPC has it. A refusal is counted by its reason.
+    fn grpc<T>(&self, answer: Result<T, Refusal>) -> Result<Response<T>, Status> {
+        answer.map(Response::new).map_err(|refusal| self.status(refusal))
+    }
+
+    fn status(&self, refusal: Refusal) -> Status {
+        self.logs().refused(&refusal);
+        refusal.into_status(API.domain)
+    }
+}
+
+#[tonic::async_trait]
+impl AuditService for Audit {
+    type RecordStreamStream = Answers<pb::RecordStreamResponse>;
+
+    async fn record_event(
+        &self,
+        request: Request<events::RecordEventRequest>,
+    ) -> Result<Response<pb::RecordEventResponse>, Status> {
+        self.grpc(record::one(self, request).await)
+    }
+
+    async fn record_events(
+        &self,
+        request: Request<events::RecordEventsRequest>,
+    ) -> Result<Response<pb::RecordEventsResponse>, Status> {
+        self.grpc(record::many(self, request).await)
+    }
+
+    async fn record_stream(
+        &self,
+        request: Request<Streaming<pb::RecordStreamRequest>>,
+    ) -> Result<Response<Self::RecordStreamStream>, Status> {
+        self.grpc(stream::open(self, request).await)
+    }
+
+    async fn get_event(
+        &self,
+        request: Request<pb::GetEventRequest>,
+    ) -> Result<Response<pb::StoredEvent>, Status> {
+        self.grpc(read::event(self, request.into_inner()).await)
+    }
+
+    async fn get_event_receipt(
+        &self,
+        request: Request<pb::GetEventRequest>,
+    ) -> Result<Response<pb::GetEventReceiptResponse>, Status> {
+        self.grpc(read::receipt(self, request.into_inner()).await)
+    }
+}

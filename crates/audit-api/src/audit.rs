@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use audit_event::Writer;
+use audit_index::AuditIndexes;
 use audit_trail::Trail;
 use base::clock::Clock;
 use bytes::Bytes;
@@ -39,6 +40,7 @@ pub struct Audit {
 struct Parts {
     trail: Trail,
     logs: Logs,
+    indexes: Arc<AuditIndexes>,
     options: AuditOptions,
     /// One permit for each stream that may be open.
     streams: Arc<Semaphore>,
@@ -50,11 +52,12 @@ impl Audit {
     pub fn new(
         trail: Trail,
         logs: Logs,
+        indexes: Arc<AuditIndexes>,
         options: AuditOptions,
         stopping: CancellationToken,
     ) -> Self {
         let streams = Arc::new(Semaphore::new(options.streams_max));
-        Self { parts: Arc::new(Parts { trail, logs, options, streams, stopping }) }
+        Self { parts: Arc::new(Parts { trail, logs, indexes, options, streams, stopping }) }
     }
 
     /// The way into the logs.
@@ -65,6 +68,11 @@ impl Audit {
     /// All logs of the server.
     pub fn logs(&self) -> &Logs {
         &self.parts.logs
+    }
+
+    /// Where events are searched.
+    pub fn indexes(&self) -> &Arc<AuditIndexes> {
+        &self.parts.indexes
     }
 
     pub(crate) fn options(&self) -> &AuditOptions {

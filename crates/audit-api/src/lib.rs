@@ -21,3 +21,5 @@ pub mod http;
 pub mod refusal;
 
 pub mod shown;
+
+mod tail;

@@ -3,6 +3,7 @@
 
 use audit_event::json::{EventError, JsonError};
 use audit_event::{FieldError, Path};
+use audit_index::{QueryError, QueryRule, SearchError};
 use audit_trail::{RecordError, Refused, StoredError};
 use log_api::refusal::IntoRefusal as _;
 use serve::refusal::{Kind, Refusal};
@@ -80,6 +81,29 @@ pub fn of_stored(error: StoredError) -> Refusal {
     }
 }
 
+/// Why a query is none. Names come from the caller, so that only known ones are fields.
+pub fn of_query(error: &QueryError) -> Refusal {
+    let reason = match error.rule {
+        QueryRule::Unknown => "UNKNOWN_PARAMETER",
+        QueryRule::Cursor => "BAD_CURSOR",
+        _ => BAD_FIELD,
+    };
+    Refusal::new(Kind::Invalid, reason).says(error.to_string()).field(error.name.clone())
+}
+
+/// Why a search has no answer.
+pub fn of_search(error: SearchError) -> Refusal {
+    match error {
+        SearchError::Cursor => {
+            Refusal::new(Kind::Invalid, "BAD_CURSOR").field("cursor").says(error.to_string())
+        }
+        SearchError::Behind { .. } => Refusal::new(Kind::Unavailable, "INDEX_BEHIND")
+            .retry(std::time::Duration::from_secs(5))
+            .says(error.to_string()),
+        SearchError::Storage(error) => error.into_refusal(),
+    }
+}
+
 /// Why one event of a body was not taken: what a caller acts on, the field, and a sentence. No value
 /// of the event is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,8 +131,10 @@ impl EventRefusal {
     pub(crate) fn into_refusal(self) -> Refusal {
         let Self { kind, reason, message, field } = self;
         let refusal = Refusal::new(kind, reason).says(message);
-        // The field of a refusal is one of a fixed list; the message says which member it is.
-        if field.is_some() { refusal.field("event") } else { refusal }
+        match field {
+            Some(field) => refusal.field(field),
+            None => refusal,
+        }
     }
 
     fn new(kind: Kind, reason: &'static str, field: Option<&Path>, message: String) -> Self {

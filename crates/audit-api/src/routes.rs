@@ -17,12 +17,18 @@ pub enum To {
     Call,
     /// Events to record.
     Record,
+    /// Events that match.
+    List,
+    /// How many events match.
+    Counts,
+    /// Events as they are committed.
+    Tail,
     /// One event, or its receipt.
     Event,
 }
 
 /// The rows. Of those whose patterns begin alike, the most called stands first.
-pub const ROWS: [(Route, To); 10] = [
+pub const ROWS: [(Route, To); 16] = [
     call("RecordEvent", "/cairn.audit.v1.AuditService/RecordEvent", RecordEvents),
     call("RecordEvents", "/cairn.audit.v1.AuditService/RecordEvents", RecordEvents),
     streaming(call("RecordStream", "/cairn.audit.v1.AuditService/RecordStream", RecordEvents)),
@@ -30,6 +36,12 @@ pub const ROWS: [(Route, To); 10] = [
     call("GetEventReceipt", "/cairn.audit.v1.AuditService/GetEventReceipt", ReadEvents),
     post("http_record_events", "/v1/logs/{log}/events", RecordEvents, To::Record),
     post("http_record_events", "/v1/events", RecordEvents, To::Record),
+    get("http_events", "/v1/logs/{log}/events", ReadEvents, To::List),
+    get("http_events", "/v1/events", ReadEvents, To::List),
+    get("http_event_counts", "/v1/logs/{log}/events/counts", ReadEvents, To::Counts),
+    get("http_event_counts", "/v1/events/counts", ReadEvents, To::Counts),
+    get("http_event_tail", "/v1/logs/{log}/events/tail", ReadEvents, To::Tail),
+    get("http_event_tail", "/v1/events/tail", ReadEvents, To::Tail),
     get("http_event", "/v1/logs/{log}/events/{rest..}", ReadEvents, To::Event),
     get("http_event", "/v1/events/{index}", ReadEvents, To::Event),
     get("http_event", "/v1/events/{index}/receipt", ReadEvents, To::Event),

@@ -169,6 +169,11 @@ impl Log {
         self.rooms.append.tree().load_full()
     }
 
+    /// Hears of every commit of this log from here on; several may arrive as one.
+    pub fn news(&self) -> Receiver<()> {
+        self.rooms.append.tree().follow()
+    }
+
     /// The newest head that is signed and journaled.
     pub fn signed(&self) -> Arc<SignedHead> {
         self.rooms.sign.signed()

@@ -62,6 +62,11 @@ impl Config {
         self.data_dir.join("keys")
     }
 
+    /// Search indexes.
+    pub fn index_dir(&self) -> PathBuf {
+        self.data_dir.join("index")
+    }
+
     /// Checkpoints of witnesses that contradict the store.
     pub fn evidence_dir(&self) -> PathBuf {
         self.data_dir.join("evidence")

@@ -28,6 +28,7 @@ pub use crate::health::WITNESSED_HEALTH;
 use crate::routes::{self, To};
 use crate::witnesses::HttpWitnesses;
 use audit_api::audit::Audit;
+use audit_index::{AuditFollower, AuditIndexes, IndexOptions};
 use audit_trail::{AUDIT_LOG, SYSTEM_LOG, Trail};
 use log_api::http::Http;
 use log_api::http::encoding::Encoder;
@@ -50,6 +51,9 @@ use storage_rocksdb::RocksEngine;
 
 /// The log for entries that a first start makes.
 pub const DEFAULT_LOG: &str = "default";
+/// Events that the search indexes take in a second while others are appended; they keep up with every
+/// rate at which events can be recorded.
+const EVENTS_BUSY_RATE: u64 = 200_000;
 /// The logs that a first start makes.
 const FIRST_LOGS: [(&str, LogKind); 3] =
     [(DEFAULT_LOG, LogKind::Plain), (AUDIT_LOG, LogKind::Audit), (SYSTEM_LOG, LogKind::Audit)];
@@ -127,7 +131,8 @@ impl Server {
         let registry = tokio::task::block_in_place(|| Registry::open(options))?;
         let stopping = CancellationToken::new();
         let supervisor = metrics.supervisor().clone();
-        let parts = Parts { registry: registry.clone(), reads, metrics, rocks, fatal };
+        let indexes = Arc::new(AuditIndexes::new(IndexOptions::new(config.index_dir())));
+        let parts = Parts { registry: registry.clone(), reads, metrics, rocks, fatal, indexes };
         let served = parts.serve(config, stopping.clone()).await;
         if served.is_err() {
             // The tasks that have begun must end and release the store.
@@ -246,6 +251,7 @@ struct Parts {
     /// The store, if it can be backed up.
     rocks: Option<Arc<RocksEngine>>,
     fatal: tokio::sync::watch::Receiver<Option<Fatal>>,
+    indexes: Arc<AuditIndexes>,
 }
 
 impl Parts {
@@ -311,11 +317,23 @@ impl Parts {
             return;
         }
         let (registry, reads) = (self.registry.clone(), Arc::clone(&self.reads));
+        self.follow_events(background);
         let indexer = LeafIndexer::new(Arc::clone(reads.engine()));
         let leaves = Follow::new(indexer, registry, reads, config.leaf_index_busy_rate);
         self.metrics.collect(FollowerCollector::new(vec![leaves.handle()]));
         let leaves = Arc::new(leaves);
         background.helper("leaf index", move || Arc::clone(&leaves).run());
+    }
+
+    /// Fills the search indexes.
+    fn follow_events(&self, background: &mut Background) {
+        let (registry, reads) = (self.registry.clone(), Arc::clone(&self.reads));
+        let follower = AuditFollower::new(Arc::clone(&self.indexes));
+        let events = Follow::new(follower, registry, reads, EVENTS_BUSY_RATE);
+        self.indexes.filled_by(events.handle());
+        self.metrics.collect(FollowerCollector::new(vec![events.handle()]));
+        let events = Arc::new(events);
+        background.helper("search index", move || Arc::clone(&events).run());
     }
 
     fn collect(&self) {
@@ -339,8 +357,9 @@ impl Parts {
         let logs = Logs::new(self.registry.clone(), reads, Arc::clone(&metrics));
         let service = Service::new(logs.clone(), config.service, stopping.clone());
         let ops = Ops::new(health.clone(), move || metrics.encode());
+        let indexes = Arc::clone(&self.indexes);
         let trail = Trail::new(self.registry.clone());
-        let audit = Audit::new(trail, logs.clone(), config.audit, stopping.clone());
+        let audit = Audit::new(trail, logs.clone(), indexes, config.audit, stopping.clone());
         let http = Http::new(logs, Encoder::new(config.bundle_cache_bytes), ops);
         let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
         let log = LogServiceServer::new(service).max_decoding_message_size(MESSAGE_BYTES_MAX);

@@ -117,7 +117,7 @@ pub struct Refusal {
     /// code says everything.
     pub reason: Option<&'static str>,
     /// The field at fault.
-    pub field: Option<&'static str>,
+    pub field: Option<Cow<'static, str>>,
     /// When the same request may be sent again.
     pub retry_after: Option<Duration>,
     /// One sentence for a person.
@@ -133,8 +133,8 @@ impl Refusal {
 
     /// Names the field at fault.
     #[must_use]
-    pub const fn field(mut self, field: &'static str) -> Self {
-        self.field = Some(field);
+    pub fn field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
+        self.field = Some(field.into());
         self
     }
 
@@ -160,8 +160,8 @@ impl Refusal {
         if let Some(reason) = self.reason {
             details.set_error_info(reason, domain, []);
         }
-        if let Some(field) = self.field {
-            details.add_bad_request_violation(field, &*self.message);
+        if let Some(field) = &self.field {
+            details.add_bad_request_violation(&**field, &*self.message);
         }
         if self.retry_after.is_some() {
             details.set_retry_info(self.retry_after);

@@ -31,7 +31,7 @@ pub(crate) fn refusal(refusal: Refusal) -> Response<Body> {
         ("message", Value::from(&*refusal.message)),
         ("reason", Value::from(refusal.reason.unwrap_or("UNKNOWN"))),
     ]);
-    error.extend(refusal.field.map(|field| ("field".to_owned(), Value::from(field))));
+    error.extend(refusal.field.as_deref().map(|field| ("field".to_owned(), Value::from(field))));
     let body = object([("error", Value::Object(error))]);
     let (head, _) = refusal.into_http().into_parts();
     let mut response = members(head.status, &body);

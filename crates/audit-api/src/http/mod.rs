@@ -3,8 +3,10 @@
 mod answer;
 mod body;
 mod event;
+mod list;
 mod query;
 mod record;
+mod tail;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
@@ -53,6 +55,9 @@ impl Audit {
         };
         let answer = match to {
             To::Record => record::record(self, &asked, body).await,
+            To::List => list::list(self, &asked).await,
+            To::Counts => list::counts(self, &asked).await,
+            To::Tail => tail::open(self, &asked),
             To::Event => event::event(self, &asked).await,
             // A call of gRPC goes to its service.
             To::Call => Err(Refusal::no_such_path()),

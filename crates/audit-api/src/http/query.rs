@@ -63,6 +63,7 @@ pub(crate) fn unknown(name: &str) -> Refusal {
     let shown: String = name.chars().filter(|it| !it.is_control()).take(64).collect();
     Refusal::new(Kind::Invalid, "UNKNOWN_PARAMETER")
         .says(format!("parameter {shown} is not known here"))
+        .field(shown)
 }
 
 #[cfg(test)]
@@ -77,7 +78,7 @@ mod tests {
         assert_eq!(of("").level().unwrap(), Level::Index);
         assert!(of("raw=true").flag("raw").unwrap() && !of("").flag("raw").unwrap());
         for bad in ["receipt=now", "receipt=index&receipt=index"] {
-            assert_eq!(of(bad).level().unwrap_err().field, Some("receipt"), "{bad}");
+            assert_eq!(of(bad).level().unwrap_err().field.as_deref(), Some("receipt"), "{bad}");
         }
         assert!(of("raw=1").flag("raw").is_err());
         assert!(of("raw=true").only(&["raw"]).is_ok());

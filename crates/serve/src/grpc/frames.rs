@@ -262,7 +262,7 @@ mod tests {
                     let Refusal { reason, field, message, .. } =
                         Refusal::within(&status).expect("it is one of ours").clone();
                     assert_eq!(status.code(), Code::InvalidArgument);
-                    assert_eq!(field, Some("message"));
+                    assert_eq!(field.as_deref(), Some("message"));
                     assert!(!status.details().is_empty());
                     Err(format!("{} {message}", reason.unwrap()))
                 }

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     append, audit, bench, fetch_checkpoint, keygen, log, prove, tail, verify, verify_batch,
-    verify_consistency, verify_evidence, witness,
+    verify_consistency, verify_event, verify_evidence, verify_export, witness,
 };
 use crate::error::CliError;
 
@@ -103,6 +103,10 @@ pub(crate) enum Command {
     VerifyConsistency(verify_consistency::VerifyConsistencyArgs),
     /// Verify that a log contradicted itself, offline
     VerifyEvidence(verify_evidence::VerifyEvidenceArgs),
+    /// Verify an evidence file: events taken out of an audit log, offline
+    VerifyExport(verify_export::VerifyExportArgs),
+    /// Verify one event of an audit log, offline
+    VerifyEvent(verify_event::VerifyEventArgs),
     /// Follow a log, and with --verify every step it takes
     Tail(tail::TailArgs),
     /// Replay a whole log over its tiles: re-hash everything, compare everything

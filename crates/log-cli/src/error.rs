@@ -86,6 +86,8 @@ pub(crate) enum CliError {
     Consistency { path: PathBuf, source: formats::witness::BodyError },
     #[error("{path} is no evidence")]
     Evidence { path: PathBuf, source: formats::EvidenceError },
+    #[error(transparent)]
+    EvidenceFile(evidence_file::verify::ReadError),
     #[error("{path} is no {what} any more: {how}")]
     Converted { path: PathBuf, what: &'static str, how: formats::Conversion },
     #[error("{path} is empty, and an entry has at least one byte")]
@@ -193,6 +195,7 @@ impl CliError {
             Self::Read { source, .. }
             | Self::Write { source, .. }
             | Self::AppendUnkept { source, .. } => file_exit(source),
+            Self::EvidenceFile(error) => file_exit(&error.source),
             Self::Trusted(error) => trusted_exit(error),
             Self::AuditState { source, .. } | Self::AuditStateUnsaved { source, .. } => {
                 state_exit(source)
@@ -245,7 +248,7 @@ impl CliError {
     /// What to do next.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         Some(match self {
-            Self::Read { .. } => "check the path, and that it may be read",
+            Self::Read { .. } | Self::EvidenceFile(_) => "check the path, and that it may be read",
             Self::TooLarge { .. } => "check that it is the right file",
             Self::Write { .. } => "check that the folder exists, may be written and has room",
             Self::Exists { .. } => "choose another path, or move the file away first",

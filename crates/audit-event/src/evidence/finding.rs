@@ -3,6 +3,7 @@
 use super::line::LineError;
 use super::manifest::proof_name;
 use super::proof::ProofError;
+use super::step::Step;
 use crate::blocks::Tag;
 use crate::commit::CommitError;
 use crate::text::TextError;
@@ -263,6 +264,74 @@ pub enum Gap {
 }
 
 impl Finding {
+    /// The line that it is about, from 1.
+    pub fn line(&self) -> Option<u64> {
+        match self {
+            Self::Line { line, .. }
+            | Self::Unterminated { line }
+            | Self::Order { line }
+            | Self::Time { line }
+            | Self::Block { line, .. }
+            | Self::Tags { line }
+            | Self::BothLists { line, .. }
+            | Self::CoreWithheld { line }
+            | Self::NotCanonical { line, .. }
+            | Self::Announced { line, .. }
+            | Self::Unannounced { line, .. }
+            | Self::Twice { line }
+            | Self::ShownUnmatched { line }
+            | Self::WithheldMatched { line }
+            | Self::View { row: line, .. }
+            | Self::Incomplete { reason: Gap::Line { line } } => Some(*line),
+            _ => None,
+        }
+    }
+
+    /// The block that it is about.
+    pub fn block(&self) -> Option<Tag> {
+        match self {
+            Self::Block { source, .. } => match source {
+                CommitError::Mismatch { tag }
+                | CommitError::NotInLeaf { tag }
+                | CommitError::Twice { tag } => Some(*tag),
+            },
+            Self::BothLists { tag, .. }
+            | Self::NotCanonical { tag, .. }
+            | Self::Announced { tag, .. }
+            | Self::Unannounced { tag, .. } => Some(*tag),
+            Self::CoreWithheld { .. } => Some(Tag::Core),
+            _ => None,
+        }
+    }
+
+    /// The step of the verification that found it.
+    pub fn step(&self) -> Step {
+        match self {
+            Self::Line { .. }
+            | Self::Unterminated { .. }
+            | Self::Proof { .. }
+            | Self::ProofMissing { .. }
+            | Self::Checkpoint { .. }
+            | Self::ReceiptForm { .. } => Step::Form,
+            Self::File { .. } => Step::Files,
+            Self::NoKey | Self::Trust { .. } => Step::Signature,
+            Self::Origin | Self::Size { .. } | Self::Index => Step::Tree,
+            Self::Inclusion { .. } | Self::Receipt { .. } => Step::Proof,
+            Self::Count { .. } | Self::Order { .. } | Self::Time { .. } => Step::Order,
+            Self::Block { .. } => Step::Commitment,
+            Self::NotCanonical { .. } => Step::Text,
+            Self::Tags { .. }
+            | Self::BothLists { .. }
+            | Self::CoreWithheld { .. }
+            | Self::Announced { .. }
+            | Self::Unannounced { .. } => Step::Blocks,
+            Self::Twice { .. } => Step::Once,
+            Self::Incomplete { .. } => Step::Complete,
+            Self::ShownUnmatched { .. } | Self::WithheldMatched { .. } => Step::Filter,
+            Self::View { .. } => Step::View,
+        }
+    }
+
     /// Whether the file does not hold, or cannot be used.
     pub fn status(&self) -> Status {
         match self {

@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`manifest`] | what the file holds and says of itself: `manifest.json` |
-//! | [`line`] | one event with its leaf and blocks: a line of `events.ndjson` |
+//! | [`line`](mod@line) | one event with its leaf and blocks: a line of `events.ndjson` |
 //! | [`filter`] | which events were asked for, evaluated where `core` is enough |
 //! | [`proof`] | a batch inclusion proof: `proofs/NNNNNN.txt` |
 //! | [`view`] | the same events as a table: columns, CSV, JSON |
@@ -24,6 +24,7 @@ pub mod view;
 
 mod fields;
 mod seen;
+mod step;
 
 pub use filter::Filter;
 pub use finding::{Finding, Gap, Report, Status};
@@ -31,6 +32,7 @@ pub use line::Line;
 pub use manifest::Manifest;
 pub use proof::BatchProof;
 pub use single::verify_event;
+pub use step::Step;
 pub use verify::Verifier;
 
 /// Events that one file may hold.

@@ -141,6 +141,11 @@ impl<'a> Verifier<'a> {
         !self.unproven.is_empty()
     }
 
+    /// What was found so far.
+    pub fn findings(&self) -> &[Finding] {
+        &self.report.findings
+    }
+
     /// The name of the next proof.
     pub fn proof_name(&self) -> String {
         proof_name(self.proofs + 1)

@@ -11,7 +11,9 @@ pub(crate) mod tail;
 pub(crate) mod verify;
 pub(crate) mod verify_batch;
 pub(crate) mod verify_consistency;
+pub(crate) mod verify_event;
 pub(crate) mod verify_evidence;
+pub(crate) mod verify_export;
 pub(crate) mod witness;
 
 use std::future::Future;
@@ -36,6 +38,8 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<Exit, CliError> {
         Command::VerifyBatch(args) => verify_batch::run(&args, ui),
         Command::VerifyConsistency(args) => verify_consistency::run(&args, ui),
         Command::VerifyEvidence(args) => verify_evidence::run(&args, ui),
+        Command::VerifyExport(args) => verify_export::run(&args, ui),
+        Command::VerifyEvent(args) => verify_event::run(&args, ui),
         Command::Log(command) => online(log::run(command, server, ui)),
         Command::Witness(command) => online(witness::run(command, ui)),
         Command::Append(args) => online(append::run(args, server, ui)),

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """A second reader of audit events, written from docs/formats.md alone, with the standard library alone.
 
-    verifier.py DIR     recomputes every value of the vectors in DIR; silent if all agree
+    verifier.py DIR                             recomputes every value of the vectors in DIR; silent if all agree
+    verifier.py --file FILE|DIR --vkey KEY      verifies an evidence file; exits with 0, 1 or 2
+    verifier.py --file FILE|DIR --policy FILE   the same
+    verifier.py --table DIR                     verifies every file that DIR/expected.json names
 
-Signatures of checkpoints are not verified here: the standard library has no Ed25519.
+Parquet and signatures by ML-DSA are not examined here.
 """
 
 import base64
@@ -11,7 +14,10 @@ import hashlib
 import hmac
 import json
 import re
+import stat
+import struct
 import sys
+import zlib
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -369,6 +375,7 @@ def read_proof(data):
 
 
 def read_line(data):
+    usable(len(data) <= 8 * 2**20, "a line is too long")
     line = exactly(read_json(data), index=int, leaf=str, blocks=dict, withheld=list, erased=list)
     received, commitments = read_leaf(unbase64(line["leaf"]))
     blocks = {}
@@ -463,7 +470,10 @@ def item(index, leaf, received, objects, withheld, erased):
 
 def check_views(files, events):
     if "events.csv" in files:
-        text = files["events.csv"].decode("utf-8").removeprefix("\ufeff")
+        try:
+            text = files["events.csv"].decode("utf-8").removeprefix("\ufeff")
+        except UnicodeDecodeError as error:
+            raise DoesNotHold("events.csv") from error
         separator = ";" if text.startswith("index;") else ","
         rows = list(csv_rows(text, separator))
         holds(rows and rows[0] == COLUMNS and len(rows) == len(events) + 1, "the rows of events.csv")
@@ -480,11 +490,15 @@ def check_views(files, events):
 
 
 def check_manifest(files):
+    usable("manifest.json" in files, "the manifest is missing")
+    usable(len(files["manifest.json"]) <= 4 * 2**20, "the manifest is too large")
     manifest = exactly(read_json(files["manifest.json"]), format=str, log=str, origin=str, tree_size=int, made_at=str,
                        made_by=str, purpose=str, filter=dict, filter_text=str, time_zone=str, events=int,
                        complete=(dict, type(None)), withheld=list, files=dict)
     usable(manifest["format"] == "cairn-evidence@v1", "the format")
+    usable(manifest["events"] <= 10_000_000, "too many events")
     read_filter(manifest["filter"])
+    tag_list(manifest["withheld"])
     if manifest["complete"] is not None:
         complete = exactly(manifest["complete"], start=int, end=int)
         usable(complete["start"] <= complete["end"], "complete")
@@ -529,18 +543,21 @@ def check_line(line, manifest, announced):
     return objects
 
 
-def verify(files):
-    """Exit status of a whole file, signatures aside."""
+def verify(files, trust=None):
+    """Exit status of a whole file; without whom to trust, signatures aside."""
     try:
         manifest, proofs = check_manifest(files)
         text = files["events.ndjson"]
         usable(text == b"" or text.endswith(b"\n"), "an unended line")
         lines = [read_line(line) for line in text.split(b"\n")[:-1]]
         read = [read_proof(files[name]) for name in proofs]
+        read_note(files["checkpoint"])
         for name, fact in manifest["files"].items():
             digest = hashlib.sha256(files[name]).hexdigest()
             holds(fact == {"bytes": len(files[name]), "sha256": digest}, name)
-        origin, size, root = files["checkpoint"].decode().split("\n")[:3]
+        (origin, size, root), body, signatures = read_note(files["checkpoint"])
+        if trust is not None:
+            check_trust(trust, origin, body, signatures)
         holds(origin == manifest["origin"] and int(size) == manifest["tree_size"], "the checkpoint")
         holds(len(lines) == manifest["events"], "the number of lines")
         for before, after in zip(lines, lines[1:]):
@@ -565,6 +582,277 @@ def verify(files):
     except DoesNotHold as error:
         return 1, str(error)
     return 0, ""
+
+
+# Signatures (RFC 8032, section 6) of notes, and policies of witnesses.
+
+P = 2**255 - 19
+Q = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+ROOT = pow(2, (P - 1) // 4, P)
+
+
+def add(a, b):
+    low, high = (a[1] - a[0]) * (b[1] - b[0]) % P, (a[1] + a[0]) * (b[1] + b[0]) % P
+    t, z = 2 * a[3] * b[3] * D % P, 2 * a[2] * b[2] % P
+    e, f, g, h = high - low, z - t, z + t, high + low
+    return (e * f % P, g * h % P, f * g % P, e * h % P)
+
+
+def times(number, point):
+    result = (0, 1, 1, 0)
+    while number > 0:
+        if number & 1:
+            result = add(result, point)
+        point, number = add(point, point), number >> 1
+    return result
+
+
+def point_of(data):
+    y = int.from_bytes(data, "little")
+    sign, y = y >> 255, y & ((1 << 255) - 1)
+    if y >= P:
+        return None
+    square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if (x * x - square) % P != 0:
+        x = x * ROOT % P
+    if (x * x - square) % P != 0 or (x == 0 and sign):
+        return None
+    x = P - x if x & 1 != sign else x
+    return (x, y, 1, x * y % P)
+
+
+BASE = point_of((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
+
+
+def is_signed(key, message, signature):
+    a, r = point_of(key), point_of(signature[:32])
+    s = int.from_bytes(signature[32:], "little")
+    if a is None or r is None or len(signature) != 64 or s >= Q:
+        return False
+    h = int.from_bytes(hashlib.sha512(signature[:32] + key + message).digest(), "little") % Q
+    left, right = times(s, BASE), add(r, times(h, a))
+    return all((left[at] * right[2] - right[at] * left[2]) % P == 0 for at in (0, 1))
+
+
+def read_note(data):
+    """The first three lines of a checkpoint, what is signed, and the signatures by name and key."""
+    try:
+        body, found, lines = data.decode("utf-8").partition("\n\n")
+    except UnicodeDecodeError as error:
+        raise Unusable("the checkpoint") from error
+    parts = body.split("\n")
+    usable(found and len(parts) >= 3 and lines.endswith("\n"), "the checkpoint")
+    usable(parts[0] and re.fullmatch("0|[1-9][0-9]*", parts[1]) and len(unbase64(parts[2])) == 32, "the checkpoint")
+    usable("\r" not in body, "the checkpoint")
+    signatures = []
+    for line in lines[:-1].split("\n"):
+        dash, _, rest = line.partition(" ")
+        name, _, signature = rest.partition(" ")
+        usable(dash == "\u2014" and name and len(unbase64(signature)) > 4, "a signature")
+        signatures.append((name, unbase64(signature)[:4], unbase64(signature)[4:]))
+    return parts[:3], (body + "\n").encode(), signatures
+
+
+def read_key(text):
+    name, stated, data = text.split("+", 2)
+    data = unbase64(data)
+    digest = hashlib.sha256(name.encode() + b"\n" + data).digest()[:4]
+    usable(digest.hex() == stated and data[0] in (1, 4, 6), "a key")
+    return name, digest, data[0], data[1:]
+
+
+def has_signed(key, body, signatures):
+    name, number, kind, public = key
+    for signature in (found for by, of, found in signatures if (by, of) == (name, number)):
+        if kind == 1:
+            return is_signed(public, body, signature)
+        if kind == 4 and len(signature) == 72:
+            time = int.from_bytes(signature[:8], "big")
+            return is_signed(public, b"cosignature/v1\ntime %d\n" % time + body, signature[8:])
+    return False
+
+
+def read_policy(text):
+    logs, named, quorum = [], {}, None
+    for words in (line.split() for line in text.split("\n") if line and not line.startswith("#")):
+        if words[0] == "log":
+            logs.append(read_key(words[1]))
+        elif words[0] == "witness":
+            named[words[1]] = read_key(words[2])
+        elif words[0] == "group":
+            least = {"any": 1, "all": len(words) - 3}.get(words[2]) or int(words[2])
+            named[words[1]] = (least, words[3:])
+        elif words[0] == "quorum":
+            quorum = words[1]
+    return logs, named, quorum
+
+
+def is_quorum(name, named, body, signatures):
+    if name == "none":
+        return True
+    if len(named[name]) == 2:
+        least, members = named[name]
+        return sum(is_quorum(member, named, body, signatures) for member in members) >= least
+    return has_signed(named[name], body, signatures)
+
+
+def check_trust(trust, origin, body, signatures):
+    logs, named, quorum = trust
+    usable(logs, "no key")
+    holds(any(key[0] == origin and has_signed(key, body, signatures) for key in logs), "the signature")
+    holds(is_quorum(quorum, named, body, signatures), "the quorum")
+
+
+# Folders and zip archives.
+
+FILES_MAX = 1_100
+
+
+def is_known(name):
+    plain = """manifest.json events.ndjson checkpoint keys.txt policy.txt verify.html events.csv events.json
+    events.parquet""".split()
+    proof = re.fullmatch(r"proofs/([0-9]{6})\.txt", name)
+    return name == "READ ME FIRST.txt" or name in plain or bool(proof) and 1 <= int(proof[1]) <= 1_000
+
+
+def read_folder(folder):
+    files = {}
+    for path in [*folder.iterdir(), *(folder / "proofs").glob("*")]:
+        name = path.relative_to(folder).as_posix()
+        kind = path.lstat().st_mode
+        if stat.S_ISDIR(kind) and name == "proofs":
+            continue
+        usable(is_known(name) and stat.S_ISREG(kind), f"the file {name}")
+        usable(len(files) < FILES_MAX, "too many files")
+        files[name] = path.read_bytes()
+    return files
+
+
+def zip64(extra, wanted):
+    """The numbers of the one ZIP64 field among extra fields."""
+    found, at = [], 0
+    while at < len(extra):
+        usable(at + 4 <= len(extra), "extra fields")
+        kind, length = struct.unpack_from("<HH", extra, at)
+        usable(at + 4 + length <= len(extra), "extra fields")
+        if kind == 1:
+            found.append(extra[at + 4:at + 4 + length])
+        at += 4 + length
+    usable(len(found) == 1 and len(found[0]) >= 8 * wanted, "ZIP64")
+    return list(struct.unpack_from(f"<{wanted}Q", found[0]))
+
+
+def zip_directory(data):
+    """Where the directory begins and ends, and how many entries it has."""
+    usable(len(data) >= 22, "the end of the archive")
+    end = len(data) - 22
+    signature, _, here, count, size, start, comment = struct.unpack_from("<IIHHIIH", data, end)
+    usable(signature == 0x06054B50 and here == count and comment == 0, "the end of the archive")
+    if end < 20 or data[end - 20:end - 16] != b"PK\6\7":
+        usable(start + size == end, "the directory")
+        return start, end, count
+    (at,) = struct.unpack_from("<Q", data, end - 12)
+    usable(at + 56 == end - 20, "the ZIP64 end")
+    signature, rest, _, _, here, count64, size64, start64 = struct.unpack_from("<IQIQQQQQ", data, at)
+    usable(signature == 0x06064B50 and rest == 44 and here == count64 and start64 + size64 == at, "the ZIP64 end")
+    for small, most, large in ((count, 2**16 - 1, count64), (size, 2**32 - 1, size64), (start, 2**32 - 1, start64)):
+        usable(small in (most, large), "the ends contradict each other")
+    return start64, at, count64
+
+
+def zip_entries(data):
+    at, end, count = zip_directory(data)
+    usable(count <= FILES_MAX and end - at <= 2**20, "too many files")
+    entries, begin = [], at
+    for _ in range(count):
+        usable(at + 46 <= end, "the directory")
+        header = struct.unpack_from("<IIHHIIIIHHHIII", data, at)
+        signature, _, flags, method, _, crc, packed, size, names, extras, comment, _, attributes, offset = header
+        usable(signature == 0x02014B50 and at + 46 + names + extras <= end, "the directory")
+        name = data[at + 46:at + 46 + names].decode("ascii", "replace")
+        extra = data[at + 46 + names:at + 46 + names + extras]
+        usable(is_known(name) and comment == 0 and flags & ~0x808 == 0 and method in (0, 8), f"the entry {name}")
+        usable(attributes >> 28 in (0, 8), f"{name} is a link")
+        wide = [it == 2**32 - 1 for it in (size, packed, offset)]
+        large = iter(zip64(extra, sum(wide)) if any(wide) else [])
+        size, packed, offset = (next(large) if w else it for w, it in zip(wide, (size, packed, offset)))
+        entries.append((offset, name, flags, method, crc, packed, size))
+        at += 46 + names + extras
+    usable(at == end, "the directory")
+    return sorted(entries), begin
+
+
+def zip_data(data, entry, end):
+    """The data of an entry that ends where the next one begins."""
+    offset, name, flags, method, crc, packed, size = entry
+    usable(offset + 30 <= end, f"the place of {name}")
+    header = struct.unpack_from("<IHHHIIIIHH", data, offset)
+    signature, _, flags2, method2, _, crc2, packed2, size2, names, extras = header
+    start = offset + 30 + names + extras
+    usable(start + packed <= end, f"the place of {name}")
+    found = data[offset + 30:offset + 30 + names]
+    usable(signature == 0x04034B50 and (flags2, method2) == (flags, method) and found == name.encode(), name)
+    behind = data[start + packed:end]
+    if flags & 8:
+        usable(len(behind) in (12, 16, 20, 24), f"the descriptor of {name}")
+        usable(len(behind) in (12, 20) or behind[:4] == b"PK\7\x08", f"the descriptor of {name}")
+        behind = behind[4:] if len(behind) in (16, 24) else behind
+        stated = struct.unpack("<III" if len(behind) == 12 else "<IQQ", behind)
+        usable(stated == (crc, packed, size), f"the descriptor of {name}")
+    else:
+        if 2**32 - 1 in (packed2, size2):
+            large = zip64(data[offset + 30 + names:start], 2)
+            size2 = large[0] if size2 == 2**32 - 1 else size2
+            packed2 = large[1] if packed2 == 2**32 - 1 else packed2
+        usable((crc2, packed2, size2) == (crc, packed, size) and not behind, f"the header of {name}")
+    unpacked = data[start:start + packed]
+    if method == 8:
+        stream = zlib.decompressobj(-15)
+        try:
+            unpacked = stream.decompress(unpacked, size + 1)
+        except zlib.error as error:
+            raise Unusable(f"the data of {name}") from error
+        usable(stream.eof and not stream.unused_data, f"the data of {name}")
+    usable(len(unpacked) == size and zlib.crc32(unpacked) == crc, f"the checksum of {name}")
+    return unpacked
+
+
+def read_zip(data):
+    entries, end_of_last = zip_entries(data)
+    files, begin = {}, 0
+    for entry, end in zip(entries, [entry[0] for entry in entries[1:]] + [end_of_last]):
+        usable(entry[0] == begin and entry[1] not in files, f"the place of {entry[1]}")
+        files[entry[1]] = zip_data(data, entry, end)
+        begin = end
+    usable(begin == end_of_last, "the place of the directory")
+    return files
+
+
+def verify_path(path, arguments, folder):
+    """Exit status of an evidence file on disk."""
+    try:
+        kind, value = arguments
+        if kind == "--policy":
+            trust = read_policy((folder / value).read_text())
+        else:
+            keys = (folder / value[1:]).read_text() if value.startswith("@") else value
+            trust = [read_key(key) for key in keys.split("\n") if key], {}, "none"
+        files = read_folder(path) if path.is_dir() else read_zip(path.read_bytes())
+    except Unusable as error:
+        return 2, str(error)
+    return verify(files, trust)
+
+
+def check_table(folder):
+    wrong = []
+    for case in json.loads((folder / "expected.json").read_text()):
+        status, why = verify_path(folder / case["name"], case["arguments"], folder)
+        if status != case["status"] and not case["parquet_alone"]:
+            wrong.append(f"{case['name']}: {case['status']} expected, not {status} ({why})")
+    if wrong:
+        sys.exit("\n".join(wrong))
 
 
 # The vectors.
@@ -662,4 +950,11 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if sys.argv[1] == "--table":
+        check_table(Path(sys.argv[2]))
+    elif sys.argv[1] == "--file":
+        status, why = verify_path(Path(sys.argv[2]), sys.argv[3:5], Path())
+        print(why or "all holds")
+        sys.exit(status)
+    else:
+        main(Path(sys.argv[1]))

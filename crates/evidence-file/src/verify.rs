@@ -196,10 +196,13 @@ impl<'a> Lines<'a> {
     fn read(&mut self, mut progress: impl FnMut(Progress)) -> Result<(), Stop> {
         let reader = Digesting::new(self.container.reader(EVENTS)?);
         let mut reader = BufReader::with_capacity(1 << 18, reader);
-        let mut bytes = Vec::new();
+        let (mut bytes, mut is_whole) = (Vec::new(), true);
         while next_line(&mut reader, &mut bytes)? {
             let known = self.verifier.findings().len();
-            let Some(line) = self.verifier.line(&bytes) else { return Ok(()) };
+            let Some(line) = self.verifier.line(&bytes) else {
+                is_whole = false; // a line too many, or one that cannot be read
+                break;
+            };
             self.count += 1;
             if self.verifier.proof_is_due() {
                 self.proof()?;
@@ -212,6 +215,9 @@ impl<'a> Lines<'a> {
         }
         if self.verifier.has_unproven_lines() {
             self.proof()?;
+        }
+        if !is_whole {
+            return Ok(());
         }
         let (found, _) = reader.into_inner().finish();
         self.check_file(EVENTS, &found);

@@ -34,6 +34,8 @@ fn every_command_has_examples() {
         "verify-batch",
         "verify-consistency",
         "verify-evidence",
+        "verify-export",
+        "verify-event",
         "tail",
         "audit",
         "bench",

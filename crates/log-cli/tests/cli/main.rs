@@ -9,6 +9,8 @@ mod audit;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod export;
+#[cfg(test)]
 mod help;
 #[cfg(test)]
 mod keygen;

@@ -24,7 +24,10 @@ pub(crate) fn text(manifest: &Manifest, views: &[&str], times_as_text: u64) -> S
         ("Asked for", &manifest.filter_text),
         ("Time zone", &manifest.time_zone),
     ] {
-        line(&format!("  {name}: {}", if words.is_empty() { "-".to_owned() } else { shown(words) }));
+        line(&format!(
+            "  {name}: {}",
+            if words.is_empty() { "-".to_owned() } else { shown(words) }
+        ));
     }
     line("");
     line(&amount(manifest));
@@ -54,7 +57,8 @@ fn left_out(manifest: &Manifest) -> String {
              for show their kind, result and time alone.\n",
             range.start, range.end
         ),
-        None => "What was not asked for is not in it. Nobody can see from it what was left out.\n".to_owned(),
+        None => "What was not asked for is not in it. Nobody can see from it what was left out.\n"
+            .to_owned(),
     }
 }
 

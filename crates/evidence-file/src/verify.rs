@@ -155,10 +155,11 @@ fn examine(
     let mut lines = Lines::new(&container, &manifest, &signed, &mut verdict.indexes)?;
     let read = lines.read(progress);
     findings.append(&mut lines.findings);
-    let report = lines.verifier.finish();
-    let of_lines = report.findings.clone();
-    verdict.report = Report { findings: Vec::new(), ..report };
-    findings.into_iter().chain(of_lines).for_each(|finding| verdict.report.add(finding));
+    let mut report = lines.verifier.finish();
+    findings.append(&mut report.findings);
+    findings.sort_by_key(Finding::step); // what causes others comes first
+    verdict.report = report;
+    findings.into_iter().for_each(|finding| verdict.report.add(finding));
     read
 }
 

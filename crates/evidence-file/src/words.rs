@@ -34,6 +34,9 @@ mod tests {
     #[test]
     fn what_is_not_seen_is_written_out() {
         assert_eq!(shown("Q4 \"audit\", São Paulo"), "Q4 \"audit\", São Paulo");
-        assert_eq!(shown("a\u{1b}[31m\nb\u{202e}c"), "a\\u1b[31m\\nb\\u202ec".replace("\\n", "\\ua"));
+        assert_eq!(
+            shown("a\u{1b}[31m\nb\u{202e}c"),
+            "a\\u1b[31m\\nb\\u202ec".replace("\\n", "\\ua")
+        );
     }
 }

@@ -131,6 +131,11 @@ impl Row {
         &self.cells
     }
 
+    /// The cells alone.
+    pub fn into_cells(self) -> Vec<Option<String>> {
+        self.cells
+    }
+
     fn cell(&self, name: &str) -> Option<&str> {
         let at = COLUMNS.iter().position(|column| *column == name)?;
         self.cells.get(at)?.as_deref()

@@ -3,9 +3,7 @@
 use std::io::{self, Read, Write};
 
 use audit_event::evidence::manifest::FileFact;
-use audit_event::evidence::view::{
-    Row, Separator, csv_difference, csv_head, csv_row, split_row,
-};
+use audit_event::evidence::view::{Row, Separator, csv_difference, csv_head, csv_row, split_row};
 
 use super::source::Source;
 use super::{Compared, FIRST};
@@ -96,9 +94,7 @@ impl Reader {
         let bytes = self.source.bytes();
         match std::str::from_utf8(bytes) {
             Ok(text) => text,
-            Err(error) => {
-                std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default()
-            }
+            Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
         }
     }
 }

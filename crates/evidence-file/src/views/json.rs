@@ -4,8 +4,8 @@ use std::io::{self, Read, Write};
 
 use audit_event::evidence::manifest::FileFact;
 use audit_event::evidence::view::{COLUMNS, Next, Row, json_item, next_item};
-use audit_event::value::{Object, Value};
 use audit_event::text;
+use audit_event::value::{Object, Value};
 
 use super::source::Source;
 use super::{Compared, FIRST};

@@ -6,9 +6,6 @@ use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use audit_event::Instant;
-use audit_event::evidence::manifest::FileFact;
-use audit_event::evidence::view::{COLUMNS, Row, SENTENCE};
 use ::parquet::basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical};
 use ::parquet::column::reader::ColumnReader;
 use ::parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
@@ -17,6 +14,9 @@ use ::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use ::parquet::file::reader::{FileReader as _, SerializedFileReader};
 use ::parquet::file::writer::SerializedFileWriter;
 use ::parquet::schema::types::{Type, TypePtr};
+use audit_event::Instant;
+use audit_event::evidence::manifest::FileFact;
+use audit_event::evidence::view::{COLUMNS, Row, SENTENCE};
 
 use super::{Compared, FIRST};
 use crate::section::Section;
@@ -59,20 +59,20 @@ fn schema() -> Result<TypePtr, ParquetError> {
 }
 
 /// The cell of an instant: none where the text is not one.
-fn micros(row: &Row, column: usize) -> Option<i64> {
-    let text = row.cells().get(column)?.as_deref()?;
+fn micros(cells: &[Option<String>], column: usize) -> Option<i64> {
+    let text = cells.get(column)?.as_deref()?;
     Some(Instant::parse_utc(text).ok()?.micros())
 }
 
-fn index_of(row: &Row) -> i64 {
-    let index = row.cells().first().and_then(|cell| cell.as_deref()?.parse().ok());
+fn index_of(cells: &[Option<String>]) -> i64 {
+    let index = cells.first().and_then(|cell| cell.as_deref()?.parse().ok());
     index.expect("every row has its index, which is below 2^63")
 }
 
 /// Writes rows in row groups, each held in memory until it is full.
 pub(crate) struct Writer<W: Write + Send> {
     file: SerializedFileWriter<W>,
-    rows: Vec<Row>,
+    rows: Vec<Vec<Option<String>>>,
     bytes: usize,
     times_as_text: u64,
 }
@@ -90,11 +90,12 @@ impl<W: Write + Send> Writer<W> {
     }
 
     pub(crate) fn push(&mut self, row: Row) -> io::Result<()> {
-        let cells = row.cells().iter().flatten();
-        self.bytes += cells.map(String::len).sum::<usize>();
-        let is_text_alone = row.cells()[INSTANTS[1].1].is_some() && micros(&row, INSTANTS[1].1).is_none();
+        let cells = row.into_cells();
+        self.bytes += cells.iter().flatten().map(String::len).sum::<usize>();
+        let (_, time) = INSTANTS[1];
+        let is_text_alone = cells[time].is_some() && micros(&cells, time).is_none();
         self.times_as_text += u64::from(is_text_alone);
-        self.rows.push(row);
+        self.rows.push(cells);
         if self.rows.len() >= GROUP_ROWS || self.bytes >= GROUP_BYTES {
             self.write_group()?;
         }
@@ -116,14 +117,16 @@ impl<W: Write + Send> Writer<W> {
         let mut at = 0;
         while let Some(mut column) = group.next_column()? {
             if at == INDEX {
-                let values: Vec<i64> = rows.iter().map(index_of).collect();
+                let values: Vec<i64> = rows.iter().map(|cells| index_of(cells)).collect();
                 column.typed::<Int64Type>().write_batch(&values, None, None)?;
-            } else if let Some((_, of)) = at.checked_sub(COLUMNS.len()).and_then(|it| INSTANTS.get(it)) {
-                let (levels, values) = apart(rows.iter().map(|row| micros(row, *of)));
+            } else if let Some((_, of)) =
+                at.checked_sub(COLUMNS.len()).and_then(|it| INSTANTS.get(it))
+            {
+                let (levels, values) = apart(rows.iter().map(|cells| micros(cells, *of)));
                 column.typed::<Int64Type>().write_batch(&values, Some(&levels), None)?;
             } else {
-                let cell = |row: &Row| {
-                    let text = row.cells().get(at)?.as_deref()?;
+                let cell = |cells: &Vec<Option<String>>| {
+                    let text = cells.get(at)?.as_deref()?;
                     Some(ByteArray::from(text.as_bytes().to_vec()))
                 };
                 let (levels, values) = apart(rows.iter().map(cell));
@@ -298,8 +301,8 @@ fn expected(row: &Row) -> Vec<Cell> {
         None => Cell::Absent,
     };
     let texts = row.cells().iter().skip(1).map(text);
-    let instants = INSTANTS.iter().map(|(_, of)| number(micros(row, *of)));
-    [Cell::Number(index_of(row))].into_iter().chain(texts).chain(instants).collect()
+    let instants = INSTANTS.iter().map(|(_, of)| number(micros(row.cells(), *of)));
+    [Cell::Number(index_of(row.cells()))].into_iter().chain(texts).chain(instants).collect()
 }
 
 fn name_of(column: usize) -> &'static str {

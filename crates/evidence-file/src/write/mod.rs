@@ -16,16 +16,16 @@ use audit_event::Tags;
 use audit_event::evidence::manifest::{FileFact, NAME, proof_name};
 use audit_event::evidence::view::Row;
 use audit_event::evidence::{
-    BatchProof, EVENTS_MAX, EVENTS_PER_PROOF, Filter, LINE_BYTES_MAX, Line, Manifest,
-    MANIFEST_BYTES_MAX,
+    BatchProof, EVENTS_MAX, EVENTS_PER_PROOF, Filter, LINE_BYTES_MAX, Line, MANIFEST_BYTES_MAX,
+    Manifest,
 };
 use formats::SignedCheckpoint;
 use merkle::{Hash, LeafIndex};
 
 use crate::digest::{Digesting, fact_of};
+pub use crate::views::csv::Csv;
 use crate::zip::{Method, ZipWriteError};
 use crate::{page, readme};
-pub use crate::views::csv::Csv;
 use output::Output;
 use views::Views;
 

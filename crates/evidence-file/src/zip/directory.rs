@@ -2,9 +2,7 @@
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::as_conversions)]
 
-use super::{
-    CENTRAL, CENTRAL_BYTES, DESCRIBED, DESCRIPTOR, LOCAL, UTF_8, ZIP64, ZipError,
-};
+use super::{CENTRAL, CENTRAL_BYTES, DESCRIBED, DESCRIPTOR, LOCAL, UTF_8, ZIP64, ZipError};
 use crate::container::is_known;
 
 /// What is left of a record.

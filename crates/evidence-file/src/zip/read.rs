@@ -80,11 +80,9 @@ fn find_directory<R: Read + Seek>(archive: &Section<R>) -> Result<Directory, Zip
     archive.read_exact_at(end_at, &mut end)?;
     let stated = read_end(Bytes(&end)).ok_or(ZipError::End)?;
     let directory = match find_end_64(archive, end_at)? {
-        None => Directory {
-            start: stated.offset.into(),
-            end: end_at,
-            entries: stated.entries.into(),
-        },
+        None => {
+            Directory { start: stated.offset.into(), end: end_at, entries: stated.entries.into() }
+        }
         Some((directory, size)) => {
             let agrees = |small: u64, most: u64, large: u64| small == large || small == most;
             let (most_16, most_32) = (u16::MAX.into(), u32::MAX.into());
@@ -201,7 +199,8 @@ fn check_local<R: Read + Seek>(
     let contradicts = || ZipError::Header { name: entry.name.clone() };
     let room = end.checked_sub(entry.offset).ok_or_else(misplaced)?;
     let mut header = [0; 30];
-    let names_at = if room < LOCAL_BYTES { Err(misplaced()) } else { Ok(entry.offset + LOCAL_BYTES) }?;
+    let names_at =
+        if room < LOCAL_BYTES { Err(misplaced()) } else { Ok(entry.offset + LOCAL_BYTES) }?;
     archive.read_exact_at(entry.offset, &mut header)?;
     let (name, extra) = directory::local_lengths(&header).ok_or_else(contradicts)?;
     let named = u64::from(name) + u64::from(extra);

@@ -286,3 +286,9 @@ fn end(count: u64, start: u64, size: u64) -> Vec<u8> {
     put_16(&mut out, &[0]);
     out
 }
+
+#[cfg(test)]
+pub(super) fn central_of(name: &str, packed: u64, size: u64, offset: u64) -> Vec<u8> {
+    let name = name.to_owned();
+    central(&Written { name, is_deflated: true, is_large: false, crc: 0, packed, size, offset })
+}

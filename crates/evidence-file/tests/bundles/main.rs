@@ -6,5 +6,7 @@
 #[expect(dead_code, unreachable_pub, reason = "an example uses it too")]
 mod kit;
 
+mod corpus;
+mod properties;
 mod table;
 mod writing;

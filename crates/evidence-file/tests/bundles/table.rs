@@ -33,7 +33,8 @@ fn every_file_of_the_kit_has_its_exit_status() {
         let trust = trust(folder.path(), &case.arguments);
         let verdict = verify(&folder.path().join(&case.name), &trust, |_| {}).unwrap();
         if verdict.status().code() != case.status {
-            let why = (&verdict.unusable, verdict.report.findings.iter().take(3).collect::<Vec<_>>());
+            let why =
+                (&verdict.unusable, verdict.report.findings.iter().take(3).collect::<Vec<_>>());
             wrong.push(format!("{}: {} expected, not {why:?}", case.name, case.status));
         }
     }

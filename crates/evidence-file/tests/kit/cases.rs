@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use audit_event::evidence::line::ShownBlock;
 use audit_event::evidence::view::Separator;
 use audit_event::{Tag, Tags};
-use evidence_file::write::{Csv, Target};
 use evidence_file::Options;
+use evidence_file::write::{Csv, Target};
 use formats::PrivateKey;
 
 use super::damages::{self, Base};
@@ -32,10 +32,12 @@ pub fn make(folder: &Path) -> Vec<Expected> {
     kit.damaged();
     kit.zips();
     kit.not_regular();
-    let of = |it: &Expected| serde_json::json!({
-        "name": it.name, "status": it.status, "arguments": it.arguments,
-        "parquet_alone": it.name.starts_with("parquet-") && it.status > 0,
-    });
+    let of = |it: &Expected| {
+        serde_json::json!({
+            "name": it.name, "status": it.status, "arguments": it.arguments,
+            "parquet_alone": it.name.starts_with("parquet-") && it.status > 0,
+        })
+    };
     let all: Vec<_> = kit.expected.iter().map(of).collect();
     let text = serde_json::to_string_pretty(&all).unwrap() + "\n";
     write_file(&folder.join("expected.json"), text.as_bytes());
@@ -120,8 +122,7 @@ impl Kit {
             let name = format!("times-{start}-{end}");
             self.export(&name, 0, &log, Options::default(), &export);
         }
-        let by_actor =
-            Export::complete(&log, 0..12, r#"{"actor":["(withheld)"]}"#, |at| at == 4);
+        let by_actor = Export::complete(&log, 0..12, r#"{"actor":["(withheld)"]}"#, |at| at == 4);
         self.export("undecidable", 0, &log, Options::default(), &by_actor);
         let mut erased = denied.clone();
         erase(&mut erased.lines[1], Tag::Core);
@@ -152,13 +153,19 @@ impl Kit {
         spoil("text-with-a-key-twice", 1, |at, blocks, _| {
             change(at, blocks, 1, "\"type\":", "\"type\":\"x\",\"type\":");
         });
-        spoil("text-with-a-fraction", 1, |at, blocks, _| change(at, blocks, 1, "{", "{\"age\":1.5,"));
-        spoil("text-with-minus-zero", 1, |at, blocks, _| change(at, blocks, 1, "{", "{\"age\":-0,"));
+        spoil("text-with-a-fraction", 1, |at, blocks, _| {
+            change(at, blocks, 1, "{", "{\"age\":1.5,")
+        });
+        spoil("text-with-minus-zero", 1, |at, blocks, _| {
+            change(at, blocks, 1, "{", "{\"age\":-0,")
+        });
         spoil("text-with-2-to-53", 1, |at, blocks, _| {
             change(at, blocks, 1, "{", "{\"age\":9007199254740992,");
         });
         spoil("text-escaped", 1, |at, blocks, _| change(at, blocks, 1, "Ana", "A\\u006ea"));
-        spoil("text-with-a-slash-escaped", 1, |at, blocks, _| change(at, blocks, 1, "Ana", "A\\/a"));
+        spoil("text-with-a-slash-escaped", 1, |at, blocks, _| {
+            change(at, blocks, 1, "Ana", "A\\/a")
+        });
         spoil("text-in-upper-case-hex", 1, |at, blocks, _| change(at, blocks, 1, "Ana", "\\u001B"));
         spoil("text-with-a-control-character", 0, |at, blocks, _| {
             change(at, blocks, 1, "Ana", "\\u001b");

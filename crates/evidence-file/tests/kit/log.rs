@@ -7,14 +7,10 @@ use audit_event::commit::Commitment;
 use audit_event::evidence::line::ShownBlock;
 use audit_event::evidence::{BatchProof, Filter, Line};
 use audit_event::json::{self, Numbers};
-use audit_event::{
-    Blocks, Fill, Flags, Instant, Leaf, Raw, Salt, Stamp, Tag, Tags, ValidEvent,
-};
+use audit_event::{Blocks, Fill, Flags, Instant, Leaf, Raw, Salt, Stamp, Tag, Tags, ValidEvent};
 use evidence_file::write::{Csv, Target, Written};
 use evidence_file::{Options, Statements, Writer};
-use formats::{
-    Checkpoint, KeyName, Origin, PrivateKey, SignedCheckpoint, Timestamp, TlogProof,
-};
+use formats::{Checkpoint, KeyName, Origin, PrivateKey, SignedCheckpoint, Timestamp, TlogProof};
 use merkle::{CompactRange, Hash, LeafIndex, TreeSize, plan_batch_inclusion};
 use sha2::{Digest as _, Sha256};
 

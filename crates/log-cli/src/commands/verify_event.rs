@@ -111,7 +111,9 @@ fn held(document: &Document) -> String {
         document.origin.as_deref().unwrap_or_default(),
         document.received_at.as_deref().unwrap_or_default()
     );
-    for (what, names) in [("withheld", &document.withheld), ("says the maker: erased", &document.erased)] {
+    for (what, names) in
+        [("withheld", &document.withheld), ("says the maker: erased", &document.erased)]
+    {
         if !names.is_empty() {
             text.push_str(&format!("\n  {what}: {}", names.join(", ")));
         }

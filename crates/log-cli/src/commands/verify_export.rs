@@ -280,7 +280,9 @@ fn details(document: &Document<'_>) -> String {
     if let Some(range) = &document.complete {
         let Range { start, end } = range;
         let (full, reduced) = (document.in_full, document.reduced);
-        line(format!("says that it holds every event of [{start}, {end}): {full} in full, {reduced} reduced"));
+        line(format!(
+            "says that it holds every event of [{start}, {end}): {full} in full, {reduced} reduced"
+        ));
     }
     if !document.withheld.is_empty() {
         line(format!("withheld from every event: {}", document.withheld.join(", ")));

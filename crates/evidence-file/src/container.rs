@@ -119,15 +119,15 @@ impl Container {
     pub(crate) fn section(&self, name: &str) -> Result<Section<File>, Fault> {
         match self {
             Self::Folder(folder) => Ok(Section::whole(folder.file(name)?)?),
-            Self::Zip(zip) => match zip.section(name) {
-                Some(section) => Ok(section),
-                None => {
-                    let mut aside = tempfile::tempfile()?;
-                    io::copy(&mut BufReader::new(self.reader(name)?), &mut aside)?;
-                    aside.seek(SeekFrom::Start(0))?;
-                    Ok(Section::whole(aside)?)
+            Self::Zip(zip) => {
+                if let Some(section) = zip.section(name) {
+                    return Ok(section);
                 }
-            },
+                let mut aside = tempfile::tempfile()?;
+                io::copy(&mut BufReader::new(self.reader(name)?), &mut aside)?;
+                aside.seek(SeekFrom::Start(0))?;
+                Ok(Section::whole(aside)?)
+            }
         }
     }
 }

@@ -63,7 +63,7 @@ fn left_out(manifest: &Manifest) -> String {
 }
 
 fn withheld(manifest: &Manifest) -> String {
-    let names: Vec<&str> = manifest.withheld.iter().map(|tag| tag.name()).collect();
+    let names: Vec<&str> = manifest.withheld.iter().map(audit_event::Tag::name).collect();
     if names.is_empty() {
         return "No part of an event is withheld throughout.\n".to_owned();
     }
@@ -102,8 +102,11 @@ fn tables(views: &[&str], times_as_text: u64) -> String {
     }
     if views.contains(&"events.parquet") {
         out.push_str(TYPED_TIMES);
-        write!(out, "{times_as_text} events have a time that is no such instant: it stands as a text alone.\n")
-            .expect("writing to a string cannot fail");
+        writeln!(
+            out,
+            "{times_as_text} events have a time that is no such instant: it stands as a text alone."
+        )
+        .expect("writing to a string cannot fail");
     }
     out
 }

@@ -159,7 +159,9 @@ fn examine(
     findings.append(&mut report.findings);
     findings.sort_by_key(Finding::step); // what causes others comes first
     verdict.report = report;
-    findings.into_iter().for_each(|finding| verdict.report.add(finding));
+    for finding in findings {
+        verdict.report.add(finding);
+    }
     read
 }
 

@@ -203,13 +203,12 @@ fn check_local<R: Read + Seek>(
         if room < LOCAL_BYTES { Err(misplaced()) } else { Ok(entry.offset + LOCAL_BYTES) }?;
     archive.read_exact_at(entry.offset, &mut header)?;
     let (name, extra) = directory::local_lengths(&header).ok_or_else(contradicts)?;
-    let named = u64::from(name) + u64::from(extra);
-    let data = names_at + named;
+    let data = names_at + u64::from(name) + u64::from(extra);
     let behind = end.checked_sub(data).and_then(|room| room.checked_sub(entry.packed));
     let behind = behind.ok_or_else(misplaced)?;
-    let mut names = vec![0; usize::from(name) + usize::from(extra)];
-    archive.read_exact_at(names_at, &mut names)?;
-    let (name, extra) = names.split_at(usize::from(name));
+    let mut tail = vec![0; usize::from(name) + usize::from(extra)];
+    archive.read_exact_at(names_at, &mut tail)?;
+    let (name, extra) = tail.split_at(usize::from(name));
     if !directory::local_agrees(&header, name, extra, entry) {
         return Err(contradicts().into());
     }

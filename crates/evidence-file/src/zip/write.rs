@@ -12,7 +12,7 @@ use super::{CENTRAL, END, END_64, END_64_BYTES, LOCAL, LOCATOR_64, ZIP64};
 const NO_TIME: u32 = 0x0021_0000;
 
 /// Made on Unix, whose attributes say that an entry is a file anybody may read.
-const MADE_BY: u16 = (3 << 8) | 45;
+const MADE_BY: u16 = 0x032d;
 const REGULAR_FILE: u32 = 0o100_644 << 16;
 
 /// Versions that a reader needs.
@@ -183,8 +183,8 @@ impl<W: Write + Seek> Write for ZipWriter<W> {
             Some(packer) => {
                 packer.write_all(bytes)?;
                 if packer.get_ref().len() >= PACKED_MAX {
-                    let packed = std::mem::take(packer.get_mut());
-                    self.put(&packed)?;
+                    let full = std::mem::take(packer.get_mut());
+                    self.put(&full)?;
                 }
             }
         }
@@ -207,15 +207,21 @@ fn small(size: u64, is_large: bool) -> u32 {
 }
 
 fn put_16(out: &mut Vec<u8>, values: &[u16]) {
-    values.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes()));
+    for value in values {
+        out.extend_from_slice(&value.to_le_bytes());
+    }
 }
 
 fn put_32(out: &mut Vec<u8>, values: &[u32]) {
-    values.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes()));
+    for value in values {
+        out.extend_from_slice(&value.to_le_bytes());
+    }
 }
 
 fn put_64(out: &mut Vec<u8>, values: &[u64]) {
-    values.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes()));
+    for value in values {
+        out.extend_from_slice(&value.to_le_bytes());
+    }
 }
 
 /// Lengths that a writer of known names cannot exceed.

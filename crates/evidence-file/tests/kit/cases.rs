@@ -91,7 +91,9 @@ impl Kit {
         log.write(Target::Folder(&self.folder.join(&folder)), options, export);
         log.write(Target::Zip(&self.folder.join(&zip)), options, export);
         log.write(Target::Zip(&self.folder.join(&packed)), deflated, export);
-        [folder, zip, packed].iter().for_each(|name| self.expect(name, status, &key()));
+        for name in [folder, zip, packed] {
+            self.expect(&name, status, &key());
+        }
     }
 
     fn good(&mut self) {
@@ -109,7 +111,9 @@ impl Kit {
         many.write(Target::Folder(&self.folder.join("two-proofs")), all_views(), &many_of);
         let zip = self.folder.join("two-proofs.zip");
         many.write(Target::Zip(&zip), Options { deflate: true, ..Options::default() }, &many_of);
-        ["two-proofs", "two-proofs.zip"].iter().for_each(|name| self.expect(name, 0, &key()));
+        for name in ["two-proofs", "two-proofs.zip"] {
+            self.expect(name, 0, &key());
+        }
         self.complete();
     }
 
@@ -154,17 +158,17 @@ impl Kit {
             change(at, blocks, 1, "\"type\":", "\"type\":\"x\",\"type\":");
         });
         spoil("text-with-a-fraction", 1, |at, blocks, _| {
-            change(at, blocks, 1, "{", "{\"age\":1.5,")
+            change(at, blocks, 1, "{", "{\"age\":1.5,");
         });
         spoil("text-with-minus-zero", 1, |at, blocks, _| {
-            change(at, blocks, 1, "{", "{\"age\":-0,")
+            change(at, blocks, 1, "{", "{\"age\":-0,");
         });
         spoil("text-with-2-to-53", 1, |at, blocks, _| {
             change(at, blocks, 1, "{", "{\"age\":9007199254740992,");
         });
         spoil("text-escaped", 1, |at, blocks, _| change(at, blocks, 1, "Ana", "A\\u006ea"));
         spoil("text-with-a-slash-escaped", 1, |at, blocks, _| {
-            change(at, blocks, 1, "Ana", "A\\/a")
+            change(at, blocks, 1, "Ana", "A\\/a");
         });
         spoil("text-in-upper-case-hex", 1, |at, blocks, _| change(at, blocks, 1, "Ana", "\\u001B"));
         spoil("text-with-a-control-character", 0, |at, blocks, _| {

@@ -73,7 +73,7 @@ fn leaf(files: &mut Files, change: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = STANDARD.decode(old).unwrap();
     change(&mut bytes);
     let new = STANDARD.encode(bytes);
-    edit(files, EVENTS, &old.to_owned(), &new);
+    edit(files, EVENTS, old, &new);
 }
 
 /// Another character of base64 somewhere in what follows.
@@ -105,7 +105,7 @@ pub const LINES: &[Damage] = &[
     of_few("line-text", 1, |it| edit(it, EVENTS, "u-3", "u-4")),
     of_few("line-salt", 1, |it| flip_base64(it, EVENTS, "\"salt\":\"", 5)),
     of_few("line-salt-short", 2, |it| {
-        edit(it, EVENTS, "\"salt\":\"", "\"salt\":\"AA==\",\"x\":\"")
+        edit(it, EVENTS, "\"salt\":\"", "\"salt\":\"AA==\",\"x\":\"");
     }),
     of_few("line-salt-of-15-bytes", 2, |it| {
         edit(
@@ -129,7 +129,7 @@ pub const LINES: &[Damage] = &[
     of_few("leaf-of-another-count", 2, |it| leaf(it, |leaf| leaf[12] -= 1)),
     of_few("leaf-too-long", 2, |it| leaf(it, |leaf| leaf.push(0))),
     of_few("leaf-tag-unknown", 2, |it| {
-        leaf(it, |leaf| *leaf.iter_mut().rev().nth(32).unwrap() = 8)
+        leaf(it, |leaf| *leaf.iter_mut().rev().nth(32).unwrap() = 8);
     }),
     of_few("leaf-tags-out-of-order", 2, |it| leaf(it, |leaf| leaf[13 + 33] = 1)),
     of_few("leaf-without-core", 2, |it| leaf(it, |leaf| leaf[13] = 2)),
@@ -144,7 +144,7 @@ pub const LINES: &[Damage] = &[
         );
     }),
     of_few("block-shown-and-erased", 1, |it| {
-        edit(it, EVENTS, "\"erased\":[]", "\"erased\":[\"actor\"]")
+        edit(it, EVENTS, "\"erased\":[]", "\"erased\":[\"actor\"]");
     }),
     of_few("block-not-of-the-leaf", 1, |it| {
         edit(it, EVENTS, "\"withheld\":[\"origin\"]", "\"withheld\":[\"origin\",\"raw\"]");
@@ -153,30 +153,30 @@ pub const LINES: &[Damage] = &[
     of_few("withheld-unknown", 2, |it| edit(it, EVENTS, "[\"origin\"", "[\"orange\"")),
     of_few("withheld-twice", 2, |it| edit(it, EVENTS, "[\"origin\"", "[\"origin\",\"origin\"")),
     of_few("withheld-out-of-order", 2, |it| {
-        edit(it, EVENTS, "[\"origin\",\"raw\"]", "[\"raw\",\"origin\"]")
+        edit(it, EVENTS, "[\"origin\",\"raw\"]", "[\"raw\",\"origin\"]");
     }),
     of_few("withheld-a-number", 2, |it| edit(it, EVENTS, "[\"origin\"", "[3,\"origin\"")),
     of_few("withheld-null", 2, |it| {
-        edit(it, EVENTS, "\"withheld\":[\"origin\",\"raw\"]", "\"withheld\":null")
+        edit(it, EVENTS, "\"withheld\":[\"origin\",\"raw\"]", "\"withheld\":null");
     }),
     of_few("erased-unknown", 2, |it| edit(it, EVENTS, "\"erased\":[]", "\"erased\":[\"sum\"]")),
     of_few("erased-twice", 2, |it| {
-        edit(it, EVENTS, "\"erased\":[]", "\"erased\":[\"raw\",\"raw\"]")
+        edit(it, EVENTS, "\"erased\":[]", "\"erased\":[\"raw\",\"raw\"]");
     }),
     of_few("erased-out-of-order", 2, |it| {
-        edit(it, EVENTS, "\"erased\":[]", "\"erased\":[\"raw\",\"actor\"]")
+        edit(it, EVENTS, "\"erased\":[]", "\"erased\":[\"raw\",\"actor\"]");
     }),
     of_few("block-unknown", 2, |it| edit(it, EVENTS, "\"actor\":{\"salt\"", "\"acter\":{\"salt\"")),
     of_few("block-with-more", 2, |it| edit(it, EVENTS, "\"actor\":{", "\"actor\":{\"more\":1,")),
     of_few("block-as-base64", 2, |it| edit(it, EVENTS, "\"text\":\"", "\"base64\":\"")),
     of_few("block-a-text", 2, |it| {
-        edit(it, EVENTS, "\"actor\":{\"salt\":", "\"actor\":\"x\",\"x\":{\"salt\":")
+        edit(it, EVENTS, "\"actor\":{\"salt\":", "\"actor\":\"x\",\"x\":{\"salt\":");
     }),
 ];
 
 pub const JSON: &[Damage] = &[
     of_few("json-blanks", 0, |it| {
-        edit(it, EVENTS, ",\"erased\":[]}\n", " ,\t\"erased\" : [ ] } \r\n")
+        edit(it, EVENTS, ",\"erased\":[]}\n", " ,\t\"erased\" : [ ] } \r\n");
     }),
     of_few("json-blanks-in-front", 0, |it| edit(it, EVENTS, "{\"index\":2,", " \t{\"index\":2,")),
     of_few("json-escaped-key", 0, |it| edit(it, EVENTS, "{\"index\"", "{\"\\u0069ndex\"")),
@@ -194,16 +194,16 @@ pub const JSON: &[Damage] = &[
     of_few("json-list", 2, |it| edit(it, EVENTS, "{\"index\":0", "[{\"index\":0")),
     of_few("json-mark", 2, |it| edit(it, EVENTS, "{\"index\":0", "\u{feff}{\"index\":0")),
     of_few("json-key-twice", 2, |it| {
-        edit(it, EVENTS, "{\"index\":0,", "{\"index\":0,\"index\":0,")
+        edit(it, EVENTS, "{\"index\":0,", "{\"index\":0,\"index\":0,");
     }),
     of_few("json-key-twice-escaped", 2, |it| {
         edit(it, EVENTS, "{\"index\":0,", "{\"index\":0,\"\\u0069ndex\":0,");
     }),
     of_few("json-block-twice", 2, |it| {
-        edit(it, EVENTS, "\"blocks\":{", "\"blocks\":{\"core\":{},")
+        edit(it, EVENTS, "\"blocks\":{", "\"blocks\":{\"core\":{},");
     }),
     of_few("json-unknown-member", 2, |it| {
-        edit(it, EVENTS, "{\"index\":0,", "{\"index\":0,\"more\":null,")
+        edit(it, EVENTS, "{\"index\":0,", "{\"index\":0,\"more\":null,");
     }),
     of_few("json-missing-member", 2, |it| edit(it, EVENTS, ",\"erased\":[]}", "}")),
     of_few("json-minus-zero", 2, |it| edit(it, EVENTS, "{\"index\":0,", "{\"index\":-0,")),
@@ -212,10 +212,10 @@ pub const JSON: &[Damage] = &[
     of_few("json-exponent", 2, |it| edit(it, EVENTS, "{\"index\":0,", "{\"index\":0e0,")),
     of_few("json-leading-zero", 2, |it| edit(it, EVENTS, "{\"index\":2,", "{\"index\":02,")),
     of_few("json-2-to-53", 2, |it| {
-        edit(it, EVENTS, "{\"index\":9,", "{\"index\":9007199254740992,")
+        edit(it, EVENTS, "{\"index\":9,", "{\"index\":9007199254740992,");
     }),
     of_few("json-below-2-to-53", 1, |it| {
-        edit(it, EVENTS, "{\"index\":9,", "{\"index\":9007199254740991,")
+        edit(it, EVENTS, "{\"index\":9,", "{\"index\":9007199254740991,");
     }),
     of_few("json-number-as-text", 2, |it| edit(it, EVENTS, "{\"index\":0,", "{\"index\":\"0\",")),
     of_few("json-not-a-number", 2, |it| edit(it, EVENTS, "{\"index\":0,", "{\"index\":NaN,")),
@@ -320,7 +320,7 @@ pub const VIEWS: &[Damage] = &[
     of_few("csv-row-less", 1, |it| {
         let text = String::from_utf8(it["events.csv"].clone()).unwrap();
         let end = text[..text.len() - 2].rfind("\r\n").unwrap() + 2;
-        it.insert("events.csv".into(), text[..end].as_bytes().to_vec());
+        it.insert("events.csv".into(), text.as_bytes()[..end].to_vec());
     }),
     of_few("csv-cell-more", 1, |it| edit(it, "events.csv", "\r\n2,", ",\r\n2,")),
     of_few("csv-empty", 1, |it| it.get_mut("events.csv").unwrap().clear()),
@@ -334,10 +334,10 @@ pub const VIEWS: &[Damage] = &[
     of_few("items-member-more", 1, |it| edit(it, "events.json", "[\n{", "[\n{\"more\":1,")),
     of_few("items-member-less", 1, |it| edit(it, "events.json", "\"description\":\"\",", "")),
     of_few("items-key-twice", 1, |it| {
-        edit(it, "events.json", "\"index\":0,", "\"index\":0,\"index\":0,")
+        edit(it, "events.json", "\"index\":0,", "\"index\":0,\"index\":0,");
     }),
     of_few("items-number-as-text", 1, |it| {
-        edit(it, "events.json", "\"index\":0,", "\"index\":\"0\",")
+        edit(it, "events.json", "\"index\":0,", "\"index\":\"0\",");
     }),
     of_few("items-more", 1, |it| edit(it, "events.json", "\n]", ",{}\n]")),
     of_few("items-unended", 1, |it| edit(it, "events.json", "\n]", "")),
@@ -383,38 +383,38 @@ pub const MANIFESTS: &[Damage] = &[
         );
     }),
     after_seal("manifest-length", 1, |it| {
-        edit(it, MANIFEST, "\"policy.txt\":{\"bytes\":12", "\"policy.txt\":{\"bytes\":13")
+        edit(it, MANIFEST, "\"policy.txt\":{\"bytes\":12", "\"policy.txt\":{\"bytes\":13");
     }),
     after_seal("manifest-origin", 1, |it| {
-        edit(it, MANIFEST, "\"origin\":\"example", "\"origin\":\"exemple")
+        edit(it, MANIFEST, "\"origin\":\"example", "\"origin\":\"exemple");
     }),
     after_seal("manifest-size", 1, |it| edit(it, MANIFEST, "\"tree_size\":11", "\"tree_size\":12")),
     after_seal("manifest-events-more", 1, |it| edit(it, MANIFEST, "\"events\":5", "\"events\":6")),
     after_seal("manifest-events-less", 1, |it| edit(it, MANIFEST, "\"events\":5", "\"events\":4")),
     after_seal("manifest-withheld-more", 1, |it| {
-        edit(it, MANIFEST, "[\"origin\",\"raw\"]", "[\"actor\",\"origin\",\"raw\"]")
+        edit(it, MANIFEST, "[\"origin\",\"raw\"]", "[\"actor\",\"origin\",\"raw\"]");
     }),
     after_seal("manifest-withheld-less", 1, |it| {
-        edit(it, MANIFEST, "[\"origin\",\"raw\"]", "[\"raw\"]")
+        edit(it, MANIFEST, "[\"origin\",\"raw\"]", "[\"raw\"]");
     }),
     after_seal("manifest-withheld-unknown", 2, |it| {
-        edit(it, MANIFEST, "[\"origin\",\"raw\"]", "[\"origin\",\"row\"]")
+        edit(it, MANIFEST, "[\"origin\",\"raw\"]", "[\"origin\",\"row\"]");
     }),
     after_seal("manifest-withheld-twice", 2, |it| {
-        edit(it, MANIFEST, "[\"origin\",\"raw\"]", "[\"origin\",\"raw\",\"raw\"]")
+        edit(it, MANIFEST, "[\"origin\",\"raw\"]", "[\"origin\",\"raw\",\"raw\"]");
     }),
     after_seal("manifest-withheld-out-of-order", 2, |it| {
-        edit(it, MANIFEST, "[\"origin\",\"raw\"]", "[\"raw\",\"origin\"]")
+        edit(it, MANIFEST, "[\"origin\",\"raw\"]", "[\"raw\",\"origin\"]");
     }),
     after_seal("manifest-format", 2, |it| edit(it, MANIFEST, "evidence@v1", "evidence@v2")),
     after_seal("manifest-unknown-member", 2, |it| {
-        edit(it, MANIFEST, "\"log\":", "\"more\":1,\"log\":")
+        edit(it, MANIFEST, "\"log\":", "\"more\":1,\"log\":");
     }),
     after_seal("manifest-missing-member", 2, |it| {
-        edit(it, MANIFEST, "\"purpose\":\"Q4 \\\"audit\\\"\",", "")
+        edit(it, MANIFEST, "\"purpose\":\"Q4 \\\"audit\\\"\",", "");
     }),
     after_seal("manifest-member-twice", 2, |it| {
-        edit(it, MANIFEST, "\"log\":", "\"log\":\"audit\",\"log\":")
+        edit(it, MANIFEST, "\"log\":", "\"log\":\"audit\",\"log\":");
     }),
     after_seal("manifest-file-twice", 2, |it| {
         behind(
@@ -425,15 +425,15 @@ pub const MANIFESTS: &[Damage] = &[
         );
     }),
     after_seal("manifest-words-number", 2, |it| {
-        edit(it, MANIFEST, "\"log\":\"audit\"", "\"log\":1")
+        edit(it, MANIFEST, "\"log\":\"audit\"", "\"log\":1");
     }),
     after_seal("manifest-fraction", 2, |it| edit(it, MANIFEST, "\"events\":5", "\"events\":5.0")),
     after_seal("manifest-minus-zero", 2, |it| edit(it, MANIFEST, "\"events\":5", "\"events\":-0")),
     after_seal("manifest-2-to-53", 2, |it| {
-        edit(it, MANIFEST, "\"tree_size\":11", "\"tree_size\":9007199254740992")
+        edit(it, MANIFEST, "\"tree_size\":11", "\"tree_size\":9007199254740992");
     }),
     after_seal("manifest-too-many-events", 2, |it| {
-        edit(it, MANIFEST, "\"events\":5", "\"events\":10000001")
+        edit(it, MANIFEST, "\"events\":5", "\"events\":10000001");
     }),
     after_seal("manifest-mark", 2, |it| edit(it, MANIFEST, "{\"format\"", "\u{feff}{\"format\"")),
     after_seal("manifest-and-more", 2, |it| append(it, MANIFEST, b"{}")),
@@ -455,32 +455,32 @@ pub const MANIFESTS: &[Damage] = &[
         it.insert(MANIFEST.into(), format!("{}{}", &text[..at - 1], &text[at..]).into_bytes());
     }),
     after_seal("manifest-fact-with-more", 2, |it| {
-        edit(it, MANIFEST, "\"bytes\":12,", "\"bytes\":12,\"more\":1,")
+        edit(it, MANIFEST, "\"bytes\":12,", "\"bytes\":12,\"more\":1,");
     }),
     after_seal("manifest-start-beyond-end", 2, |it| {
         edit(it, MANIFEST, "\"complete\":null", "\"complete\":{\"start\":2,\"end\":1}");
     }),
     after_seal("manifest-range-without-end", 2, |it| {
-        edit(it, MANIFEST, "\"complete\":null", "\"complete\":{\"start\":2}")
+        edit(it, MANIFEST, "\"complete\":null", "\"complete\":{\"start\":2}");
     }),
     after_seal("manifest-range-true", 2, |it| {
-        edit(it, MANIFEST, "\"complete\":null", "\"complete\":true")
+        edit(it, MANIFEST, "\"complete\":null", "\"complete\":true");
     }),
     after_seal("filter-list", 2, |it| edit(it, MANIFEST, "\"filter\":{}", "\"filter\":[]")),
     after_seal("filter-text", 2, |it| {
-        edit(it, MANIFEST, "\"filter\":{}", "\"filter\":{\"action\":\"a.b\"}")
+        edit(it, MANIFEST, "\"filter\":{}", "\"filter\":{\"action\":\"a.b\"}");
     }),
     after_seal("filter-number", 2, |it| {
-        edit(it, MANIFEST, "\"filter\":{}", "\"filter\":{\"action\":[1]}")
+        edit(it, MANIFEST, "\"filter\":{}", "\"filter\":{\"action\":[1]}");
     }),
     after_seal("filter-time", 2, |it| {
-        edit(it, MANIFEST, "\"filter\":{}", "\"filter\":{\"time\":\"both\"}")
+        edit(it, MANIFEST, "\"filter\":{}", "\"filter\":{\"time\":\"both\"}");
     }),
     after_seal("filter-from-list", 2, |it| {
         edit(it, MANIFEST, "\"filter\":{}", "\"filter\":{\"from\":[\"2026-03-04T09:10:11Z\"]}");
     }),
     after_seal("filter-from-date", 2, |it| {
-        edit(it, MANIFEST, "\"filter\":{}", "\"filter\":{\"from\":\"2026-03-04\"}")
+        edit(it, MANIFEST, "\"filter\":{}", "\"filter\":{\"from\":\"2026-03-04\"}");
     }),
     after_seal("filter-from-zone", 2, |it| {
         edit(it, MANIFEST, "\"filter\":{}", "\"filter\":{\"from\":\"2026-03-04T09:10:11+00:00\"}");
@@ -489,7 +489,7 @@ pub const MANIFESTS: &[Damage] = &[
         edit(it, MANIFEST, "\"filter\":{}", "\"filter\":{\"from\":\"2026-02-30T09:10:11Z\"}");
     }),
     after_seal("filter-unheard-object", 2, |it| {
-        edit(it, MANIFEST, "\"filter\":{}", "\"filter\":{\"unheard\":{}}")
+        edit(it, MANIFEST, "\"filter\":{}", "\"filter\":{\"unheard\":{}}");
     }),
     after_seal("file-unlisted", 2, |it| {
         let text = String::from_utf8(it[MANIFEST].clone()).unwrap();
@@ -597,7 +597,7 @@ pub const COMPLETE: &[Damage] = &[
         },
     },
     of_times("times-edge-at-the-end", 1, |it| {
-        edit(it, MANIFEST, "\"to\":\"2026-03-04T09:10:16Z\"", "\"to\":\"2026-03-04T09:10:17Z\"")
+        edit(it, MANIFEST, "\"to\":\"2026-03-04T09:10:16Z\"", "\"to\":\"2026-03-04T09:10:17Z\"");
     }),
     of_times("times-edge-at-the-start", 1, |it| {
         edit(
@@ -608,10 +608,10 @@ pub const COMPLETE: &[Damage] = &[
         );
     }),
     of_times("times-without-end", 1, |it| {
-        edit(it, MANIFEST, ",\"to\":\"2026-03-04T09:10:16Z\"", "")
+        edit(it, MANIFEST, ",\"to\":\"2026-03-04T09:10:16Z\"", "");
     }),
     of_times("times-without-start", 1, |it| {
-        edit(it, MANIFEST, "\"from\":\"2026-03-04T09:10:13Z\",", "")
+        edit(it, MANIFEST, "\"from\":\"2026-03-04T09:10:13Z\",", "");
     }),
     of_times("times-undecidable", 0, |it| {
         edit(it, MANIFEST, "\"filter\":{", "\"filter\":{\"unheard\":[\"x\"],");

@@ -163,7 +163,9 @@ impl Export {
     pub fn of(lines: &[Line]) -> Self {
         let withheld: Tags = [Tag::Origin, Tag::Raw].into_iter().collect();
         let mut lines = lines.to_vec();
-        lines.iter_mut().for_each(|line| line.withhold(withheld));
+        for line in &mut lines {
+            line.withhold(withheld);
+        }
         Self { lines, filter: "{}", complete: None, withheld, cosigned: false }
     }
 

@@ -162,10 +162,10 @@ impl RawEntry {
         let mut packer = DeflateEncoder::new(Vec::new(), Compression::default());
         packer.write_all(&self.data).unwrap();
         self.data = packer.finish().unwrap();
-        let packed = number(self.data.len());
+        let length = number(self.data.len());
         self.both(|header| {
             header.method = 8;
-            header.packed = packed;
+            header.packed = length;
         });
     }
 

@@ -105,22 +105,20 @@ fn document(report: &Report, line: Option<&Line>, receipt: Option<&TlogProof>) -
 }
 
 fn held(document: &Document) -> String {
-    let mut text = format!(
+    let verdict = format!(
         "verified: the event at index {} of {}, received at {}",
         document.index.unwrap_or_default(),
         document.origin.as_deref().unwrap_or_default(),
         document.received_at.as_deref().unwrap_or_default()
     );
-    for (what, names) in
-        [("withheld", &document.withheld), ("says the maker: erased", &document.erased)]
-    {
-        if !names.is_empty() {
-            text.push_str(&format!("\n  {what}: {}", names.join(", ")));
-        }
-    }
-    text
+    let lists = [("withheld", &document.withheld), ("says the maker: erased", &document.erased)];
+    let stated = lists.into_iter().filter(|(_, names)| !names.is_empty());
+    let stated = stated.map(|(what, names)| format!("{what}: {}", names.join(", ")));
+    [verdict].into_iter().chain(stated).collect::<Vec<_>>().join("\n  ")
 }
 
+/// The findings, a line each, behind what was said before.
 fn listed(document: &Document) -> String {
-    document.findings.iter().map(|found| format!("\n  {}", place(found))).collect()
+    let places = document.findings.iter().map(place);
+    [String::new()].into_iter().chain(places).collect::<Vec<_>>().join("\n  ")
 }

@@ -168,7 +168,11 @@ fn document(verdict: &Verdict, elapsed: Duration) -> Document<'_> {
         complete: manifest
             .and_then(|it| it.complete.as_ref())
             .map(|range| Range { start: range.start, end: range.end }),
-        withheld: manifest.iter().flat_map(|it| it.withheld.iter()).map(|it| it.name()).collect(),
+        withheld: manifest
+            .iter()
+            .flat_map(|it| it.withheld.iter())
+            .map(audit_event::Tag::name)
+            .collect(),
         says_the_maker: manifest.map(words),
         checks: checks(verdict),
         findings,

@@ -2,7 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`write`] | a [`Writer`] takes events one by one and leaves a whole file, or nothing |
+//! | [`write`](mod@write) | a [`Writer`] takes events one by one and leaves a whole file, or nothing |
 //! | [`verify`](mod@verify) | opens a file and says whether all of it holds |
 //! | [`zip`] | zip archives: a strict reader, and a writer that streams |
 //! | [`readme`], [`page`] | the two files for people |

@@ -27,7 +27,7 @@ const INSTANTS: [(&str, usize); 2] = [("received_at_utc", 1), ("time_utc", 2)];
 const INDEX: usize = 0;
 
 /// Rows of a row group.
-const GROUP_ROWS: usize = 20_000;
+const GROUP_ROWS: usize = 10_000;
 
 /// Bytes of the cells of a row group, after which it ends earlier.
 const GROUP_BYTES: usize = 32 * 1024 * 1024;

@@ -43,6 +43,17 @@ pub enum Show {
     Never,
 }
 
+impl Show {
+    /// Its name in [`data`](crate::sentence::data).
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Number => "number",
+            Self::Date => "date",
+            Self::Never => "never",
+        }
+    }
+}
+
 /// The entry of an action: the first that fits.
 pub fn find(action: &str) -> Option<&'static Entry> {
     ENTRIES.iter().find(|entry| fits(entry.action, action))
@@ -64,7 +75,7 @@ pub fn show(entry: Option<&Entry>, detail: &str) -> Option<Show> {
 }
 
 /// Parts of names of details that hold secrets.
-const SECRETS: [&str; 7] =
+pub(crate) const SECRETS: [&str; 7] =
     ["password", "passphrase", "secret", "token", "api_key", "private_key", "credential"];
 
 fn fits(pattern: &str, action: &str) -> bool {

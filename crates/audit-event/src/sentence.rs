@@ -11,6 +11,7 @@ use std::fmt;
 
 use crate::catalogue::{self, Entry};
 use crate::event::{Actor, ActorKind, AuditEvent, Operation, Outcome};
+use crate::value::{Object, Value};
 use fill::{Tense, fill};
 use value::shown;
 
@@ -101,6 +102,33 @@ impl fmt::Display for Sentence {
             Part::Words(text) | Part::Value(text) => f.write_str(text),
         })
     }
+}
+
+/// All that sentences are made of, as data, so that a program in another language makes the same ones:
+/// `entries` of the catalogue in their order, `secrets`, parts of names of details that are never
+/// shown, and `things`, what kinds of Kubernetes are called.
+pub fn data() -> Object {
+    let pair = |name: &str, value: Value| (name.to_owned(), value);
+    let texts = |texts: &[(&str, &str)]| {
+        Value::Object(texts.iter().map(|(name, text)| pair(name, Value::from(*text))).collect())
+    };
+    let entry = |entry: &Entry| {
+        let details: Vec<_> = entry.details.iter().map(|(it, show)| (*it, show.name())).collect();
+        let members = [
+            pair("action", Value::from(entry.action)),
+            pair("details", texts(&details)),
+            pair("did", Value::from(entry.did)),
+            pair("tried", Value::from(entry.tried)),
+        ];
+        Value::Object(members.into_iter().collect())
+    };
+    let secrets = catalogue::SECRETS.map(Value::from);
+    let members = [
+        pair("entries", Value::List(catalogue::entries().iter().map(entry).collect())),
+        pair("secrets", Value::List(secrets.into())),
+        pair("things", texts(fill::THINGS)),
+    ];
+    members.into_iter().collect()
 }
 
 fn who(actor: Option<&Actor>, naming: Naming) -> Sentence {

@@ -1,5 +1,5 @@
-// Signed notes, checkpoints, keys and policies: https://c2sp.org/signed-note, tlog-checkpoint,
-// tlog-cosignature and tlog-policy.
+// Signed notes, checkpoints, keys and policies, as c2sp.org/signed-note, tlog-checkpoint, tlog-cosignature
+// and tlog-policy have them.
 
 const NOTE_BYTES_MAX = 128 * 1024;
 const SIGNATURES_MAX = 64;

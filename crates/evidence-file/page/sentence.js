@@ -25,7 +25,7 @@ function shownValue(value) {
 /** Digits in groups of three; what is no decimal number stays as it is. @param {string} number */
 function groupedDigits(number) {
   const parts = /^(-?)([0-9]+)((?:\.[0-9]+)?)$/.exec(number);
-  return parts ? parts[1] + parts[2].replace(/(?<=[0-9])(?=(?:[0-9]{3})+$)/g, ",") + parts[3] : number;
+  return parts ? parts[1] + parts[2].replace(/[0-9](?=(?:[0-9]{3})+$)/g, "$&,") + parts[3] : number;
 }
 
 /** `2026-12-01` as 1 Dec 2026. @param {string} text */
@@ -72,7 +72,7 @@ class SentenceMaker {
   constructor(catalogue, event) {
     this.catalogue = catalogue;
     this.event = event;
-    this.entry = catalogue.entries.find((entry) => actionFits(entry.action, event.action ?? "")) ?? null;
+    this.entry = entryOf(catalogue, event.action ?? "");
     this.hasTried = event.outcome === "denied" || event.outcome === "failure";
   }
 
@@ -277,6 +277,19 @@ class SentenceMaker {
     const isPerson = actor === null || kind === "user" || kind === "anonymous";
     return isPerson ? " \u2014 allowed" : " \u2014 done";
   }
+}
+
+/** Entries that were found, by action: most events of a file have few. @type {Map<string, CatalogueEntry | null>} */
+const foundEntries = new Map();
+const FOUND_ENTRIES_MAX = 1000;
+
+/** The first entry that fits. @param {Catalogue} catalogue @param {string} action */
+function entryOf(catalogue, action) {
+  const known = foundEntries.get(action);
+  if (known !== undefined) return known;
+  const entry = catalogue.entries.find((it) => actionFits(it.action, action)) ?? null;
+  if (foundEntries.size < FOUND_ENTRIES_MAX) foundEntries.set(action, entry);
+  return entry;
 }
 
 /** @param {string} pattern @param {string} action */

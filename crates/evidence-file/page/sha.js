@@ -110,26 +110,31 @@ class Sha256 {
     return this;
   }
 
-  /** The 32 bytes; nothing can be added after. */
-  digest() {
-    const { rest, bytes } = this;
+  /** The 32 bytes; nothing can be added after. @param {Uint8Array} [digest] where they are put */
+  digest(digest = new Uint8Array(32)) {
+    const { rest, state, bytes } = this;
     let waiting = this.waiting;
     rest[waiting++] = 0x80;
     if (waiting > 56) {
       rest.fill(0, waiting);
-      sha256Block(this.state, rest, 0);
+      sha256Block(state, rest, 0);
       waiting = 0;
     }
     rest.fill(0, waiting);
-    const end = new DataView(rest.buffer);
-    end.setUint32(56, Math.floor(bytes / 0x20000000));
-    end.setUint32(60, (bytes * 8) >>> 0);
-    sha256Block(this.state, rest, 0);
-    const digest = new Uint8Array(32);
-    const view = new DataView(digest.buffer);
-    for (let at = 0; at < 8; at += 1) view.setInt32(at * 4, this.state[at]);
+    putUint32(rest, 56, Math.floor(bytes / 0x20000000));
+    putUint32(rest, 60, bytes * 8);
+    sha256Block(state, rest, 0);
+    for (let at = 0; at < 8; at += 1) putUint32(digest, at * 4, state[at]);
     return digest;
   }
+}
+
+/** @param {Uint8Array} bytes @param {number} at @param {number} word of which the last 32 bits count */
+function putUint32(bytes, at, word) {
+  bytes[at] = word >>> 24;
+  bytes[at + 1] = word >>> 16;
+  bytes[at + 2] = word >>> 8;
+  bytes[at + 3] = word;
 }
 
 const oneHasher = new Sha256();
@@ -141,8 +146,8 @@ function sha256(...parts) {
   return oneHasher.digest();
 }
 
-const innerHasher = new Sha256();
 const keyBlock = new Uint8Array(64);
+const innerDigest = new Uint8Array(32);
 
 /**
  * HMAC-SHA256 with a key of at most 64 bytes, over the parts one after the other.
@@ -151,12 +156,12 @@ const keyBlock = new Uint8Array(64);
 function hmacSha256(key, ...parts) {
   keyBlock.fill(0x36);
   for (let at = 0; at < key.length; at += 1) keyBlock[at] ^= key[at];
-  innerHasher.reset().update(keyBlock);
-  for (const part of parts) innerHasher.update(part);
-  const inner = innerHasher.digest();
+  oneHasher.reset().update(keyBlock);
+  for (const part of parts) oneHasher.update(part);
+  oneHasher.digest(innerDigest);
   keyBlock.fill(0x5c);
   for (let at = 0; at < key.length; at += 1) keyBlock[at] ^= key[at];
-  return sha256(keyBlock, inner);
+  return oneHasher.reset().update(keyBlock).update(innerDigest).digest();
 }
 
 /**

@@ -133,11 +133,14 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /** A reader of one JSON text. Objects become maps, so that a key is never taken for something else. */
 class JsonReader {
-  /** @param {string} text @param {number} levelsMax */
-  constructor(text, levelsMax) {
+  /** @param {string} text @param {number} levelsMax @param {boolean} asksForCanonical */
+  constructor(text, levelsMax, asksForCanonical) {
     this.text = text;
     this.at = 0;
     this.levels = levelsMax;
+    this.asksForCanonical = asksForCanonical;
+    /** Whether what was read is written as a block's text is; only looked at where it is asked for. */
+    this.isCanonical = true;
   }
 
   /** @returns {JsonValue} */
@@ -152,6 +155,7 @@ class JsonReader {
   blanks() {
     const code = this.text.charCodeAt(this.at);
     if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return;
+    this.isCanonical = false;
     JSON_BLANKS.lastIndex = this.at;
     JSON_BLANKS.test(this.text);
     this.at = JSON_BLANKS.lastIndex;
@@ -161,9 +165,8 @@ class JsonReader {
   value() {
     switch (this.text[this.at]) {
       case "{":
-        return this.nested(() => this.object());
       case "[":
-        return this.nested(() => this.list());
+        return this.nested();
       case '"':
         return this.string();
       case "t":
@@ -177,13 +180,14 @@ class JsonReader {
     }
   }
 
-  /** @param {() => JsonValue} inner */
-  nested(inner) {
+  /** An object or a list, whose opening bracket is next. */
+  nested() {
     if (this.levels === 0) throw new JsonError("too many levels of objects and lists");
     this.levels -= 1;
+    const isObject = this.text[this.at] === "{";
     this.at += 1;
     this.blanks();
-    const value = inner();
+    const value = isObject ? this.object() : this.list();
     this.levels += 1;
     return value;
   }
@@ -192,8 +196,12 @@ class JsonReader {
     /** @type {Map<string, JsonValue>} */
     const members = new Map();
     if (this.take("}")) return members;
+    /** @type {string | null} */
+    let before = null;
     for (;;) {
       const key = this.string();
+      if (this.asksForCanonical && before !== null && !comesBefore(before, key)) this.isCanonical = false;
+      before = key;
       this.blanks();
       if (!this.take(":")) throw new JsonError("no colon after a key");
       this.blanks();
@@ -270,6 +278,8 @@ class JsonReader {
     /** @type {string} */
     const value = JSON.parse(text.slice(start, this.at)); // its escapes have just been checked
     if (surrogates && LONE_SURROGATE.test(value)) throw new JsonError("half of a surrogate pair");
+    // Escapes of JSON.stringify are exactly those of a block's text.
+    if (this.asksForCanonical && JSON.stringify(value) !== text.slice(start, this.at)) this.isCanonical = false;
     return value;
   }
 
@@ -294,12 +304,11 @@ class JsonReader {
  * @param {string} text @param {number} [levelsMax] @returns {JsonValue}
  */
 function readJson(text, levelsMax = LEVELS_MAX) {
-  return new JsonReader(text, levelsMax).whole();
+  return new JsonReader(text, levelsMax, false).whole();
 }
 
 /**
- * The text of a value, members in the order in which they were read. Escapes of JSON.stringify are exactly
- * those of a block's text.
+ * The text of a value, members in the order in which they were read, otherwise as a block's text has it.
  * @param {JsonValue} value @returns {string}
  */
 function writeJson(value) {
@@ -331,34 +340,21 @@ function comesBefore(one, other) {
   return one.length < other.length;
 }
 
-/** Whether keys ascend at every level. @param {JsonValue} value @returns {boolean} */
-function keysAscend(value) {
-  if (Array.isArray(value)) return value.every(keysAscend);
-  if (!(value instanceof Map)) return true;
-  /** @type {string | null} */
-  let before = null;
-  for (const [key, inner] of value) {
-    if (before !== null && !comesBefore(before, key)) return false;
-    before = key;
-    if (typeof inner === "object" && !keysAscend(inner)) return false;
-  }
-  return true;
-}
-
 /**
  * The members of a block's text, or why it is not one canonical object.
  * @param {string} text @returns {Map<string, JsonValue> | string}
  */
 function readBlockText(text) {
+  const reader = new JsonReader(text, LEVELS_MAX, true);
   let value;
   try {
-    value = readJson(text);
+    value = reader.whole();
   } catch (error) {
     if (error instanceof JsonError) return error.message;
     throw error;
   }
   if (!(value instanceof Map)) return "it is not an object";
-  return writeJson(value) === text && keysAscend(value) ? value : "it is written in another way";
+  return reader.isCanonical ? value : "it is written in another way";
 }
 
 /** @param {JsonValue} one @param {JsonValue} other @returns {boolean} */

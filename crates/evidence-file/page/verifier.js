@@ -14,14 +14,14 @@ const OWN_SOURCE = "cairn:";
  * @typedef {{status: 1 | 2, step: string, line: number | null, index: number | null, block: string | null, message: string}} Finding
  */
 /** @typedef {{step: string, value: string}} Step what was done, and what was found */
-/** @typedef {{index: number, received: string, parts: Part[], erased: boolean, withheld: boolean}} TableRow */
+/** @typedef {{line: number, index: number, received: string, source: string | null, parts: Part[], erased: boolean, withheld: boolean}} TableRow */
 
 /**
  * @typedef {object} Options
  * @property {Uint8Array | null} [key] keys or a policy that the reader has, instead of those in the file
  * @property {Catalogue} [catalogue] for the sentences
  * @property {SubtleCrypto | null} [subtle] the browser's own functions
- * @property {(done: number, all: number, lines: number) => void} [progress] bytes read, and lines
+ * @property {(done: number, all: number, lines: number, events: number) => void} [progress] bytes, and lines
  * @property {() => Promise<void>} [pause] lets the page do its own work
  */
 
@@ -91,6 +91,8 @@ function addFinding(report, status, step, message, place = {}) {
   report.findings.push({ status, step, line, index, block, message });
 }
 
+/** @typedef {{line: Line, objects: Map<number, Map<string, JsonValue>>, hash: Uint8Array}} CheckedLine */
+
 /** Verifies the lines of a file as they come. */
 class LineVerifier {
   /** @param {Manifest} manifest @param {Checkpoint} checkpoint @param {Verdict} report */
@@ -122,7 +124,7 @@ class LineVerifier {
 
   /**
    * The next line, with its newline; null where no more are looked at.
-   * @param {Uint8Array} bytes @returns {Row | null}
+   * @param {Uint8Array} bytes @returns {CheckedLine | null}
    */
   line(bytes) {
     const { report, manifest } = this;
@@ -151,7 +153,7 @@ class LineVerifier {
     addFinding(this.report, status, step, message, place);
   }
 
-  /** @param {number} number @param {Line} line @returns {Row} */
+  /** @param {number} number @param {Line} line @returns {CheckedLine} */
   check(number, line) {
     const { report } = this;
     const isGood = report.findings.length === 0;
@@ -167,7 +169,7 @@ class LineVerifier {
     if ((line.withheld & ~this.manifest.withheld) === 0) report.inFull += 1;
     else report.reduced += 1;
     if (isGood && report.findings.length === 0) this.lastGood = { line: number, index: line.index, received: line.leaf.received };
-    return rowOf(line, objects, hex(hash));
+    return { line, objects, hash };
   }
 
   /** @param {number} number @param {Line} line */
@@ -320,7 +322,8 @@ class FileVerifier {
 
   async breathe() {
     if (Date.now() - this.worked < WORK_MS) return;
-    this.options.progress?.(this.bytesDone, this.bytesAll, this.report.lines);
+    const { lines, manifest } = this.report;
+    this.options.progress?.(this.bytesDone, this.bytesAll, lines, manifest?.events ?? 0);
     await this.options.pause?.();
     this.worked = Date.now();
   }
@@ -424,10 +427,10 @@ class FileVerifier {
     const verifier = new LineVerifier(manifest, checkpoint, this.report);
     await this.openViews(manifest);
     for await (const bytes of this.splitLines()) {
-      const row = verifier.line(bytes);
-      if (row === null) continue;
-      this.keep(row);
-      for (const view of this.views) await this.compare(view, () => view.view.next(row));
+      const checked = verifier.line(bytes);
+      if (checked === null) continue;
+      this.keep(checked);
+      if (this.views.length > 0) await this.compareViews(checked);
       if (verifier.unproven.length === EVENTS_PER_PROOF) await this.prove(verifier);
     }
     if (verifier.unproven.length > 0) await this.prove(verifier);
@@ -494,6 +497,12 @@ class FileVerifier {
     }
   }
 
+  /** @param {CheckedLine} checked */
+  async compareViews({ line, objects, hash }) {
+    const row = rowOf(line, objects, hex(hash));
+    for (const view of this.views) await this.compare(view, () => view.view.next(row));
+  }
+
   /** Compares one more row; after the first difference the view is only read on. @param {{name: string, trouble: boolean}} view @param {() => Promise<void>} step */
   async compare(view, step) {
     if (view.trouble) return;
@@ -506,13 +515,16 @@ class FileVerifier {
     }
   }
 
-  /** Keeps a record for the table. @param {Row} row */
-  keep({ line, objects, received }) {
+  /** Keeps a record for the table. @param {CheckedLine} checked */
+  keep({ line, objects }) {
     const { rows } = this.report;
     if (rows.length >= ROWS_MAX || !this.options.catalogue) return;
     const isErased = !objects.has(CORE);
     const parts = isErased ? [{ words: "Content erased" }] : sentenceOf(this.options.catalogue, objects);
-    rows.push({ index: line.index, received, parts, erased: line.erased !== 0, withheld: line.withheld !== 0 });
+    const source = asText(objects.get(CORE)?.get("source"));
+    const received = nineDigits(line.leaf.received);
+    const [erased, withheld] = [line.erased !== 0, line.withheld !== 0];
+    rows.push({ line: this.report.lines, index: line.index, received, source, parts, erased, withheld });
   }
 }
 

@@ -18,6 +18,8 @@
 
 /** Files in one evidence file. */
 const FILES_MAX = 1100;
+/** Bytes of the directory: what its entries need many times over. */
+const DIRECTORY_BYTES_MAX = 1024 * 1024;
 /** Bytes that are read at once. */
 const CHUNK_BYTES = 1024 * 1024;
 /** Bytes that are given to the inflater at once: they grow to at most 17 MB. */
@@ -112,11 +114,9 @@ async function readZipEnd(source) {
   end.take(4); // numbers of disks
   const [here, count, bytes, offset] = [end.u16(), end.u16(), end.u32(), end.u32()];
   if (end.u16() !== 0) throw badZip("it has a comment");
+  if (here !== count) throw badZip("its end counts its entries in two ways");
   const locator = endAt >= 20 ? new Numbers(await readExactly(source, endAt - 20, 20)) : null;
-  if (locator === null || locator.u32() !== 0x07064b50) {
-    if (here !== count) throw badZip("its end counts its entries in two ways");
-    return checkedEnd({ count, bytes, offset }, endAt);
-  }
+  if (locator === null || locator.u32() !== 0x07064b50) return checkedEnd({ count, bytes, offset }, endAt);
   locator.take(4);
   const recordAt = locator.u64();
   if (recordAt + 56 !== endAt - 20) throw badZip("its ZIP64 end record is not where it belongs");
@@ -124,16 +124,16 @@ async function readZipEnd(source) {
   if (record.u32() !== 0x06064b50 || record.u64() !== 44) throw badZip("its ZIP64 end record");
   record.take(12); // versions and numbers of disks
   const large = [record.u64(), record.u64(), record.u64(), record.u64()];
-  const small = [here, count, bytes, offset];
-  const marks = [MARK_16, MARK_16, MARK_32, MARK_32];
   if (large[0] !== large[1]) throw badZip("its end counts its entries in two ways");
-  if (small.some((it, at) => it !== marks[at] && it !== large[at])) throw badZip("its two end records differ");
+  const [small, marks] = [[count, bytes, offset], [MARK_16, MARK_32, MARK_32]];
+  if (small.some((it, at) => it !== marks[at] && it !== large[at + 1])) throw badZip("its two end records differ");
   return checkedEnd({ count: large[1], bytes: large[2], offset: large[3] }, recordAt);
 }
 
 /** @param {{count: number, bytes: number, offset: number}} end @param {number} endAt */
 function checkedEnd(end, endAt) {
   if (end.count > FILES_MAX) throw badZip(`it holds more than ${FILES_MAX} files`);
+  if (end.bytes > DIRECTORY_BYTES_MAX) throw badZip("its directory is too large");
   if (end.offset + end.bytes !== endAt) throw badZip("there is a gap behind its directory");
   return end;
 }
@@ -153,15 +153,13 @@ function checkZipFlags(flags) {
 /** @param {Numbers} directory @returns {ZipEntry} */
 function readDirectoryEntry(directory) {
   if (directory.u32() !== 0x02014b50) throw badZip("its directory");
-  const madeBy = directory.u16() >> 8;
-  directory.take(2);
+  directory.take(4); // versions
   const [flags, method] = [directory.u16(), directory.u16()];
   directory.take(4); // date and time
   const crc = directory.u32();
   let [packed, size] = [directory.u32(), directory.u32()];
   const [nameLength, extraLength, commentLength] = [directory.u16(), directory.u16(), directory.u16()];
-  const disk = directory.u16();
-  directory.take(2);
+  directory.take(4); // number of the disk, kind of text
   const attributes = directory.u32();
   let offset = directory.u32();
   const name = readZipName(directory.part(nameLength));
@@ -169,14 +167,13 @@ function readDirectoryEntry(directory) {
   if (commentLength !== 0) throw badZip("a file in it has a comment");
   checkZipFlags(flags);
   if (method !== METHOD_STORED && method !== METHOD_DEFLATED) throw badZip("a file in it is packed in an unknown way");
-  const fileType = (attributes >>> 28) & 0xf; // of Unix: 8 is a file
-  if (madeBy === 3 && fileType !== 0 && fileType !== 8) throw badZip("it holds a link or a folder");
+  const kind = attributes >>> 28; // of Unix: 8 is a file
+  if (kind !== 0 && kind !== 8) throw badZip("it holds a link or a folder");
   if (size === MARK_32 || packed === MARK_32 || offset === MARK_32) {
     const large = zip64Extra(extra);
     if (size === MARK_32) size = large.u64();
     if (packed === MARK_32) packed = large.u64();
     if (offset === MARK_32) offset = large.u64();
-    if (disk === MARK_16) large.u32();
   }
   if (method === METHOD_STORED && packed !== size) throw badZip("a stored file in it has two sizes");
   return { name, flags, method, crc, packed, size, offset, data: 0 };
@@ -185,12 +182,17 @@ function readDirectoryEntry(directory) {
 /** The ZIP64 field among the extra fields. @param {Uint8Array} extra @returns {Numbers} */
 function zip64Extra(extra) {
   const fields = new Numbers(extra);
+  /** @type {Numbers | null} */
+  let found = null;
   while (fields.at < extra.length) {
     const [kind, length] = [fields.u16(), fields.u16()];
     const field = fields.part(length);
-    if (kind === 1) return new Numbers(field);
+    if (kind !== 1) continue;
+    if (found !== null) throw badZip("a size in it is stated twice");
+    found = new Numbers(field);
   }
-  throw badZip("a size in it is missing");
+  if (found === null) throw badZip("a size in it is missing");
+  return found;
 }
 
 /**
@@ -218,7 +220,8 @@ async function readLocalPart(source, entry, limit, entries) {
     const sizes = [size, packed];
     if (size === MARK_32 || packed === MARK_32) {
       const large = zip64Extra(extra);
-      for (const at of [0, 1]) if (sizes[at] === MARK_32) sizes[at] = large.u64();
+      const both = [large.u64(), large.u64()];
+      for (const at of [0, 1]) if (sizes[at] === MARK_32) sizes[at] = both[at];
     }
     if (crc !== entry.crc || sizes[0] !== entry.size || sizes[1] !== entry.packed) {
       throw badZip("a local header differs from the directory");

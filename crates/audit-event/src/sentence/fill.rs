@@ -134,7 +134,7 @@ pub(super) fn item(event: &AuditEvent) -> Sentence {
 }
 
 /// Kinds of Kubernetes, in words for people who never saw one.
-const THINGS: &[(&str, &str)] = &[
+pub(super) const THINGS: &[(&str, &str)] = &[
     ("secrets", "the stored password"),
     ("configmaps", "the settings"),
     ("deployments", "the program"),

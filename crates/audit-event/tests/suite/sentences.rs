@@ -133,6 +133,31 @@ fn values_from_outside_stand_apart() {
     assert_eq!(words, " changed   \"\" — allowed");
 }
 
+#[test]
+fn what_sentences_are_made_of_is_data_too() {
+    let data = audit_event::sentence::data();
+    let entries = data["entries"].as_list().unwrap();
+    assert_eq!(entries.len(), catalogue::entries().len());
+    for (written, entry) in entries.iter().zip(catalogue::entries()) {
+        let written = written.as_object().unwrap();
+        assert_eq!(written["action"], Value::from(entry.action));
+        assert_eq!(written["did"], Value::from(entry.did));
+        assert_eq!(written["tried"], Value::from(entry.tried));
+        assert_eq!(written["details"].as_object().unwrap().len(), entry.details.len());
+    }
+    let invoice = entries.iter().find_map(|entry| {
+        let entry = entry.as_object()?;
+        (entry["action"] == Value::from("invoice.updated")).then(|| entry["details"].clone())
+    });
+    let details = invoice.unwrap();
+    assert_eq!(
+        audit_event::text::write_value(&details),
+        r#"{"amount":"number","due_date":"date"}"#
+    );
+    assert!(data["secrets"].as_list().unwrap().contains(&Value::from("password")));
+    assert_eq!(data["things"].as_object().unwrap()["secrets"], Value::from("the stored password"));
+}
+
 /// Words that nobody outside the trade should have to read.
 const BANNED: &[&str] = &[
     "hash",

@@ -67,12 +67,14 @@ export function source(bytes) {
   return { size: bytes.length, read: async (from, end) => new Uint8Array(bytes.subarray(from, end)) };
 }
 
-/** Every file of a folder, by its name from there. */
-export function folder(at, prefix = "") {
+/** Every file of a folder and its proofs, by its name from there; null if it holds other folders or links. */
+export function folder(at) {
   const files = new Map();
-  for (const entry of fs.readdirSync(at, { withFileTypes: true })) {
-    if (entry.isDirectory()) for (const [name, bytes] of folder(path.join(at, entry.name), `${prefix}${entry.name}/`)) files.set(name, bytes);
-    else files.set(prefix + entry.name, fs.readFileSync(path.join(at, entry.name)));
+  for (const entry of fs.readdirSync(at, { withFileTypes: true, recursive: true })) {
+    const inner = path.join(entry.parentPath, entry.name);
+    if (entry.isDirectory() && path.relative(at, inner) === "proofs") continue;
+    if (!entry.isFile()) return null;
+    files.set(path.relative(at, inner).replaceAll(path.sep, "/"), fs.readFileSync(inner));
   }
   return files;
 }

@@ -87,7 +87,7 @@ test("a good file is sealed and unchanged, with the key inside and with one's ow
     await status.getByText("With the key you chose.").waitFor();
     const rows = page.getByRole("table", { name: "Events" }).getByRole("row");
     assert.equal(await rows.count(), 6);
-    assert.match(await rows.nth(2).innerText(), /^1\s+4 Mar 2026 09:10:12\s+=Ana, "1" changed the amount of invoice 4711 from 900 to 9,000 \u2014 done|allowed$/);
+    assert.match(await rows.nth(2).innerText(), /^1\s+4 Mar 2026 09:10:12\s+=Ana, "1" changed the amount of invoice 4711 from 900 to 9,000 \u2014 allowed$/);
     await page.getByText("Tom Hale").waitFor();
     await page.getByText("Nothing proves these words.").waitFor();
     await page.getByText("This page came with the evidence. For a dispute, use a copy from elsewhere; its fingerprint is printed in each release.").waitFor();

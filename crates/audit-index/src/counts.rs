@@ -97,8 +97,8 @@ pub struct Counts {
 }
 
 impl AuditIndexes {
-    /// Counts what matches over all events that the log had when it was called. Blocking. Order, limit and cursor
-    /// of the query say nothing here.
+    /// Counts what matches over all events that the log had when it was called. Blocking. Order, limit
+    /// and cursor of the query say nothing here.
     pub fn counts(&self, log: &Log, query: &Query, by: By) -> Result<Counts, SearchError> {
         let view = self.view(log)?;
         let size = log.tree().head.size.get();
@@ -208,7 +208,7 @@ impl Job<'_> {
             return Err(CountError::Behind { events });
         }
         if let Some(spans) = spans {
-            return self.by_span(view, tail, spans);
+            return self.by_span(view, tail, &spans);
         }
         let mut tally = Tally::default();
         let mut calendar = Calendar::new(self.query.zone().clone(), self.by);
@@ -250,7 +250,7 @@ impl Job<'_> {
         Ok(Spans { spans, before: self.range.start..end })
     }
 
-    fn by_span(&self, view: &View, tail: Range<u64>, spans: Spans) -> Result<Tally, CountError> {
+    fn by_span(&self, view: &View, tail: Range<u64>, spans: &Spans) -> Result<Tally, CountError> {
         let mut counts = vec![0_u64; spans.spans.len() + 1];
         let mut at = 0;
         let mut add = |index: u64| {

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use audit_event::event::Word as _;
+use audit_event::event::Word;
 use audit_event::{RecordedEvent, Value, Writer};
 
 use crate::fold::{address, fold};
@@ -91,10 +91,10 @@ pub(crate) fn terms(recorded: &RecordedEvent, field: Field, mut sink: impl FnMut
         Field::Id => one(event.id.as_deref()),
         Field::Source => one(event.source.as_deref()),
         Field::Action => one(event.action.as_deref()),
-        Field::Category => one(event.category.map(|it| it.word())),
-        Field::Operation => one(event.operation.map(|it| it.word())),
-        Field::Outcome => one(event.outcome.map(|it| it.word())),
-        Field::Severity => one(event.severity.map(|it| it.word())),
+        Field::Category => one(event.category.map(Word::word)),
+        Field::Operation => one(event.operation.map(Word::word)),
+        Field::Outcome => one(event.outcome.map(Word::word)),
+        Field::Severity => one(event.severity.map(Word::word)),
         Field::Flag => recorded.flags.iter().for_each(|flag| sink(flag.name())),
         Field::Label => {
             event.labels.iter().for_each(|(key, value)| sink(&format!("{key}={value}")));
@@ -186,10 +186,10 @@ fn core_texts(recorded: &RecordedEvent, sink: &mut dyn FnMut(&str)) {
     ];
     texts.into_iter().flatten().for_each(|text| sink(text));
     let words = [
-        event.category.map(|it| it.word()),
-        event.operation.map(|it| it.word()),
-        event.outcome.map(|it| it.word()),
-        event.severity.map(|it| it.word()),
+        event.category.map(Word::word),
+        event.operation.map(Word::word),
+        event.outcome.map(Word::word),
+        event.severity.map(Word::word),
     ];
     words.into_iter().flatten().for_each(&mut *sink);
     for (key, value) in &event.labels {

@@ -18,11 +18,10 @@ pub fn fold(text: &str) -> Cow<'_, str> {
         }
         return Cow::Borrowed(text);
     }
-    // To upper case first: it is what makes ß and SS, ſ and s, ı and i one.
-    let lower = text
-        .nfkd()
-        .filter(|letter| !is_dropped(*letter))
-        .flat_map(|letter| letter.to_uppercase().flat_map(char::to_lowercase));
+    // There and back: it is what makes ß, ẞ and SS, ſ and s, ı and i one.
+    let lower = text.nfkd().filter(|letter| !is_dropped(*letter)).flat_map(|letter| {
+        letter.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
+    });
     // A letter in lower case can come apart again, as İ does.
     Cow::Owned(lower.nfkd().filter(|letter| !is_dropped(*letter)).nfkc().collect())
 }

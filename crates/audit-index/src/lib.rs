@@ -14,7 +14,8 @@
 //! | [`read`] | events as the log has stored them |
 //! | [`search`], [`counts`] | pages and counts, over the index and what it does not hold yet |
 //! | [`follower`] | fills the indexes of all audit logs |
-//! | `parts`, `merging`, `part`, `schema` | the index of one log: parts that follow one another, each a tantivy index |
+//! | `parts`, `merging` | the index of one log: parts that follow one another |
+//! | `part`, `schema` | a part: a tantivy index of consecutive events |
 //! | `pack`, `directory`, [`disk`] | a part on disk: one file, every block of it with a checksum |
 //!
 //! **A bad index can hide, never invent.** Every hit is compared with the stored blocks before it is

@@ -67,8 +67,7 @@ mod tests {
 
     #[test]
     fn few_parts_are_left_and_little_is_written_again() {
-        for steps in [vec![512; 20_000], vec![8_192; 2_000], vec![700, 8_192, 1, 4_095].repeat(500)]
-        {
+        for steps in [vec![512; 20_000], vec![8_192; 2_000], [700, 8_192, 1, 4_095].repeat(500)] {
             let events: u64 = steps.iter().sum();
             let (sizes, written, most) = run(steps.into_iter());
             assert_eq!(sizes.iter().sum::<u64>(), events);

@@ -282,7 +282,8 @@ impl LogIndex {
     pub(crate) fn renew(&self, log: &Log, indexes: &[u64]) -> Result<(), IndexError> {
         let writing = lock(&self.writing);
         let mut view = self.opened(log, &writing)?;
-        for old in view.parts.to_vec() {
+        let all = Arc::clone(&view.parts);
+        for old in all.iter() {
             if !indexes.iter().any(|index| old.range.contains(index)) {
                 continue;
             }
@@ -306,7 +307,7 @@ impl LogIndex {
             parts.splice(place..=place, written);
             view = View { parts: parts.into(), noted: view.noted };
             self.publish(view.clone());
-            self.shared.close(&old);
+            self.shared.close(old);
             if !is_same_file {
                 self.shared.disk.remove(&old.path)?;
             }

@@ -64,9 +64,9 @@ pub fn events(log: &Log, start: LeafIndex, limit: usize) -> Result<Vec<Recorded>
         let blocks: Vec<ShownBlock> = attachments
             .iter()
             .filter_map(shown)
-            .filter_map(|(tag, salt, bytes)| {
+            .map(|(tag, salt, bytes)| {
                 let salt = Salt::from(*salt);
-                Some(ShownBlock { tag, salt, bytes: bytes.to_vec() })
+                ShownBlock { tag, salt, bytes: bytes.to_vec() }
             })
             .collect();
         let there = blocks.iter().map(|block| block.tag).collect();

@@ -1,6 +1,6 @@
 //! What the index holds of each event. Nothing of an event is stored in it but terms and keys to count by.
 
-use audit_event::event::Word as _;
+use audit_event::event::Word;
 use audit_event::{Instant, RecordedEvent};
 use tantivy::TantivyDocument;
 use tantivy::schema::{BytesOptions, Field as IndexField, NumericOptions, Schema, SchemaBuilder};
@@ -68,9 +68,9 @@ impl Key {
         match self {
             Self::Action => event.action.as_deref(),
             Self::Actor => event.actor.as_ref().map(|actor| &*actor.id),
-            Self::Outcome => event.outcome.map(|it| it.word()),
+            Self::Outcome => event.outcome.map(Word::word),
             Self::Source => event.source.as_deref(),
-            Self::Category => event.category.map(|it| it.word()),
+            Self::Category => event.category.map(Word::word),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 mod page;
 
-pub use page::{COUNT_MAX, Count, Page, SCAN_MAX};
+pub use page::{COUNT_MAX, Count, Page};
 pub(crate) use page::{IndexTimes, index_times, range, tree_size};
 
 use std::collections::{BTreeMap, HashMap};
@@ -29,17 +29,22 @@ pub struct IndexOptions {
     pub cache_bytes: usize,
     /// An index does not grow while fewer bytes of its disk are free: they are the log's.
     pub free_bytes_min: u64,
+    /// Events that one search reads from the log at most, where the index does not hold them. A page that
+    /// ends there says where to go on.
+    pub scan_max: u64,
     /// How the folder is written.
     pub disk: Arc<dyn Disk>,
 }
 
 impl IndexOptions {
-    /// Indexes below a folder, with 128 MiB of parts in memory, and 512 MiB of the disk left free.
+    /// Indexes below a folder, with 128 MiB of parts in memory, 512 MiB of the disk left free, and
+    /// 100,000 events that a search reads from the log.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),
             cache_bytes: 128 * 1024 * 1024,
             free_bytes_min: 512 * 1024 * 1024,
+            scan_max: 100_000,
             disk: Arc::new(FileSystem),
         }
     }
@@ -86,6 +91,7 @@ pub enum SearchError {
 pub struct AuditIndexes {
     root: PathBuf,
     shared: Arc<Shared>,
+    scan_max: u64,
     logs: Mutex<HashMap<LogId, Arc<LogIndex>>>,
     /// Logs whose index does not go on.
     troubles: Mutex<BTreeMap<LogName, Trouble>>,
@@ -102,11 +108,12 @@ impl fmt::Debug for AuditIndexes {
 impl AuditIndexes {
     /// Opens nothing yet.
     pub fn new(options: IndexOptions) -> Self {
-        let IndexOptions { root, cache_bytes, free_bytes_min, disk } = options;
+        let IndexOptions { root, cache_bytes, free_bytes_min, scan_max, disk } = options;
         let shared = Arc::new(Shared::new(pack::blocks(cache_bytes), disk, free_bytes_min));
         Self {
             root,
             shared,
+            scan_max: scan_max.max(1),
             logs: Mutex::default(),
             troubles: Mutex::default(),
             follower: OnceLock::new(),
@@ -143,6 +150,10 @@ impl AuditIndexes {
         let mut logs = lock(&self.logs);
         let open = || Arc::new(LogIndex::new(&self.root, log, Arc::clone(&self.shared)));
         Arc::clone(logs.entry(log.id()).or_insert_with(open))
+    }
+
+    pub(crate) fn scan_max(&self) -> u64 {
+        self.scan_max
     }
 
     pub(crate) fn shared(&self) -> &Shared {

@@ -120,10 +120,12 @@ pub(crate) fn unstarred(text: &str) -> (&str, bool) {
 
 /// Without the punctuation that encloses a piece in prose.
 fn trimmed(piece: &str) -> &str {
-    let inner = piece.trim_matches([',', ';', '"', '\'', '(', ')', '{', '}', '<', '>', '!', '?']);
+    const AROUND: [char; 12] = [',', ';', '"', '\'', '(', ')', '{', '}', '<', '>', '!', '?'];
+    let inner = piece.trim_start_matches(AROUND);
+    let inner = inner.trim_end_matches(|letter| letter == '.' || AROUND.contains(&letter));
     // Of brackets only those around all of it: `[::1]:443` is an address with a port.
-    let inner = inner.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(inner);
-    let inner = inner.strip_suffix('.').unwrap_or(inner);
+    let bracketed = inner.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
+    let inner = bracketed.unwrap_or(inner);
     if inner.is_empty() { piece } else { inner }
 }
 
@@ -209,11 +211,12 @@ mod tests {
     #[test]
     fn identifiers_are_found_whole_and_by_their_beginning() {
         for text in [ARN, HASH, UUID] {
-            for end in [9, 20, 30, text.len()] {
+            for end in [21, 22, 30, text.len()] {
                 assert!(finds(&text[..end], text), "{}", &text[..end]);
             }
             assert!(!finds(&format!("{text}x"), text));
         }
+        assert!(finds("arn:aws:i*", ARN) && !finds("arn:aws:i", ARN) && finds("arn:aws:iam", ARN));
         assert!(finds("111122223333", ARN) && finds("service-role", ARN));
         assert!(!finds("role-service", ARN) && !finds("9516d02fd4c7", HASH));
         assert!(finds("4a9909a9516d", HASH) && finds("4a9909a9516D02FD4C72*", HASH));

@@ -19,9 +19,6 @@ use crate::read::{self, ROWS_MAX, Seen};
 /// Where a count is not known without looking at each event, it ends here: there are more.
 pub const COUNT_MAX: u64 = 10_000;
 
-/// Events that one call reads from the log at most. A page that ends there says where to go on.
-pub const SCAN_MAX: u64 = 100_000;
-
 /// What matches, of the whole query and not of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Count {
@@ -49,7 +46,7 @@ pub struct Page {
 impl AuditIndexes {
     /// One page of what matches, over all events that the log had when it was called. Blocking.
     ///
-    /// **Cost.** Half a dozen point reads, the postings of the terms asked for, a read of each hit, and of each
+    /// **Cost.** Some point reads, the postings of the terms asked for, a read of each hit, and of each
     /// event that the index does not hold yet.
     pub fn search(&self, log: &Log, query: &Query) -> Result<Page, SearchError> {
         let view = self.view(log)?;
@@ -347,22 +344,23 @@ impl<'a> Run<'a> {
     /// Reads what the index does not hold. Where that is much, only what the page may hold, and no more than
     /// one call may read.
     fn tail(&mut self, tail: &Range<u64>) -> Result<(), StorageError> {
-        let is_short = tail.end - tail.start <= SCAN_MAX;
+        let is_short = tail.end - tail.start <= self.indexes.scan_max();
         self.counts_all &= is_short;
         let within = if is_short { tail.clone() } else { overlap(&self.window, tail) };
-        let mut left = SCAN_MAX;
+        let mut left = self.indexes.scan_max();
         let mut rest = within;
         while !rest.is_empty() {
             if self.room() == 0 && (!self.counts_all || self.count > COUNT_MAX) {
                 self.counts_all = false;
                 return Ok(());
             }
-            let rows = u64::try_from(ROWS_MAX).unwrap_or(u64::MAX).min(rest.end - rest.start);
+            let rows =
+                u64::try_from(ROWS_MAX).unwrap_or(u64::MAX).min(rest.end - rest.start).min(left);
             let is_newest = self.query.order() == Order::Newest;
             let start = if is_newest { rest.end - rows } else { rest.start };
             let last = self.rows(start, rows, is_newest)?;
             rest = if is_newest { rest.start..start } else { start + rows..rest.end };
-            left = left.saturating_sub(rows);
+            left -= rows;
             if left == 0 && !rest.is_empty() {
                 self.counts_all = false;
                 if self.room() > 0 {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use audit_index::search::{COUNT_MAX, SCAN_MAX};
+use audit_index::search::COUNT_MAX;
 use audit_index::{Cursor, SearchError};
 use merkle::LeafIndex;
 
-use crate::rig::{Rig, START_MS, event, events, query};
+use crate::rig::{Rig, SCAN_MAX, START_MS, event, events, query};
 
 /// Numbers as ids.
 fn ids(numbers: impl Iterator<Item = usize>) -> Vec<String> {
@@ -28,7 +28,7 @@ async fn pages_reach_every_event_once_in_both_orders() {
         let found = rig.found(&[("limit", limit)]);
         assert_eq!(found, ids((0..1_700).rev()));
         let either = [("outcome", "failure"), ("outcome", "denied"), ("actor", "u-3")];
-        let wanted = |number: &usize| number % 3 != 0 && number % 17 == 3;
+        let wanted = |number: &usize| !number.is_multiple_of(3) && number % 17 == 3;
         assert_eq!(rig.found(&either), ids((0..1_700).rev().filter(wanted)));
     }
     let page = rig.search(&[("outcome", "failure"), ("limit", "5")]);
@@ -85,21 +85,21 @@ async fn a_range_of_receipt_times_is_half_open() {
 async fn counts_beyond_the_most_are_said_to_be_more() {
     let rig = Rig::new().await;
     let most = usize::try_from(COUNT_MAX).unwrap();
-    rig.append(&events(4 * most + 40)).await;
+    rig.append(&events(most + 500)).await;
     rig.indexed().await;
     let count = |pairs: &[(&str, &str)]| {
         let count = rig.search(pairs).count;
         (count.value, count.exact)
     };
-    let all = 4 * COUNT_MAX + 40;
+    let all = COUNT_MAX + 500;
     assert_eq!(count(&[]), (all, true));
     assert_eq!(count(&[("source", "/billing")]), (all, true), "one term is counted exactly");
     assert_eq!(count(&[("text", "ana silva")]), (COUNT_MAX, false));
     assert_eq!(count(&[("text", "ana silva"), ("order", "oldest")]), (COUNT_MAX, false));
-    assert_eq!(count(&[("action", "auth.login"), ("text", "ana")]), (COUNT_MAX, false));
-    assert_eq!(count(&[("actor", "u-1"), ("outcome", "denied")]).1, true);
+    assert_eq!(count(&[("action", "auth.login"), ("text", "ana")]), (all / 4, true));
+    assert!(count(&[("actor", "u-1"), ("outcome", "denied")]).1);
     let last = rig.found(&[("text", "ana silva"), ("limit", "1000")]);
-    assert_eq!(last, ids((0..4 * most + 40).rev()));
+    assert_eq!(last, ids((0..most + 500).rev()));
     rig.end().await;
 }
 

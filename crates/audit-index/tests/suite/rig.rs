@@ -25,6 +25,9 @@ use tokio::task::JoinHandle;
 /// 2026-03-04T09:10:11Z.
 pub(crate) const START_MS: u64 = 1_772_615_411_000;
 
+/// Events that one search reads from the log.
+pub(crate) const SCAN_MAX: u64 = 5_000;
+
 pub(crate) struct Rig {
     pub(crate) dir: TempDir,
     pub(crate) engine: Arc<MemoryEngine>,
@@ -210,6 +213,7 @@ pub(crate) fn query(pairs: &[(&str, &str)]) -> Result<Query, QueryError> {
 fn indexes(dir: &TempDir, disk: &Arc<FaultyDisk>) -> Arc<AuditIndexes> {
     let mut options = IndexOptions::new(dir.path().join("index"));
     options.cache_bytes = 1024 * 1024;
+    options.scan_max = SCAN_MAX;
     options.disk = Arc::clone(disk) as Arc<dyn Disk>;
     Arc::new(AuditIndexes::new(options))
 }

@@ -144,6 +144,18 @@ impl Tags {
         Self(self.0 & !other.0)
     }
 
+    /// These, and RAW with any of those that it repeats: whoever erases or withholds one of 2 to 6 must
+    /// do the same to RAW, where there is one.
+    #[must_use]
+    pub fn with_raw(self) -> Self {
+        let repeated = Self(0b11_1110);
+        if self.intersection(repeated).is_empty() {
+            self
+        } else {
+            Self(self.0 | Self::bit(Tag::Raw))
+        }
+    }
+
     /// The tags, ascending.
     pub fn iter(self) -> impl Iterator<Item = Tag> {
         Tag::ALL.into_iter().filter(move |tag| self.contains(*tag))

@@ -13,7 +13,6 @@
 //! | [`leaf`] | the bytes a log commits to |
 //! | [`commit`] | salted commitments, and what a leaf says about the blocks that are shown |
 //! | [`keys`] | once only: event keys, content digests, ids of items that have none |
-//! | [`row`] | values of the rows that a store keeps beside an entry |
 //! | [`evidence`] | evidence files: written, read, verified |
 //!
 //! Nothing here reads a clock, a file, the network or a random number generator: times, salts and ids
@@ -33,7 +32,6 @@ pub mod keys;
 pub mod leaf;
 pub mod mapping;
 pub mod path;
-pub mod row;
 pub mod sentence;
 pub mod text;
 pub mod time;

@@ -8,7 +8,6 @@ use audit_event::evidence::proof::ProofError;
 use audit_event::evidence::{Finding, Gap};
 use audit_event::json::{EventError, JsonError};
 use audit_event::leaf::LeafError;
-use audit_event::row::RowError;
 use audit_event::text::TextError;
 use audit_event::time::TimeError;
 use audit_event::{FieldError, Path, Rule, Tag};
@@ -96,10 +95,7 @@ fn texts_of_stored_forms() {
     let tag = Tag::Actor;
     let commit =
         [CommitError::Mismatch { tag }, CommitError::NotInLeaf { tag }, CommitError::Twice { tag }];
-    let row = [RowError::Version { found: 3 }, RowError::Length { found: 3 }, RowError::Index];
-    insta::assert_snapshot!(
-        texts(&text) + &texts(&block) + &texts(&leaf) + &texts(&commit) + &texts(&row)
-    );
+    insta::assert_snapshot!(texts(&text) + &texts(&block) + &texts(&leaf) + &texts(&commit));
 }
 
 #[test]

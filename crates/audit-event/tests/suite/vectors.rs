@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use audit_event::evidence::{Manifest, Status};
-use audit_event::row::{BlockRow, OnceRow};
 use audit_event::{Flag, LogSecret, Raw, Tag, text};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use merkle::LeafIndex;
 use serde_json::{Value, json};
 
 use crate::evidence::{Files, Log, seal, verify};
@@ -91,9 +89,7 @@ fn event_case((number, sent): (u8, Sent)) -> Value {
     let (leaf, salts) = Leaf::commit(received, &blocks, salts()).unwrap();
     let encoded = leaf.encode();
     let leaf_hash = merkle::leaf_hash(&encoded);
-    let index = LeafIndex::new(u64::from(number) << 40).unwrap();
     let block = |(block, salt): (&audit_event::Block, &Salt)| {
-        let row = BlockRow::Kept { key_id: 0, salt: *salt, bytes: block.bytes().to_vec() };
         let (member, bytes) = match block.tag() {
             Tag::Raw => ("base64", STANDARD.encode(block.bytes())),
             _ => ("text", String::from_utf8(block.bytes().to_vec()).unwrap()),
@@ -101,7 +97,6 @@ fn event_case((number, sent): (u8, Sent)) -> Value {
         json!({
             "tag": block.tag().number(), member: bytes, "salt": hex::encode(salt.as_bytes()),
             "commitment": hex::encode(leaf.commitment(block.tag()).unwrap().as_bytes()),
-            "row": hex::encode(row.encode()),
         })
     };
     let item = |text: String| if is_foreign { Value::from(text) } else { Value::Null };
@@ -113,8 +108,6 @@ fn event_case((number, sent): (u8, Sent)) -> Value {
         "event_key": hex::encode(secret.event_key(&event).0), "digest": hex::encode(digest.0),
         "id_of_item": item(secret.id_of_item(&bytes)),
         "id_of_reused": item(secret.id_of_reused(event.id(), &bytes).into_text()),
-        "index": index.get().to_string(),
-        "once": hex::encode(OnceRow { index, leaf: leaf_hash, digest: Some(digest) }.encode()),
     })
 }
 

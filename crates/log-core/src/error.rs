@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::sign::KeyringError;
 use crate::types::{CALL_BYTES_MAX, CALL_ENTRIES_MAX, DEDUP_KEY_BYTES_MAX, ENTRY_BYTES_MAX};
 use storage::journal::JournalError;
-use storage::{BadAttachments, StorageError};
+use storage::{BadAttachments, Erasure, StorageError};
 
 /// Why one entry of a call was not written. The other entries of the call were.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -79,6 +79,38 @@ pub enum AppendError {
     NotCommitted { source: Arc<StorageError> },
     #[error("outcome unknown: the write failed, and may or may not be found after a restart")]
     OutcomeUnknown,
+}
+
+/// Why something was not erased, or not from all files.
+#[derive(Clone, Debug, Error)]
+pub enum EraseError {
+    // Fix the request.
+    #[error("nothing is named that could be erased")]
+    NoTargets,
+    #[error("{targets} entries are named, the limit is {}", Erasure::TARGETS_MAX)]
+    TooManyTargets { targets: usize },
+    #[error("entry {} is beyond the committed size {}", index.get(), size.get())]
+    BeyondSize { index: LeafIndex, size: TreeSize },
+    #[error("nothing of kind {kind} lies beside entry {}", index.get())]
+    NotThere { index: LeafIndex, kind: u8 },
+    #[error("the event that should state the erasure stands at index {} already", index.get())]
+    Repeated { index: LeafIndex },
+    #[error(transparent)]
+    Refused(EntryRefusal),
+    // Nothing was erased.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    #[error("store cannot be read: {source}")]
+    Storage { source: Arc<StorageError> },
+    /// All of it is committed. The next start finishes it, and so does the next erasing.
+    #[error("entry {} states the erasure, but files may still hold the bytes: {source}", by.get())]
+    NotPurged { by: LeafIndex, source: Arc<StorageError> },
+}
+
+impl From<StorageError> for EraseError {
+    fn from(source: StorageError) -> Self {
+        Self::Storage { source: Arc::new(source) }
+    }
 }
 
 /// Why no signed head can be had.

@@ -30,6 +30,7 @@
 //! | room | what it decides | handle | uses |
 //! |---|---|---|---|
 //! | `append` | what is committed, and in which order | `Append` | – |
+//! | `erase` | what is erased, and when it has left the files | [`erase::Erasing`] | `append` |
 //! | `sign` | what is signed and journaled | `Sign` | – |
 //! | `read` | what is served, and whether it is what was signed | [`read::Reads`] | – |
 //! | `witness` | which heads are witnessed; whether a log may append | `Witnesses` | `append` `read` `sign` |
@@ -44,6 +45,9 @@ mod error;
 mod types;
 
 mod append;
+
+pub mod erase;
+
 mod sign;
 
 pub mod read;
@@ -66,8 +70,8 @@ pub mod observe;
 
 pub use append::ProducerLease;
 pub use error::{
-    AppendError, CreateError, Damage, EntryRefusal, Fatal, FreezeError, SignError, StartError,
-    WitnessError,
+    AppendError, CreateError, Damage, EntryRefusal, EraseError, Fatal, FreezeError, SignError,
+    StartError, WitnessError,
 };
 pub use health::OnFatal;
 pub use life::{Registry, RegistryOptions, WeakRegistry};
@@ -86,6 +90,7 @@ use merkle::TreeSize;
 use storage::{Engine, LogId, LogName, LogRecord, LogState, ProducerId};
 use tokio::sync::watch::Receiver;
 
+use erase::Erasing;
 use life::Rooms;
 use witness::WitnessingStatus;
 
@@ -155,13 +160,18 @@ impl Log {
     /// Appends the leaves of audit events, all in one commit, and waits until it is durable. The log
     /// writes into each leaf the time at which it takes it, which never decreases along the log.
     ///
-    /// Cost: one leaf hash a leaf on the committer's thread, because the time is known only there, and
-    /// for each run of events that were there already a read of the store.
+    /// Cost: one leaf hash a leaf on the committer's thread, because the time is known only there.
     pub async fn append_stamped(
         &self,
         leaves: Vec<NewLeaf>,
     ) -> Result<CommittedLeaves, AppendError> {
         self.rooms.append.append_stamped(leaves).await
+    }
+
+    /// Begins to erase what lies beside entries: waits for its turn, and looks at what is there. Nothing
+    /// is erased before [`Erasing::commit`], which appends the leaf of an event that states it.
+    pub async fn erase(&self, targets: erase::Targets) -> Result<Erasing, EraseError> {
+        self.rooms.eraser.begin(targets).await
     }
 
     /// The committed tree.

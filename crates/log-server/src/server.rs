@@ -46,7 +46,7 @@ use log_core::witness::WitnessOptions;
 use log_core::{
     CreateError, CreateLog, Fatal, Registry, RegistryOptions, StartError as RegistryError,
 };
-use storage::{IndexedEngine, LogKind, StorageError};
+use storage::{LogKind, StorageError, Store};
 use storage_rocksdb::RocksEngine;
 
 /// The log for entries that a first start makes.
@@ -112,7 +112,7 @@ impl Server {
     /// As [`Self::start`], on an engine and a clock that are there already. It writes no backups.
     pub async fn start_on(
         config: &Config,
-        engine: Arc<dyn IndexedEngine>,
+        engine: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         Self::start_with(config, engine, None, clock).await
@@ -120,12 +120,13 @@ impl Server {
 
     async fn start_with(
         config: &Config,
-        engine: Arc<dyn IndexedEngine>,
+        engine: Arc<dyn Store>,
         rocks: Option<Arc<RocksEngine>>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new(&routes::table(), Supervisor::on(Arc::clone(&clock))));
-        let reads = Arc::new(Reads::new(Arc::clone(&engine), config.tile_cache_bytes));
+        let reads = Arc::<dyn Store>::clone(&engine);
+        let reads = Arc::new(Reads::new(reads, config.tile_cache_bytes));
         let (mut options, fatal) = registry_options(config, &engine, &clock, &metrics);
         options.witness = witness_options(config, &reads, &clock)?;
         let registry = tokio::task::block_in_place(|| Registry::open(options))?;
@@ -369,16 +370,46 @@ impl Parts {
     }
 }
 
+/// Opens the logs of a store that nobody serves, as a server does but without a port, and stops when
+/// `work` is done.
+///
+/// # Errors
+/// There is no store, another process has it open, or a server would not start on it.
+pub async fn with_logs<T>(
+    config: &Config,
+    work: impl AsyncFnOnce(&Registry) -> T,
+) -> Result<T, StartError> {
+    let path = config.db_dir();
+    if !RocksEngine::exists(&path) {
+        return Err(StorageError::NotAStore { path }.into());
+    }
+    let engine: Arc<dyn Store> = Arc::new(open_engine(config)?);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let metrics = Arc::new(Metrics::new(Supervisor::on(Arc::clone(&clock))));
+    let reads = Arc::new(Reads::new(Arc::<dyn Store>::clone(&engine), config.tile_cache_bytes));
+    let (mut options, _fatal) = registry_options(config, &engine, &clock, &metrics);
+    options.witness = witness_options(config, &reads, &clock)?;
+    let registry = tokio::task::block_in_place(|| Registry::open(options))?;
+    let asked = registry.ask_witnesses().await;
+    let done = match asked {
+        Ok(()) => Ok(work(&registry).await),
+        Err(error) => Err(error.into()),
+    };
+    registry.shutdown().await;
+    drop(clock.timeout(TASKS_END_WITHIN, metrics.supervisor().ended()).await);
+    done
+}
+
 /// The options to open the logs with, and the channel on which they say that the process must end.
 fn registry_options(
     config: &Config,
-    engine: &Arc<dyn IndexedEngine>,
+    engine: &Arc<dyn Store>,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
 ) -> (RegistryOptions, tokio::sync::watch::Receiver<Option<Fatal>>) {
     let (on_fatal, fatal) = tokio::sync::watch::channel(None);
     let options = RegistryOptions {
-        engine: Arc::<dyn IndexedEngine>::clone(engine),
+        engine: Arc::<dyn Store>::clone(engine),
         clock: Arc::clone(clock),
         limits: config.limits.clone(),
         keys_dir: config.keys_dir(),

@@ -37,9 +37,9 @@ use rocksdb::{
 
 use storage::keys::{self, Key};
 use storage::{
-    ArchivePosition, ArchivedCheckpoint, Attachment, CommitOutcome, Corrupt, DedupId, DedupRow,
-    Engine, EngineError, Family, FullTile, LogCommit, LogId, LogRecord, ProducerId, ProducerRow,
-    RowFault, StorageError, StoredEntry, StoredHead, check_batch,
+    ArchivePosition, ArchivedCheckpoint, Beside, CommitOutcome, Corrupt, DedupId, DedupRow, Engine,
+    EngineError, Family, FullTile, LogCommit, LogId, LogRecord, ProducerId, ProducerRow, RowFault,
+    StorageError, StoredEntry, StoredHead, check_batch,
 };
 
 /// An open store.
@@ -53,7 +53,7 @@ pub struct RocksEngine {
     writer: Mutex<Writer>,
     /// Owned by `leaf_index_put` and `leaf_index_forget`.
     index_writer: Mutex<()>,
-    /// Owned by `erase`.
+    /// Owned by `purge`.
     eraser: Mutex<()>,
 }
 
@@ -216,7 +216,8 @@ impl Engine for RocksEngine {
                     }
                     continue;
                 }
-                Key::Layout => break,
+                // The store's own rows are the last ones.
+                Key::Layout | Key::Unpurged(..) => break,
                 _ => unreachable!("the meta family decodes to meta keys only"),
             };
             rows.seek(log.get().saturating_add(1).to_be_bytes());
@@ -243,11 +244,11 @@ impl Engine for RocksEngine {
         Ok(entries)
     }
 
-    fn attachments(&self, log: LogId, index: LeafIndex) -> Result<Vec<Attachment>, StorageError> {
+    fn attachments(&self, log: LogId, index: LeafIndex) -> Result<Vec<Beside>, StorageError> {
         let rows = self.scan(Family::Attachments, &keys::entry_key(log, index));
         rows.map(|row| {
             let (key, value) = row?;
-            Ok(keys::decode_attachment(&key, &value.into_vec().into())?)
+            Ok(keys::decode_beside(&key, &value.into_vec().into())?)
         })
         .collect()
     }

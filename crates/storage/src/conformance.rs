@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where its fixtures do")]
 
+mod beside;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
@@ -11,13 +13,11 @@ use merkle::tile::TileCoord;
 use merkle::{Hash, LeafIndex, leaf_hash};
 use tempfile::TempDir;
 
-use super::testing::{
-    Planner, attached, attachment, entries, entry, index, key, keyed, size, unkeyed,
-};
+use super::testing::{Planner, attachment, entries, entry, index, key, keyed, size, unkeyed};
 use super::{
-    ArchivedCheckpoint, Attachment, CommitOutcome, ContentDigest, DedupId, DedupRow, Engine,
-    LeafCandidates, LogCommit, LogId, LogState, ProducerId, ProducerRow, Row, Scope, StorageError,
-    Store, StoredEntry,
+    ArchivedCheckpoint, Attachment, CommitOutcome, DedupId, Engine, LeafCandidates, LogCommit,
+    LogId, LogState, ProducerId, ProducerRow, Row, Scope, StorageError, Store, StoredEntry,
+    Unpurged,
 };
 
 /// One thing an engine must do.
@@ -35,7 +35,7 @@ pub struct Opened {
 
 /// Runs every case on an engine that `open` makes.
 pub fn run(open: &dyn Fn() -> Opened) {
-    let cases: [Case; 18] = [
+    let cases: [Case; 19] = [
         ("empty store", empty_store),
         ("create and append", create_and_append),
         ("level one tiles", level_one_tiles),
@@ -44,10 +44,11 @@ pub fn run(open: &dyn Fn() -> Opened) {
         ("conflict writes nothing", conflict_writes_nothing),
         ("logs share a commit", logs_share_a_commit),
         ("contract", contract),
-        ("attachments", attachments),
-        ("erasing", erasing),
+        ("attachments", beside::attachments),
+        ("erasures", beside::erasures),
+        ("purging", beside::purging),
         ("lookup rows", lookup_rows),
-        ("digests", digests),
+        ("digests", beside::digests),
         ("archive", archive),
         ("leaf index", leaf_index),
         ("leaf index is forgotten", leaf_index_is_forgotten),
@@ -98,7 +99,8 @@ fn empty_store(engine: &dyn Store) {
     assert_eq!(engine.dedup(log, &[key(1).id()]).unwrap(), [None]);
     assert_eq!(engine.producer(log, &ProducerId([1; 16])).unwrap(), None);
     assert!(engine.attachments(log, index(0)).unwrap().is_empty());
-    engine.erase(log, index(0), &[1]).unwrap();
+    assert_eq!(engine.unpurged().unwrap(), []);
+    engine.purge(&Unpurged { log, by: index(1), entries: vec![index(0)] }).unwrap();
     assert!(engine.checkpoints(log, size(0), None, 10).unwrap().is_empty());
     assert_eq!(engine.leaf_indexed_to(log).unwrap(), size(0));
     engine.leaf_index_forget(log).unwrap();
@@ -275,68 +277,6 @@ fn refuses(engine: &dyn Store, batch: &[LogCommit]) -> bool {
             matches!(outcome, CommitOutcome::NotCommitted(StorageError::Contract { .. }))
         }
     }
-}
-
-fn attachments(engine: &dyn Store) {
-    let mut planner = Planner::new(1);
-    let mut other = Planner::new(2);
-    let log = planner.log();
-    commit(engine, &[planner.create(), other.create()]);
-    let longest = Attachment { bytes: vec![7; Attachment::LEN_MAX].into(), ..attachment(0, 255) };
-    let mut all = vec![attached(0, &[1]), entry(1), attached(2, &[0, 3, 7]), entry(3)];
-    all[3].attachments = vec![longest.clone()];
-    let elsewhere = vec![attached(7, &[1]), attached(8, &[2])];
-    commit(engine, &[planner.append(all.clone()), other.append(elsewhere)]);
-    commit(engine, &[planner.append(vec![attached(4, &[9])])]);
-    all.push(entry(4));
-    let found = |at| engine.attachments(log, index(at)).unwrap();
-    for _ in 0..2 {
-        assert_holds(engine, &planner, &all);
-        assert_eq!(found(0), [attachment(0, 1)]);
-        assert_eq!(found(1), []);
-        assert_eq!(found(2), [0, 3, 7].map(|kind| attachment(2, kind)));
-        assert!(found(3) == [longest.clone()]);
-        assert_eq!(found(4), [attachment(4, 9)]);
-        assert_eq!(found(5), []);
-        assert_eq!(engine.attachments(other.log(), index(1)).unwrap(), [attachment(8, 2)]);
-        engine.flush().unwrap();
-    }
-}
-
-fn erasing(engine: &dyn Store) {
-    let mut planner = Planner::new(1);
-    let mut other = Planner::new(2);
-    let log = planner.log();
-    commit(engine, &[planner.create(), other.create()]);
-    let all: Vec<_> = (0..4).map(|number| attached(number, &[1, 2, 3])).collect();
-    commit(engine, &[planner.append(all.clone()), other.append(all.clone())]);
-    let found = |at| engine.attachments(log, index(at)).unwrap();
-    for _ in 0..2 {
-        engine.erase(log, index(1), &[3, 1, 200]).unwrap();
-        assert_eq!(found(1), [attachment(1, 2)]);
-        assert_eq!(found(0), all[0].attachments);
-        assert_eq!(found(2), all[2].attachments);
-        assert_eq!(engine.attachments(other.log(), index(1)).unwrap(), all[1].attachments);
-    }
-    engine.erase(log, index(1), &[2]).unwrap();
-    engine.erase(log, index(1), &[]).unwrap();
-    assert_eq!(found(1), []);
-    assert_holds(engine, &planner, &all);
-    commit(engine, &[planner.append(vec![attached(4, &[1])])]);
-    assert_eq!(found(4), [attachment(4, 1)]);
-}
-
-fn digests(engine: &dyn Store) {
-    let mut planner = Planner::new(1);
-    commit(engine, &[planner.create()]);
-    let mut append = planner.append(vec![keyed(0), keyed(1)]);
-    let Some(Row::Dedup(id, row)) = append.rows.first_mut() else { panic!("a row for each key") };
-    row.digest = Some(ContentDigest([4; 32]));
-    let (id, row) = (*id, *row);
-    commit(engine, &[append]);
-    let found = engine.dedup(planner.log(), &[id, key(1).id()]).unwrap();
-    let leaf = leaf_hash(&entry(1).data);
-    assert_eq!(found, [Some(row), Some(DedupRow { index: index(1), leaf, digest: None })]);
 }
 
 fn lookup_rows(engine: &dyn Store) {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use merkle::LeafIndex;
+
 use super::{BadAttachments, LogId};
 
 /// An error of a storage engine.
@@ -84,7 +86,7 @@ pub enum StorageError {
         /// The rule that was broken.
         violation: Violation,
     },
-    /// The attachments are deleted, but a reader or a backup still holds a file that may contain
+    /// The attachments are erased, but a reader or a backup still holds a file that may contain
     /// their bytes.
     #[error(
         "{path}: may still hold erased bytes, and a reader or a backup uses it: erase once more when that is done",
@@ -280,5 +282,11 @@ pub enum Violation {
         position: usize,
         /// What is wrong with them.
         fault: BadAttachments,
+    },
+    /// An erasure is not stated by an entry of the commit, or has targets that it cannot have.
+    #[error("the erasure that entry {by} states is not one that the commit can hold")]
+    Erasure {
+        /// The entry.
+        by: LeafIndex,
     },
 }

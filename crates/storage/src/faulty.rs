@@ -13,9 +13,9 @@ use merkle::{Hash, LeafIndex, TreeSize};
 use super::conformance::{assert_holds, commit};
 use super::testing::{Planner, entries};
 use super::{
-    ArchivePosition, ArchivedCheckpoint, Attachment, CommitOutcome, DedupId, DedupRow, Engine,
-    Erase, FullTile, LeafCandidates, LeafIndexStore, LogCommit, LogId, LogRecord, ProducerId,
-    ProducerRow, StorageError, Store, StoredEntry, StoredHead,
+    ArchivePosition, ArchivedCheckpoint, Beside, CommitOutcome, DedupId, DedupRow, Engine, Erase,
+    FullTile, LeafCandidates, LeafIndexStore, LogCommit, LogId, LogRecord, ProducerId, ProducerRow,
+    StorageError, Store, StoredEntry, StoredHead, Unpurged,
 };
 
 /// How a commit fails.
@@ -41,10 +41,10 @@ impl Fault {
         }
     }
 
-    const fn point_of_erase(self) -> &'static str {
+    const fn point_of_purge(self) -> &'static str {
         match self {
-            Self::NotIssued | Self::Lost => "erase, not persisted",
-            Self::Persisted => "erase, persisted",
+            Self::NotIssued | Self::Lost => "purge, not persisted",
+            Self::Persisted => "purge, persisted",
         }
     }
 }
@@ -61,8 +61,8 @@ pub struct FaultyEngine {
 struct Plan {
     /// The fault and how many commits succeed before it.
     commit: Option<(Fault, u64)>,
-    /// How the next erasing fails.
-    erase: Option<Fault>,
+    /// How the next purging fails.
+    purge: Option<Fault>,
     /// A sync that blocks: commits wait in it.
     blocked: bool,
     /// Commits that wait in a blocked sync now.
@@ -101,9 +101,9 @@ impl FaultyEngine {
         self.plan().commit = Some((fault, after));
     }
 
-    /// Fails the next erasing: before it, or after it.
-    pub fn fail_erase(&self, fault: Fault) {
-        self.plan().erase = Some(fault);
+    /// Fails the next purging: before it, or after it.
+    pub fn fail_purge(&self, fault: Fault) {
+        self.plan().purge = Some(fault);
     }
 
     /// From now on a commit waits in its sync, before anything of it is visible or durable.
@@ -223,7 +223,7 @@ impl Engine for FaultyEngine {
         self.reading()?.entries(log, start, limit, bytes_max)
     }
 
-    fn attachments(&self, log: LogId, index: LeafIndex) -> Result<Vec<Attachment>, StorageError> {
+    fn attachments(&self, log: LogId, index: LeafIndex) -> Result<Vec<Beside>, StorageError> {
         self.reading()?.attachments(log, index)
     }
 
@@ -292,19 +292,17 @@ impl LeafIndexStore for FaultyEngine {
 }
 
 impl Erase for FaultyEngine {
-    fn erase(&self, log: LogId, index: LeafIndex, kinds: &[u8]) -> Result<(), StorageError> {
-        let fault = {
-            let mut plan = self.plan();
-            if plan.poisoned {
-                return Err(StorageError::Poisoned);
-            }
-            plan.erase.take()
-        };
-        let Some(fault) = fault else { return self.inner.erase(log, index, kinds) };
+    fn unpurged(&self) -> Result<Vec<Unpurged>, StorageError> {
+        self.reading()?.unpurged()
+    }
+
+    fn purge(&self, erasure: &Unpurged) -> Result<(), StorageError> {
+        let fault = self.plan().purge.take();
+        let Some(fault) = fault else { return self.inner.purge(erasure) };
         if fault == Fault::Persisted {
-            self.inner.erase(log, index, kinds)?;
+            self.inner.purge(erasure)?;
         }
-        Err(StorageError::Injected { point: fault.point_of_erase() })
+        Err(StorageError::Injected { point: fault.point_of_purge() })
     }
 }
 
@@ -348,7 +346,7 @@ mod tests {
 
     use super::*;
     use crate::memory::MemoryEngine;
-    use crate::testing::{attached, attachment, index};
+    use crate::testing::{attached, erasing};
 
     #[test]
     fn each_fault_leaves_what_it_says() {
@@ -374,20 +372,21 @@ mod tests {
     }
 
     #[test]
-    fn an_erasing_that_failed_is_done_again() {
+    fn a_purging_that_failed_is_done_again() {
         for fault in Fault::ALL {
             let engine = FaultyEngine::new(Arc::new(MemoryEngine::new()));
             let mut planner = Planner::new(1);
-            let (log, at) = (planner.log(), index(0));
             commit(&engine, &[planner.create()]);
             commit(&engine, &[planner.append(vec![attached(0, &[1, 2])])]);
-            engine.fail_erase(fault);
-            let error = engine.erase(log, at, &[1]).unwrap_err();
+            commit(&engine, &[erasing(&mut planner, &[(0, &[1])])]);
+            let unpurged = engine.unpurged().unwrap().remove(0);
+            engine.fail_purge(fault);
+            let error = engine.purge(&unpurged).unwrap_err();
             assert!(matches!(error, StorageError::Injected { .. }), "{error}");
-            let left = engine.attachments(log, at).unwrap().len();
-            assert_eq!(left, if fault == Fault::Persisted { 1 } else { 2 });
-            engine.erase(log, at, &[1]).unwrap();
-            assert_eq!(engine.attachments(log, at).unwrap(), [attachment(0, 2)]);
+            let left = engine.unpurged().unwrap().len();
+            assert_eq!(left, if fault == Fault::Persisted { 0 } else { 1 });
+            engine.purge(&unpurged).unwrap();
+            assert_eq!(engine.unpurged().unwrap(), []);
         }
     }
 

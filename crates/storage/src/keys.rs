@@ -6,6 +6,7 @@
 //! tiles    log ‖ level 1 ‖ index 8           256 hashes of 32 bytes
 //! index    log ‖ 'd' ‖ scope 16 ‖ SHA-256    01 ‖ index 8 ‖ leaf hash 32
 //!                                        or  02 ‖ index 8 ‖ leaf hash 32 ‖ digest 32 ‖ CRC 4
+//!                                        or  03 ‖ index 8 ‖ leaf hash 32 ‖ time_ns 8 [‖ digest 32] ‖ CRC 4
 //! index    log ‖ 'p' ‖ producer 16           01 ‖ last sequence 8 ‖ last index 8 ‖ CRC 4
 //! index    log ‖ 'l' ‖ leaf hash 16 ‖ index 8  (empty)
 //! index    log ‖ 'i'                         01 ‖ indexed size 8 ‖ CRC 4
@@ -13,14 +14,18 @@
 //! meta     log ‖ 'r'                         01 ‖ flags 1 ‖ state 1 ‖ created 8
 //!                                               ‖ length 1 ‖ name ‖ length 1 ‖ origin [‖ check 32] ‖ CRC 4
 //! meta     log ‖ 'c' ‖ size 8 ‖ time 8       01 ‖ note ‖ CRC 4
+//! meta     ff ff ff ff ‖ 'e' ‖ log ‖ index 8  01 ‖ index 8 for each entry ‖ CRC 4
 //! meta     ff ff ff ff ‖ 'v'                 layout version 1
 //! attachments  log ‖ index 8 ‖ kind 1        01 ‖ key id 4 ‖ bytes ‖ CRC 4
+//!                                        or  02 ‖ time_ns 8 ‖ index 8 ‖ CRC 4
 //! ```
 //!
 //! CRC is CRC-32 (IEEE) of the key and the value before it. It stands where no hash of the tree and no
-//! other row would show a changed bit. Times are milliseconds since the Unix epoch. Decoding is strict: a
-//! row that this page does not describe is [`Corrupt`], never ignored.
+//! other row would show a changed bit. Times are milliseconds since the Unix epoch, those named `time_ns`
+//! nanoseconds. Decoding is strict: a row that this page does not describe is [`Corrupt`], never ignored.
 
+mod beside;
+mod dedup;
 mod fields;
 mod record;
 
@@ -29,11 +34,15 @@ use merkle::tile::TileCoord;
 use merkle::{Hash, LeafIndex, TreeSize};
 
 use super::{
-    ArchivePosition, ArchivedCheckpoint, Attachment, ContentDigest, Corrupt, DedupId, DedupKey,
-    DedupRow, Family, FullTile, LogId, ProducerId, ProducerRow, RowFault, RowKey, Scope,
-    StoredEntry, StoredHead,
+    ArchivePosition, ArchivedCheckpoint, Corrupt, DedupId, DedupKey, Family, FullTile, LogId,
+    ProducerId, ProducerRow, RowFault, RowKey, Scope, StoredEntry, StoredHead,
 };
 
+pub use beside::{
+    UNPURGED_PREFIX, decode_beside, decode_unpurged, encode_attachment, encode_tombstone,
+    encode_unpurged, unpurged_key,
+};
+pub use dedup::{decode_dedup, encode_dedup};
 pub use record::{decode_record, encode_record};
 
 use fields::{Fields, seal};
@@ -49,8 +58,6 @@ pub const TILE_BYTES: usize = 256 * Hash::LEN;
 
 /// The version byte of every row that has one.
 const ROW_VERSION: u8 = 1;
-/// The version byte of a deduplication row with a digest.
-const DIGEST_ROW_VERSION: u8 = 2;
 /// Bytes of a leaf hash in a leaf-hash row's key.
 const LEAF_PREFIX_BYTES: usize = 16;
 
@@ -79,6 +86,8 @@ pub enum Key {
     Layout,
     /// An attachment and its kind.
     Attachment(LogId, LeafIndex, u8),
+    /// An erasure whose bytes may still be in files: its log, and the entry that states it.
+    Unpurged(LogId, LeafIndex),
 }
 
 /// The key of an entry.
@@ -219,6 +228,10 @@ fn lookup_of(key: &[u8]) -> Option<Key> {
 }
 
 fn meta_of(key: &[u8]) -> Option<Key> {
+    if let Some(rest) = key.strip_prefix(&UNPURGED_PREFIX) {
+        let (log, by) = log_of(rest)?;
+        return Some(Key::Unpurged(log, index_of(by)?));
+    }
     let (log, rest) = log_of(key)?;
     match rest.split_first()? {
         (b'h', []) => Some(Key::Head(log)),
@@ -282,30 +295,6 @@ pub fn decode_entry(key: &[u8], value: &Bytes) -> Result<StoredEntry, Corrupt> {
     Ok(StoredEntry { dedup, data, attachments: Vec::new() })
 }
 
-/// Writes an attachment's value over `out`.
-pub fn encode_attachment(key: &[u8], attachment: &Attachment, out: &mut Vec<u8>) {
-    out.clear();
-    out.push(ROW_VERSION);
-    out.extend_from_slice(&attachment.key_id.to_be_bytes());
-    out.extend_from_slice(&attachment.bytes);
-    seal(key, out);
-}
-
-/// Reads an attachment. Its bytes share memory with `value`.
-pub fn decode_attachment(key: &[u8], value: &Bytes) -> Result<Attachment, Corrupt> {
-    let mut rest = Fields::sealed(Family::Attachments, key, value)?;
-    rest.version()?;
-    let key_id = u32::from_be_bytes(rest.array()?);
-    let bytes = value.slice_ref(rest.rest);
-    if bytes.is_empty() || bytes.len() > Attachment::LEN_MAX {
-        return Err(rest.length());
-    }
-    let Key::Attachment(_, _, kind) = decode_key(Family::Attachments, key)? else {
-        return Err(corrupt(Family::Attachments, key, RowFault::UnknownKey));
-    };
-    Ok(Attachment { kind, key_id, bytes })
-}
-
 /// Writes a tile's value over `out`.
 pub fn encode_tile(tile: &[Hash; 256], out: &mut Vec<u8>) {
     out.clear();
@@ -322,41 +311,6 @@ pub fn decode_tile(key: &[u8], value: &[u8]) -> Result<FullTile, Corrupt> {
         Ok(tile) if rest.is_empty() => Ok(tile),
         _ => Err(Fields::new(Family::Tiles, key, value).length()),
     }
-}
-
-/// A deduplication row's value. A row without a digest needs no checksum, because its entry says
-/// the same.
-pub fn encode_dedup(key: &[u8], row: &DedupRow) -> Vec<u8> {
-    let version = if row.digest.is_some() { DIGEST_ROW_VERSION } else { ROW_VERSION };
-    let mut value = Vec::with_capacity(77);
-    value.push(version);
-    value.extend_from_slice(&row.index.get().to_be_bytes());
-    value.extend_from_slice(row.leaf.as_bytes());
-    if let Some(ContentDigest(digest)) = &row.digest {
-        value.extend_from_slice(digest);
-        seal(key, &mut value);
-    }
-    value
-}
-
-/// Reads a deduplication row.
-pub fn decode_dedup(key: &[u8], value: &[u8]) -> Result<DedupRow, Corrupt> {
-    let has_digest = value.first() == Some(&DIGEST_ROW_VERSION);
-    let mut rest = if has_digest {
-        Fields::sealed(Family::Index, key, value)?
-    } else {
-        Fields::new(Family::Index, key, value)
-    };
-    if has_digest {
-        rest.byte()?;
-    } else {
-        rest.version()?;
-    }
-    let index = rest.leaf_index("index")?;
-    let leaf = rest.hash()?;
-    let digest = if has_digest { Some(ContentDigest(rest.array()?)) } else { None };
-    rest.end()?;
-    Ok(DedupRow { index, leaf, digest })
 }
 
 /// A producer row's value.
@@ -451,7 +405,10 @@ mod tests {
 
     use formats::Origin;
 
-    use super::super::{LogKind, LogName, LogRecord, LogState, SecretCheck};
+    use super::super::{
+        Attachment, Beside, ContentDigest, DedupRow, Erasure, LogKind, LogName, LogRecord,
+        LogState, SecretCheck,
+    };
     use super::record::decode_state;
     use super::*;
 
@@ -508,13 +465,35 @@ mod tests {
         encode_attachment(&key, &attachment(), &mut entry);
         assert_eq!(hex(&entry[..6]), "010000000a61");
         assert_eq!(entry.len(), 10);
-        let mut row = DedupRow { index, leaf, digest: None };
+        let mut row = DedupRow { index, leaf, time_ns: None, digest: None };
         let wanted = format!("010000000000000009{leaf}");
         assert_eq!(hex(&encode_dedup(b"key", &row)), wanted);
         row.digest = Some(ContentDigest([0xdd; 32]));
         let value = encode_dedup(b"key", &row);
         assert_eq!(hex(&value[..73]), format!("020000000000000009{leaf}{}", "dd".repeat(32)));
         assert_eq!(value.len(), 77);
+        row.time_ns = Some(11);
+        let value = encode_dedup(b"key", &row);
+        let wanted = format!("030000000000000009{leaf}000000000000000b");
+        assert_eq!(hex(&value[..81]), format!("{wanted}{}", "dd".repeat(32)));
+        row.digest = None;
+        let value = encode_dedup(b"key", &row);
+        assert_eq!((hex(&value[..49]), value.len()), (wanted, 53));
+    }
+
+    #[test]
+    fn rows_of_erasures_have_the_documented_bytes() {
+        let index = LeafIndex::new(9).unwrap();
+        let hex = |bytes: &[u8]| RowKey(bytes.to_vec()).to_string();
+        let key = attachment_key(log(), index, 7);
+        let value = encode_tombstone(&key, 10, LeafIndex::new(11).unwrap());
+        assert_eq!(hex(&value[..17]), "02000000000000000a000000000000000b");
+        assert_eq!(value.len(), 21);
+        let key = unpurged_key(log(), index);
+        assert_eq!(hex(&key), "ffffffff65010203040000000000000009");
+        let value = encode_unpurged(&key, [3, 4].map(|at| LeafIndex::new(at).unwrap()).into_iter());
+        assert_eq!(hex(&value[..17]), "0100000000000000030000000000000004");
+        assert_eq!(value.len(), 21);
     }
 
     #[test]
@@ -559,24 +538,58 @@ mod tests {
         let key = attachment_key(log(), index, 7);
         let mut value = vec![];
         encode_attachment(&key, &attachment(), &mut value);
-        let decode = |value: &[u8]| decode_attachment(&key, &Bytes::copy_from_slice(value));
-        assert_eq!(decode(&value).unwrap(), attachment());
+        let decode = |value: &[u8]| decode_beside(&key, &Bytes::copy_from_slice(value));
+        assert_eq!(decode(&value).unwrap(), Beside::Kept(attachment()));
+        let (time_ns, by) = (u64::MAX, LeafIndex::new(12).unwrap());
+        let tombstone = encode_tombstone(&key, time_ns, by);
+        assert_eq!(decode(&tombstone).unwrap(), Beside::Erased { kind: 7, time_ns, by });
         let id = DedupId { scope: Scope::ANONYMOUS, key_hash: [1; 32] };
         let dedup = dedup_key(log(), &id);
-        let digest = Some(ContentDigest([3; 32]));
-        let row = DedupRow { index, leaf: Hash::EMPTY_ROOT, digest };
-        let encoded = encode_dedup(&dedup, &row);
-        assert_eq!(decode_dedup(&dedup, &encoded).unwrap(), row);
+        let digest = ContentDigest([3; 32]);
+        let rows = [(None, Some(digest)), (Some(4), Some(digest)), (Some(4), None)];
+        let rows = rows.map(|(time_ns, digest)| {
+            let row = DedupRow { index, leaf: Hash::EMPTY_ROOT, time_ns, digest };
+            let encoded = encode_dedup(&dedup, &row);
+            assert_eq!(decode_dedup(&dedup, &encoded).unwrap(), row);
+            encoded
+        });
         let flip = |value: &[u8], bit: usize| {
             let mut flipped = value.to_vec();
             flipped[bit / 8] ^= 1 << (bit % 8);
             flipped
         };
-        for bit in 0..value.len() * 8 {
-            assert!(decode(&flip(&value, bit)).is_err(), "bit {bit}");
+        for value in [value, tombstone] {
+            for bit in 0..value.len() * 8 {
+                assert!(decode(&flip(&value, bit)).is_err(), "bit {bit}");
+            }
         }
-        for bit in 0..encoded.len() * 8 {
-            assert!(decode_dedup(&dedup, &flip(&encoded, bit)).is_err(), "bit {bit}");
+        for encoded in rows {
+            for bit in 0..encoded.len() * 8 {
+                assert!(decode_dedup(&dedup, &flip(&encoded, bit)).is_err(), "bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unpurged_erasure_names_entries_before_its_own_in_order() {
+        let key = unpurged_key(log(), LeafIndex::new(5_000).unwrap());
+        let verdict = |entries: &mut dyn Iterator<Item = u64>| {
+            let entries = entries.map(|at| LeafIndex::new(at).unwrap());
+            let value = encode_unpurged(&key, entries);
+            decode_unpurged(&key, &value).map(|unpurged| unpurged.entries.len())
+        };
+        let most = u64::try_from(Erasure::TARGETS_MAX).unwrap();
+        assert_eq!(verdict(&mut (0..most)), Ok(Erasure::TARGETS_MAX));
+        assert_eq!(verdict(&mut [7, 4_999].into_iter()), Ok(2));
+        assert!(verdict(&mut (0..=most)).is_err());
+        for entries in [&[][..], &[7, 7], &[7, 6], &[5_000]] {
+            assert!(verdict(&mut entries.iter().copied()).is_err(), "{entries:?}");
+        }
+        let value = encode_unpurged(&key, [LeafIndex::new(1).unwrap()].into_iter());
+        for bit in 0..value.len() * 8 {
+            let mut flipped = value.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode_unpurged(&key, &flipped).is_err(), "bit {bit}");
         }
     }
 
@@ -587,7 +600,7 @@ mod tests {
             let mut value = vec![];
             let bytes = Bytes::from(vec![1; bytes]);
             encode_attachment(&key, &Attachment { bytes, ..attachment() }, &mut value);
-            decode_attachment(&key, &value.into())
+            decode_beside(&key, &value.into())
         };
         for (bytes, legal) in
             [(0, false), (1, true), (Attachment::LEN_MAX, true), (Attachment::LEN_MAX + 1, false)]
@@ -632,9 +645,9 @@ mod tests {
 
     /// Keys of every length and tag, most of them well formed.
     fn any_key() -> impl Strategy<Value = Vec<u8>> {
-        let tail = proptest::sample::select(vec![0_usize, 7, 8, 9, 16, 24, 48]);
+        let tail = proptest::sample::select(vec![0_usize, 7, 8, 9, 12, 16, 24, 48]);
         let tail = tail.prop_flat_map(|len| vec(any::<u8>(), len));
-        let tag = proptest::sample::select(b"dplihrcv\0\x01?".to_vec());
+        let tag = proptest::sample::select(b"dplihrcve\0\x01?".to_vec());
         let log = proptest::sample::select(vec![[0; 4], [0, 0, 0, 1], [1, 2, 3, 4], [0xff; 4]]);
         let tail = (any::<bool>(), tail).prop_map(|(small, mut tail)| {
             // Indexes and sizes have 62 bits.
@@ -649,13 +662,15 @@ mod tests {
 
     /// Values of the rows' lengths and of others, most of them of the known version.
     fn any_value() -> impl Strategy<Value = Vec<u8>> {
-        let lens = vec![0_usize, 1, 9, 17, 18, 41, 53, 60, 8_192];
+        let lens = vec![0_usize, 1, 9, 17, 18, 41, 49, 53, 60, 81, 8_192];
         let bytes = proptest::sample::select(lens).prop_flat_map(|len| vec(any::<u8>(), len));
-        (bytes, 0..4_u8).prop_map(|(mut bytes, kind)| {
+        (bytes, 0..6_u8).prop_map(|(mut bytes, kind)| {
             let front: &[u8] = match kind {
                 0 => &[],
                 1 => &[ROW_VERSION],
                 2 => &[ROW_VERSION, 0],
+                3 => &[2, 0],
+                4 => &[3, 0],
                 _ => &[ROW_VERSION, 1, 2],
             };
             for (byte, wanted) in bytes.iter_mut().zip(front) {
@@ -683,6 +698,7 @@ mod tests {
             Key::Record(log) => record_key(log).to_vec(),
             Key::Checkpoint(log, position) => checkpoint_key(log, position).to_vec(),
             Key::Layout => LAYOUT_KEY.to_vec(),
+            Key::Unpurged(log, by) => unpurged_key(log, by).to_vec(),
         };
         assert_eq!(encoded, key, "{decoded:?}");
     }
@@ -708,10 +724,19 @@ mod tests {
             if let Ok(checkpoint) = decode_checkpoint(key, &value) {
                 assert_eq!(encode_checkpoint(key, &checkpoint), value);
             }
-            if let Ok(attachment) = decode_attachment(key, &Bytes::copy_from_slice(&value)) {
-                let mut out = Vec::new();
-                encode_attachment(key, &attachment, &mut out);
-                assert_eq!(out, value);
+            match decode_beside(key, &Bytes::copy_from_slice(&value)) {
+                Ok(Beside::Kept(attachment)) => {
+                    let mut out = Vec::new();
+                    encode_attachment(key, &attachment, &mut out);
+                    assert_eq!(out, value);
+                }
+                Ok(Beside::Erased { time_ns, by, .. }) => {
+                    assert_eq!(encode_tombstone(key, time_ns, by), value);
+                }
+                Err(_) => {}
+            }
+            if let Ok(unpurged) = decode_unpurged(key, &value) {
+                assert_eq!(encode_unpurged(key, unpurged.entries.into_iter()), value);
             }
         }
     }
@@ -820,6 +845,7 @@ mod tests {
             prop_assert_eq!(read(Family::Entries, &entry_key(log(), index)), Key::Entry(log(), index));
             let attachment = attachment_key(log(), index, scope[0]);
             prop_assert_eq!(read(Family::Attachments, &attachment), Key::Attachment(log(), index, scope[0]));
+            prop_assert_eq!(read(Family::Meta, &unpurged_key(log(), index)), Key::Unpurged(log(), index));
             prop_assert_eq!(read(Family::Tiles, &tile_key(log(), tile)), Key::Tile(log(), tile));
             prop_assert_eq!(read(Family::Meta, &checkpoint_key(log(), position)), Key::Checkpoint(log(), position));
             let mut prefix = [0; 16];

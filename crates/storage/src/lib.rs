@@ -5,6 +5,7 @@
 //! the engine of tests. [`keys`] is the layout on disk, [`stamp`] the time in an audit log's entries, and
 //! [`journal`] the record of every head ever signed, outside the store.
 
+mod erasure;
 mod error;
 mod leaf_index;
 mod types;
@@ -24,6 +25,7 @@ pub mod memory;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use erasure::{Beside, EraseTarget, Erasure, Unpurged};
 pub use error::{Corrupt, EngineError, Family, RowFault, RowKey, StorageError, Violation};
 pub use leaf_index::{LeafCandidates, LeafIndexStore};
 pub use types::{
@@ -74,8 +76,9 @@ pub enum CommitOutcome {
 /// time and never waits for a commit.
 ///
 /// **Immutability.** Entries, full tiles, deduplication rows, archived checkpoints and attachments
-/// are written once. A commit that would write them again is a defect of the caller. Nothing that a
-/// proof needs is ever deleted; attachments are, by [`Erase`] alone.
+/// are written once. A commit that would write them again is a defect of the caller. The one change
+/// that any of them sees is a [`Row::Erasure`]: a tombstone takes the place of an attachment, and the
+/// entry's deduplication row loses its digest. No row that a proof needs ever changes.
 ///
 /// **Cost.** A commit is one synced write whatever the number of logs in it. Reads of heads, tiles and
 /// look-up rows are point reads; entries are one scan.
@@ -101,8 +104,8 @@ pub trait Engine: Send + Sync + 'static {
         bytes_max: usize,
     ) -> Result<Vec<StoredEntry>, StorageError>;
 
-    /// What is stored beside an entry, by kind. Empty if there is nothing, or nothing any more.
-    fn attachments(&self, log: LogId, index: LeafIndex) -> Result<Vec<Attachment>, StorageError>;
+    /// What is stored beside an entry, by kind: an attachment, or the tombstone of an erased one.
+    fn attachments(&self, log: LogId, index: LeafIndex) -> Result<Vec<Beside>, StorageError>;
 
     /// A full tile, `None` if it is not stored.
     fn tile(&self, log: LogId, coord: TileCoord) -> Result<Option<FullTile>, StorageError>;
@@ -134,20 +137,23 @@ pub trait Engine: Send + Sync + 'static {
     fn flush(&self) -> Result<(), StorageError>;
 }
 
-/// Takes bytes out of a store that no proof needs.
+/// Takes the bytes that were erased out of a store's files.
 ///
-/// Apart from [`Engine`], so that whoever holds only that can delete nothing. What it cannot reach
-/// are copies that left the store: backups, and what the file system keeps of deleted files. Bytes
-/// that are encrypted (see [`Attachment::key_id`]) go from every copy with their key.
+/// A [`Row::Erasure`] hides the bytes; files still hold them. The same commit notes that, so that a
+/// start can finish what a crash cut short. What purging cannot reach are copies that left the store:
+/// backups, and what the file system keeps of deleted files. Bytes that are encrypted (see
+/// [`Attachment::key_id`]) go from every copy with their key.
 pub trait Erase: Send + Sync + 'static {
-    /// Deletes the attachments of these kinds of an entry, durably, and then their bytes from table
-    /// files and write-ahead logs. Where they are not there it does the latter alone, so that doing
-    /// it again finishes what a crash cut short.
+    /// The erasures whose bytes may still be in files, by log and entry.
+    fn unpurged(&self) -> Result<Vec<Unpurged>, StorageError>;
+
+    /// Takes the bytes of an erasure out of table files and write-ahead logs, and then forgets that
+    /// this was to be done. Doing it again is the way to go on after a crash or an error.
     ///
     /// Blocking. **Cost.** A flush of the store, and rewriting the table files that hold the
-    /// entry's neighbours. May run beside commits. Files that a reader or a backup holds go when it
-    /// lets go.
-    fn erase(&self, log: LogId, index: LeafIndex, kinds: &[u8]) -> Result<(), StorageError>;
+    /// entries' neighbours. May run beside commits. Files that a reader or a backup holds go when it
+    /// lets go: until then this is [`StorageError::StillInFiles`].
+    fn purge(&self, erasure: &Unpurged) -> Result<(), StorageError>;
 }
 
 /// An engine with the leaf-hash index beside it: what a server serves from.
@@ -191,6 +197,7 @@ fn check_commit(commit: &LogCommit) -> Result<(), Violation> {
     }
     check_records(commit)?;
     check_entries(&commit.entries)?;
+    erasure::check_erasures(commit)?;
     check_tiles(commit, old_size)
 }
 
@@ -266,6 +273,8 @@ fn full_tiles(size: TreeSize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use merkle::Hash;
+
     use super::*;
 
     #[test]
@@ -302,6 +311,17 @@ mod tests {
         for bad in ["", "-a", "A", "a_b", "a/b", "..", "é", too_long.as_str()] {
             assert_eq!(LogName::new(bad), Err(BadLogName), "{bad}");
         }
+    }
+
+    /// The check value as docs/formats.md states it.
+    #[test]
+    fn the_check_value_of_a_secret_is_a_keyed_hash_of_a_label() {
+        let check = SecretCheck::of(&[7; 32]);
+        assert_eq!(
+            Hash::from(check.0).to_string(),
+            "da7749b99f5520654d463f7bc62c7f124d13f14fc3c00011cac371181ed5c5fb"
+        );
+        assert_ne!(SecretCheck::of(&[8; 32]), check);
     }
 
     #[test]

@@ -8,15 +8,15 @@ use merkle::tile::TileCoord;
 use merkle::{Hash, LeafIndex, TreeSize};
 
 use super::{
-    ArchivePosition, ArchivedCheckpoint, Attachment, CommitOutcome, DedupId, DedupRow, Engine,
-    Erase, FullTile, LeafCandidates, LeafIndexStore, LogCommit, LogId, LogRecord, ProducerId,
-    ProducerRow, Row, StorageError, StoredEntry, StoredHead, check_batch,
+    ArchivePosition, ArchivedCheckpoint, Beside, CommitOutcome, DedupId, DedupRow, Engine, Erase,
+    Erasure, FullTile, LeafCandidates, LeafIndexStore, LogCommit, LogId, LogRecord, ProducerId,
+    ProducerRow, Row, StorageError, StoredEntry, StoredHead, Unpurged, check_batch,
 };
 
 /// A store in memory. Nothing outlives it.
 #[derive(Debug, Default)]
 pub struct MemoryEngine {
-    /// Written by `commit`, `erase`, `leaf_index_put` and `leaf_index_forget` only.
+    /// Written by `commit`, `purge`, `leaf_index_put` and `leaf_index_forget` only.
     logs: RwLock<BTreeMap<LogId, MemoryLog>>,
 }
 
@@ -24,7 +24,12 @@ pub struct MemoryEngine {
 struct MemoryLog {
     record: Option<LogRecord>,
     head: Option<StoredHead>,
+    /// Their attachments lie in `beside`.
     entries: Vec<StoredEntry>,
+    /// By index and kind.
+    beside: BTreeMap<(u64, u8), Beside>,
+    /// By the entry that states the erasure.
+    unpurged: BTreeMap<LeafIndex, Vec<LeafIndex>>,
     tiles: BTreeMap<(u8, u64), FullTile>,
     dedup: BTreeMap<DedupId, DedupRow>,
     producers: BTreeMap<ProducerId, ProducerRow>,
@@ -95,18 +100,20 @@ impl Engine for MemoryEngine {
                 if bytes > bytes_max && !found.is_empty() {
                     break;
                 }
-                found.push(StoredEntry { attachments: vec![], ..entry.clone() });
+                found.push(entry.clone());
             }
             found
         });
         Ok(found.unwrap_or_default())
     }
 
-    fn attachments(&self, log: LogId, index: LeafIndex) -> Result<Vec<Attachment>, StorageError> {
-        let at = usize::try_from(index.get()).unwrap_or(usize::MAX);
-        let found =
-            self.with(log, |log| log.entries.get(at).map(|entry| entry.attachments.clone()));
-        Ok(found.flatten().unwrap_or_default())
+    fn attachments(&self, log: LogId, index: LeafIndex) -> Result<Vec<Beside>, StorageError> {
+        let at = index.get();
+        let found = self.with(log, |log| {
+            let rows = log.beside.range((at, u8::MIN)..=(at, u8::MAX));
+            rows.map(|(_, beside)| beside.clone()).collect()
+        });
+        Ok(found.unwrap_or_default())
     }
 
     fn tile(&self, log: LogId, coord: TileCoord) -> Result<Option<FullTile>, StorageError> {
@@ -200,11 +207,17 @@ impl LeafIndexStore for MemoryEngine {
 }
 
 impl Erase for MemoryEngine {
-    fn erase(&self, log: LogId, index: LeafIndex, kinds: &[u8]) -> Result<(), StorageError> {
-        let mut logs = self.write();
-        let at = usize::try_from(index.get()).unwrap_or(usize::MAX);
-        if let Some(entry) = logs.get_mut(&log).and_then(|log| log.entries.get_mut(at)) {
-            entry.attachments.retain(|attachment| !kinds.contains(&attachment.kind));
+    fn unpurged(&self) -> Result<Vec<Unpurged>, StorageError> {
+        let logs = self.read();
+        let all = logs.iter().flat_map(|(id, log)| {
+            log.unpurged.iter().map(|(by, entries)| (*id, *by, entries.clone()))
+        });
+        Ok(all.map(|(log, by, entries)| Unpurged { log, by, entries }).collect())
+    }
+
+    fn purge(&self, erasure: &Unpurged) -> Result<(), StorageError> {
+        if let Some(log) = self.write().get_mut(&erasure.log) {
+            log.unpurged.remove(&erasure.by);
         }
         Ok(())
     }
@@ -216,7 +229,15 @@ impl MemoryLog {
     }
 
     fn apply(&mut self, commit: &LogCommit) {
-        self.entries.extend(commit.entries.iter().cloned());
+        let first = commit.expected.map_or(0, |head| head.size.get());
+        for (index, entry) in (first..).zip(&commit.entries) {
+            for attachment in &entry.attachments {
+                let kept = Beside::Kept(attachment.clone());
+                self.beside.insert((index, attachment.kind), kept);
+            }
+        }
+        let bare = |entry: &StoredEntry| StoredEntry { attachments: vec![], ..entry.clone() };
+        self.entries.extend(commit.entries.iter().map(bare));
         for (coord, tile) in &commit.tiles {
             let before = self.tiles.insert((coord.level, coord.index), tile.clone());
             assert!(before.is_none(), "L-4: a full tile is written once");
@@ -245,7 +266,24 @@ impl MemoryLog {
                 let before = self.archive.insert(checkpoint.position(), checkpoint.clone());
                 assert!(before.is_none(), "an archived checkpoint is written once");
             }
+            Row::Erasure(erasure) => self.erase(erasure),
         }
+    }
+
+    fn erase(&mut self, Erasure { by, time_ns, targets }: &Erasure) {
+        for target in targets {
+            for kind in &target.kinds {
+                let tombstone = Beside::Erased { kind: *kind, time_ns: *time_ns, by: *by };
+                let before = self.beside.insert((target.index.get(), *kind), tombstone);
+                assert!(matches!(before, Some(Beside::Kept(_))), "only what is kept is erased");
+            }
+            if let Some((id, row)) = &target.once {
+                let before = self.dedup.insert(*id, *row);
+                let before = before.map(|before| DedupRow { digest: None, ..before });
+                assert_eq!(before, Some(*row), "a deduplication row loses its digest alone");
+            }
+        }
+        self.unpurged.insert(*by, targets.iter().map(|target| target.index).collect());
     }
 
     fn put_record(&mut self, record: &LogRecord) {

@@ -7,9 +7,12 @@ use formats::Origin;
 use merkle::{Frontier, Hash, LeafIndex, TreeSize, leaf_hash};
 
 use super::{
-    Attachment, DedupId, DedupKey, DedupRow, LogCommit, LogId, LogKind, LogName, LogRecord,
-    LogState, Row, Scope, SecretCheck, StoredEntry, StoredHead,
+    Attachment, Beside, DedupId, DedupKey, DedupRow, EraseTarget, Erasure, LogCommit, LogId,
+    LogKind, LogName, LogRecord, LogState, Row, Scope, SecretCheck, StoredEntry, StoredHead, stamp,
 };
+
+/// The secret of an audit log that is planned.
+pub const SECRET: [u8; 32] = [7; 32];
 
 /// Plans the commits of one log.
 #[derive(Debug, Clone)]
@@ -35,11 +38,11 @@ impl Planner {
         Self { record, head: None, frontier: Frontier::new() }
     }
 
-    /// As [`Self::new`], of an audit log.
+    /// As [`Self::new`], of an audit log whose secret is [`SECRET`].
     pub fn audit(id: u32) -> Self {
         let mut planner = Self::new(id);
         planner.record.kind = LogKind::Audit;
-        planner.record.secret_check = Some(SecretCheck([7; 32]));
+        planner.record.secret_check = Some(SecretCheck::of(&SECRET));
         planner
     }
 
@@ -64,10 +67,12 @@ impl Planner {
             let index = LeafIndex::new(index).unwrap();
             let leaf = leaf_hash(&entry.data);
             if let Some(key) = &entry.dedup {
-                rows.push(Row::Dedup(key.id(), DedupRow { index, leaf, digest: None }));
+                let audit = self.record.kind == LogKind::Audit;
+                let time_ns = if audit { stamp::time_ns(&entry.data) } else { None };
+                rows.push(Row::Dedup(key.id(), DedupRow { index, leaf, time_ns, digest: None }));
             }
             if self.record.deduplicate_entries {
-                let row = DedupRow { index, leaf, digest: None };
+                let row = DedupRow { index, leaf, time_ns: None, digest: None };
                 rows.push(Row::Dedup(DedupId::of_leaf(&leaf), row));
             }
         }
@@ -113,6 +118,30 @@ pub fn attached(number: u64, kinds: &[u8]) -> StoredEntry {
 pub fn attachment(number: u64, kind: u8) -> Attachment {
     let bytes = Bytes::from(format!("attachment {kind} of entry {number}"));
     Attachment { kind, key_id: if kind < 5 { 0 } else { 77 }, bytes }
+}
+
+/// As [`attachment`], as it is read.
+pub fn kept(number: u64, kind: u8) -> Beside {
+    Beside::Kept(attachment(number, kind))
+}
+
+/// The next commit: an entry that states the erasure of these kinds of entries.
+pub fn erasing(planner: &mut Planner, targets: &[(u64, &[u8])]) -> LogCommit {
+    let target = |(at, kinds): &(u64, &[u8])| EraseTarget {
+        index: index(*at),
+        kinds: kinds.to_vec(),
+        once: None,
+    };
+    let targets = targets.iter().map(target).collect();
+    let by = index(planner.size());
+    let erasure = Erasure { by, time_ns: by.get() * 10, targets };
+    let stated = stamp::with_time_ns(&[0; 12], erasure.time_ns).expect("room for a time");
+    planner.plan(vec![unkeyed(stated)], vec![Row::Erasure(erasure)])
+}
+
+/// The tombstone that [`erasing`] leaves, if its entry stands at `by`.
+pub fn erased(kind: u8, by: u64) -> Beside {
+    Beside::Erased { kind, time_ns: by * 10, by: index(by) }
 }
 
 pub fn keyed(number: u64) -> StoredEntry {

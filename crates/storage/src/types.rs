@@ -5,9 +5,12 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use formats::Origin;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use merkle::tile::TileCoord;
 use merkle::{Hash, LeafIndex, TreeSize};
 use sha2::{Digest, Sha256};
+
+use super::Erasure;
 
 /// A log's number inside one store. Numbers are never reused. The greatest is reserved for the store's
 /// own rows.
@@ -145,6 +148,8 @@ pub struct DedupRow {
     pub index: LeafIndex,
     /// Its leaf hash: another leaf hash under the same key is a conflict.
     pub leaf: Hash,
+    /// The time in the entry, in nanoseconds since the Unix epoch. Of an audit log alone.
+    pub time_ns: Option<u64>,
     /// What the entry holds, as its caller named it. Compared instead of the leaf hash if both
     /// callers named it.
     pub digest: Option<ContentDigest>,
@@ -199,7 +204,7 @@ impl StoredEntry {
     }
 }
 
-/// Bytes beside an entry. No hash of the tree covers them, so [`super::Erase`] can delete them.
+/// Bytes beside an entry. No hash of the tree covers them, so a [`Row::Erasure`] can replace them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
     /// Which of the entry's attachments it is; the writer decides what the number means.
@@ -296,6 +301,15 @@ pub enum LogKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SecretCheck(pub [u8; 32]);
 
+impl SecretCheck {
+    /// HMAC-SHA256 of a fixed label, with the secret as key. No key or digest of an event has this
+    /// label's first byte.
+    pub fn of(secret: &[u8; 32]) -> Self {
+        let mac = Hmac::<Sha256>::new_from_slice(secret).expect("a key of any length is taken");
+        Self(mac.chain_update(b"cairn/audit-secret/v1").finalize().into_bytes().into())
+    }
+}
+
 /// What a log is, apart from its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogRecord {
@@ -358,6 +372,9 @@ pub enum Row {
     Log(LogRecord),
     /// Adds to the archive. Written once.
     Checkpoint(ArchivedCheckpoint),
+    /// Puts tombstones in the place of attachments, replaces deduplication rows by those without a
+    /// digest, and notes that files must be purged.
+    Erasure(Erasure),
 }
 
 /// Everything one commit writes for one log.

@@ -140,7 +140,7 @@ pub(super) struct Batch {
     pub(super) lookups: Lookups,
     leaves: Vec<Hash>,
     entries: Vec<StoredEntry>,
-    rows: Vec<Row>,
+    pub(super) rows: Vec<Row>,
     /// Producers whose row changes, each once.
     moved: Vec<ProducerId>,
 }
@@ -198,7 +198,7 @@ impl Batch {
         }
         let index = self.push(entry, leaf_hash);
         if let Some(id) = dedup {
-            self.add_key(id, DedupRow { index, leaf: leaf_hash, digest });
+            self.add_key(id, DedupRow { index, leaf: leaf_hash, time_ns: None, digest });
         }
         EntryOutcome::Appended { index, leaf_hash, duplicate: false }
     }

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::error::{AppendError, EntryRefusal};
 use crate::types::{Committed, CommittedLeaves, Limits, ProducerSpan, TreeView};
-use storage::{ContentDigest, DedupId, ProducerId, ProducerRow, Row, StoredEntry};
+use storage::{ContentDigest, DedupId, EraseTarget, ProducerId, ProducerRow, Row, StoredEntry};
 
 /// How long a caller should wait when the queue is full: about as long as a full queue takes to drain.
 const FULL_RETRY_AFTER: Duration = Duration::from_millis(50);
@@ -42,6 +42,8 @@ pub(super) struct PreparedLeaf {
     pub(super) entry: StoredEntry,
     /// Its row in the deduplication index, if its event is known by a key.
     pub(super) once: Option<(DedupId, ContentDigest)>,
+    /// What its commit erases, because the leaf states that.
+    pub(super) erases: Vec<EraseTarget>,
 }
 
 /// A call of leaves that passed admission.

@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use merkle::LeafIndex;
-
 use super::line::Line;
 use super::queue::{Call, Ticket};
-use super::stamping::resolve_times;
-use storage::{DedupId, DedupRow, Engine, LogKind, ProducerId, ProducerRow, StorageError};
+use storage::keys::{corrupt, dedup_key};
+use storage::{
+    DedupId, DedupRow, Engine, Family, LogKind, ProducerId, ProducerRow, RowFault, StorageError,
+};
 
 /// What the store says about the tickets of a batch.
 #[derive(Debug, Default)]
@@ -19,8 +19,6 @@ pub(super) struct Lookups {
     pub(super) producers: BTreeMap<ProducerId, ProducerRow>,
     /// The generation of each producer's newest stream.
     pub(super) generations: BTreeMap<ProducerId, u64>,
-    /// The times of the events in `dedup`, in nanoseconds. Only of an audit log.
-    pub(super) times: BTreeMap<LeafIndex, u64>,
 }
 
 pub(super) fn resolve(
@@ -51,10 +49,22 @@ pub(super) fn resolve(
         let found = ids.into_iter().zip(rows).filter_map(|(id, row)| Some((id, row?)));
         lookups.dedup = found.collect();
         if line.record.kind == LogKind::Audit {
-            resolve_times(engine, line.record.id, &mut lookups)?;
+            check_times(line, &lookups)?;
         }
     }
     Ok(lookups)
+}
+
+/// The row of an event says when it was taken, so that nothing but rows is read here: a damaged entry
+/// does not get in the way of others.
+fn check_times(line: &Line, lookups: &Lookups) -> Result<(), StorageError> {
+    match lookups.dedup.iter().find(|(_, row)| row.time_ns.is_none()) {
+        None => Ok(()),
+        Some((id, _)) => {
+            let key = dedup_key(line.record.id, id);
+            Err(corrupt(Family::Index, &key, RowFault::Field { field: "time" }).into())
+        }
+    }
 }
 
 fn collect_dedup(call: &Call, ids: &mut Vec<DedupId>) {

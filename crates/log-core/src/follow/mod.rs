@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use merkle::{Hash, LeafIndex, TreeSize};
-use storage::{Attachment, StorageError};
+use storage::{Beside, StorageError};
 
 use crate::Log;
 use crate::read::{Access, ReadError, Snapshot};
@@ -113,8 +113,9 @@ impl Step {
         Ok(self.tree.entries(from, limit, bytes_max, Access::Disk)?.0)
     }
 
-    /// What is stored beside an entry. What was erased is not there, whenever the entry is taken.
-    pub fn attachments(&self, index: LeafIndex) -> Result<Vec<Attachment>, ReadError> {
+    /// What is stored beside an entry. Of what was erased there is a tombstone, whenever the entry is
+    /// taken.
+    pub fn attachments(&self, index: LeafIndex) -> Result<Vec<Beside>, ReadError> {
         self.tree.attachments(index, Access::Disk)
     }
 }

@@ -28,11 +28,11 @@ use crate::health::{Health, OnFatal};
 use crate::inbox::Stop;
 use crate::observe::Observer;
 use crate::publish::Wish;
-use crate::sign::{Keyring, KeyringError, generate, secret_check};
+use crate::sign::{Keyring, KeyringError, generate};
 use crate::types::{CreateLog, Limits, TreeView};
 use crate::witness::{self, WitnessOptions};
 use storage::journal::origin_hash;
-use storage::{Engine, LogId, LogKind, LogName, LogRecord, LogState, Row};
+use storage::{LogId, LogKind, LogName, LogRecord, LogState, Row, SecretCheck, Store};
 
 /// How long the keys of a new log wait for disk space or an open file before they are tried again.
 const STORE_KEYS_PAUSE: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ const STORE_KEYS_PAUSE: Duration = Duration::from_secs(1);
 /// What a registry is opened with.
 #[derive(Clone)]
 pub struct RegistryOptions {
-    pub engine: Arc<dyn Engine>,
+    pub engine: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
     pub limits: Limits,
     /// Private keys, one file a log, and their `.vkey` files.
@@ -205,9 +205,13 @@ impl Registry {
         self.health().disk.check().is_err()
     }
 
-    /// Audit logs that take no events because their secret is missing, or another one is there.
+    /// Audit logs that take no events because their secret is missing, or another one is there. A log
+    /// that is frozen or retired takes none with its secret either.
     pub fn without_secret(&self) -> Vec<LogName> {
-        let lacks = |log: &&Log| log.record().kind == LogKind::Audit && log.secret().is_none();
+        let lacks = |log: &&Log| {
+            let takes = matches!(log.state(), LogState::Active | LogState::Draining);
+            takes && log.record().kind == LogKind::Audit && log.secret().is_none()
+        };
         self.inner.logs().values().filter(lacks).map(|log| log.name().clone()).collect()
     }
 
@@ -408,7 +412,7 @@ impl Inner {
             origin,
             created_ms,
             kind: new.kind,
-            secret_check: secret.as_ref().map(secret_check),
+            secret_check: secret.as_ref().map(|secret| SecretCheck::of(secret.as_bytes())),
             deduplicate_entries: new.deduplicate_entries,
             state: LogState::Active,
         };

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use base::secret::Secret;
-use storage::{Engine, LogRecord, LogState};
+use storage::{Engine, LogRecord, LogState, Store};
 
 use crate::append::{Append, CommitterInbox, Gate, Line, LineParts};
+use crate::erase::Eraser;
 use crate::health::Surroundings;
 use crate::publish::{self, Publish, PublisherParts};
 use crate::sign::{LogKeys, Seal, Sign, SignerInbox};
@@ -19,6 +20,7 @@ use crate::witness::{self, WitnessOptions, Witnesses, Witnessing, WitnessingPart
 pub(crate) struct Rooms {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) append: Append,
+    pub(crate) eraser: Eraser,
     pub(crate) sign: Sign,
     pub(crate) publish: Publish,
     /// `None` if the log has no witness policy, or the process is read-only.
@@ -33,7 +35,7 @@ impl fmt::Debug for Rooms {
 
 /// What every log of a process is built with.
 pub(super) struct Building {
-    pub(super) engine: Arc<dyn Engine>,
+    pub(super) store: Arc<dyn Store>,
     pub(super) committer: Arc<CommitterInbox>,
     pub(super) signer: Arc<SignerInbox>,
     pub(super) limits: Arc<Limits>,
@@ -112,8 +114,10 @@ impl Building {
                 around,
             }))
         });
-        let (engine, publish) = (Arc::clone(&self.engine), Publish::new(published));
-        Rooms { engine, append, sign, publish, witnesses }
+        let engine: Arc<dyn Engine> = Arc::<dyn Store>::clone(&self.store);
+        let eraser = Eraser::new(Arc::clone(&self.store), append.clone());
+        let publish = Publish::new(published);
+        Rooms { engine, append, eraser, sign, publish, witnesses }
     }
 
     fn sign(

@@ -3,6 +3,8 @@
 //! A first start makes the store, then the journal, then the keys. So keys or journaled heads without a
 //! store always mean that the store was lost, and a start that was cut short simply goes on.
 
+mod secrets;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
@@ -10,7 +12,6 @@ use std::time::Duration;
 
 use base::clock::checked::CheckedClock;
 use base::clock::{Clock as _, boot_ms};
-use base::secret::Secret;
 use base::tasks::Supervisor;
 use formats::SignedCheckpoint;
 use merkle::{Hash, TreeSize};
@@ -20,16 +21,17 @@ use super::registry::{Inner, RegistryOptions, Taken, Workers};
 use super::rooms::{Building, LogParts, Rooms};
 use crate::Log;
 use crate::append::Committer;
+use crate::erase;
 use crate::error::StartError;
 use crate::growth::Growth;
 use crate::health::{Health, Surroundings};
 use crate::inbox::{Doorbell, Inbox};
 use crate::publish::Wish;
-use crate::sign::{Keyring, KeyringError, LogKeys, Signer, WAITING_MAX, generate, secret_check};
+use crate::sign::{Keyring, KeyringError, LogKeys, Signer, WAITING_MAX, generate};
 use crate::types::{CALL_BYTES_MAX, CALL_ENTRIES_MAX, Limits, Published, SignedHead, TreeView};
 use crate::witness::{self, Witnesses};
 use storage::journal::{HEADS_MAX, Journal, JournalHead, JournalHeads, origin_hash};
-use storage::{CommitOutcome, Engine, LogCommit, LogRecord, LogState, Row, StoredHead};
+use storage::{Engine, LogRecord, LogState, Store};
 
 /// The file beside the journal that remembers the clock that was accepted last.
 const CLOCK_ACCEPTED: &str = "clock-accepted";
@@ -67,6 +69,7 @@ pub(crate) fn open(options: RegistryOptions) -> Result<Arc<Inner>, StartError> {
     // Set before the writer threads start, as only they report a fatal error to it.
     owner.set(Arc::downgrade(&inner)).expect("set only here");
     if let Some(journal) = journal {
+        erase::finish_all(&*inner.building.store)?;
         start_writers(&inner, journal, &opened)?;
     }
     Ok(inner)
@@ -154,7 +157,7 @@ fn building(options: &RegistryOptions, logs: usize) -> (Building, Owner) {
     };
     let logs_max = options.limits.logs_max.max(logs);
     let building = Building {
-        engine: Arc::clone(&options.engine),
+        store: Arc::clone(&options.engine),
         committer: Arc::new(Inbox::new(logs_max, Doorbell::new())),
         signer: Arc::new(Inbox::new(WAITING_MAX, Doorbell::new())),
         limits: Arc::new(options.limits.clone()),
@@ -301,58 +304,6 @@ impl Opening<'_> {
         Ok((keys, head))
     }
 
-    /// The secret of an audit log. Without it the log is served, and takes no events.
-    fn secret(
-        &self,
-        record: &mut LogRecord,
-        head: &StoredHead,
-    ) -> Result<Option<Secret>, StartError> {
-        let Some(check) = record.secret_check else { return Ok(None) };
-        let log = &record.name;
-        match self.keyring.secret(log) {
-            Ok(Some(secret)) if secret_check(&secret) == check => return Ok(Some(secret)),
-            Ok(Some(_)) => {
-                tracing::error!(%log, "another secret is there, so the log takes no events");
-            }
-            Ok(None) => {
-                let writes = record.state == LogState::Active && !self.options.read_only;
-                if writes && head.size == TreeSize::ZERO {
-                    return self.new_secret(record, head).map(Some);
-                }
-                tracing::error!(%log, "the secret is missing, so the log takes no events");
-            }
-            Err(error) => {
-                tracing::error!(%log, %error, "the secret cannot be used, so the log takes no events");
-            }
-        }
-        Ok(None)
-    }
-
-    /// If an audit log has neither entries nor a secret, its creation was cut short, or its backup did
-    /// not hold the secret. It gets a new one. The row is the commit point: if we crash after it, the
-    /// next start does this again.
-    fn new_secret(&self, record: &mut LogRecord, head: &StoredHead) -> Result<Secret, StartError> {
-        let secret = Secret::generate().map_err(KeyringError::from)?;
-        record.secret_check = Some(secret_check(&secret));
-        let commit = LogCommit {
-            log: record.id,
-            expected: Some(*head),
-            new: *head,
-            entries: Vec::new(),
-            tiles: Vec::new(),
-            rows: vec![Row::Log(record.clone())],
-        };
-        match self.options.engine.commit(&[commit]) {
-            CommitOutcome::Committed => {}
-            CommitOutcome::NotCommitted(error) | CommitOutcome::Ambiguous(error) => {
-                return Err(error.into());
-            }
-            CommitOutcome::Conflict { .. } => unreachable!("nobody writes while logs are opened"),
-        }
-        self.keyring.store_secret(&record.name, &secret)?;
-        Ok(secret)
-    }
-
     /// If a log has neither entries nor keys, its creation was cut short, and it gets new keys.
     fn keys(&self, record: &LogRecord, size: TreeSize) -> Result<LogKeys, StartError> {
         let file = match self.keyring.load(&record.name)? {
@@ -392,11 +343,12 @@ fn start_writers(
     journal: Journal,
     opened: &[Opened],
 ) -> Result<(), StartError> {
-    let Building { engine, committer, signer, limits, around, .. } = &inner.building;
+    let Building { store, committer, signer, limits, around, .. } = &inner.building;
+    let engine: Arc<dyn Engine> = Arc::<dyn Store>::clone(store);
     let mut signer = Signer::new(Arc::clone(signer), journal, Arc::clone(around));
     signer.sign_at_start(opened.iter().map(|opened| opened.rooms.sign.seal()))?;
     let committer = Committer::new(
-        Arc::clone(engine),
+        Arc::clone(&engine),
         Arc::clone(committer),
         Arc::clone(limits),
         Arc::clone(around),
@@ -411,8 +363,8 @@ fn start_writers(
     workers.committer = Some(thread("committer", spawned)?);
     let spawned = supervisor.vital_thread("signing", move || signer.run(), around.on_panic());
     workers.signing = Some(thread("signing", spawned)?);
-    let (store, watching) = (Arc::clone(engine), Arc::clone(around));
-    let watch = move || watch_disk(Arc::clone(&store), Arc::clone(&watching));
+    let watching = Arc::clone(around);
+    let watch = move || watch_disk(Arc::clone(&engine), Arc::clone(&watching));
     workers.disk_watch = Some(supervisor.helper("disk watch", watch));
     let (owner, clock) = (Arc::downgrade(inner), Arc::clone(&around.clock));
     let watch = move || witness::watch_clock(witnesses_of(owner.clone()), Arc::clone(&clock));

@@ -7,7 +7,7 @@ use merkle::tile::{self, BundlePath, TileCoord, TilePath};
 use merkle::{Hash, LeafIndex, NodeId};
 
 use super::{Access, CorruptRead, FULL, ReadError, Snapshot, corrupt_proof};
-use storage::{Attachment, DedupId, LeafCandidates};
+use storage::{Beside, DedupId, LeafCandidates};
 
 /// Candidates of the leaf-hash index that are confirmed for one look-up. Several candidates share
 /// 16 bytes of a hash only if the same entry stands in the log more than once; the lowest index
@@ -46,13 +46,9 @@ impl Snapshot {
         Ok((entries, leaves))
     }
 
-    /// What is stored beside an entry of this tree, by kind. Always reads the store, and no hash of the
-    /// tree covers it.
-    pub fn attachments(
-        &self,
-        index: LeafIndex,
-        access: Access,
-    ) -> Result<Vec<Attachment>, ReadError> {
+    /// What is stored beside an entry of this tree, by kind, and tombstones of what was. Always reads the
+    /// store, and no hash of the tree covers it.
+    pub fn attachments(&self, index: LeafIndex, access: Access) -> Result<Vec<Beside>, ReadError> {
         if access == Access::Memory {
             return Err(ReadError::NeedsDisk);
         }

@@ -11,12 +11,11 @@ use formats::{
     Checkpoint, KeyFile, KeyKind, KeyName, NameError, Origin, PrivateKey, Signer, Timestamp,
     VerifierKey,
 };
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::types::TreeView;
-use storage::{LogName, SecretCheck};
+use storage::LogName;
 
 /// Why keys cannot be used. Never holds any of their bytes.
 #[derive(Debug, Error)]
@@ -185,14 +184,6 @@ impl Keyring {
     }
 }
 
-/// What an audit log's record says of its secret: HMAC-SHA256 of a fixed label. No event's key or
-/// digest has this label's first byte.
-pub(crate) fn secret_check(secret: &Secret) -> SecretCheck {
-    let mac =
-        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length is taken");
-    SecretCheck(mac.chain_update(b"cairn/audit-secret/v1").finalize().into_bytes().into())
-}
-
 /// Makes keys for a new log: Ed25519, and ML-DSA-44 beside it, so that a checkpoint kept today can
 /// still be trusted when Ed25519 no longer is. Without an origin the log is named after its key.
 pub(crate) fn generate(
@@ -222,24 +213,7 @@ fn default_origin(log: &LogName, hostname: &str, seed: &[u8; 32]) -> Result<KeyN
 
 #[cfg(test)]
 mod tests {
-    use merkle::Hash;
-
     use super::*;
-
-    /// The check value as docs/formats.md states it.
-    #[test]
-    fn the_check_value_of_a_secret_is_a_keyed_hash_of_a_label() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.audit");
-        base::durable::replace(&path, &[7; 32], 0o600).unwrap();
-        let secret = Secret::read(&path, Readers::Nobody).unwrap().unwrap();
-        let SecretCheck(check) = secret_check(&secret);
-        assert_eq!(
-            Hash::from(check).to_string(),
-            "da7749b99f5520654d463f7bc62c7f124d13f14fc3c00011cac371181ed5c5fb"
-        );
-        assert_ne!(secret_check(&Secret::generate().unwrap()), SecretCheck(check));
-    }
 
     #[test]
     fn a_log_has_an_origin_whatever_the_host_is_called() {

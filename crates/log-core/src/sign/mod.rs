@@ -5,7 +5,7 @@
 mod keyring;
 mod signer;
 
-pub(crate) use keyring::{Keyring, generate, secret_check};
+pub(crate) use keyring::{Keyring, generate};
 pub use keyring::{KeyringError, LogKeys};
 pub(crate) use signer::Signer;
 

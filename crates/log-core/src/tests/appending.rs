@@ -124,9 +124,9 @@ async fn attachments_are_committed_with_their_entries() {
     rig.kill(registry).await;
     let registry = rig.open().unwrap();
     let found = |at| rig.engine.attachments(log.id(), LeafIndex::new(at).unwrap()).unwrap();
-    assert_eq!(found(0), [1, 2].map(|kind| attachment("a", kind)));
+    assert_eq!(found(0), [1, 2].map(|kind| Beside::Kept(attachment("a", kind))));
     assert_eq!(found(1), []);
-    assert_eq!(found(2), [attachment("c", 3)]);
+    assert_eq!(found(2), [Beside::Kept(attachment("c", 3))]);
     assert_eq!(found(3), []);
     registry.shutdown().await;
 }

@@ -83,6 +83,33 @@ fn append_errors() {
 }
 
 #[test]
+fn erase_errors() {
+    let source = Arc::new(StorageError::Poisoned);
+    let index = LeafIndex::new(7).unwrap();
+    insta::assert_snapshot!(lines(&[
+        &EraseError::NoTargets,
+        &EraseError::TooManyTargets { targets: 1_001 },
+        &EraseError::BeyondSize { index, size: size(7) },
+        &EraseError::NotThere { index, kind: 3 },
+        &EraseError::Repeated { index },
+        &EraseError::Refused(EntryRefusal::TimeGiven),
+        &EraseError::Append(AppendError::Frozen),
+        &EraseError::Storage { source: Arc::clone(&source) },
+        &EraseError::NotPurged { by: index, source },
+    ]), @r"
+    nothing is named that could be erased
+    1001 entries are named, the limit is 1000
+    entry 7 is beyond the committed size 7
+    nothing of kind 3 lies beside entry 7
+    the event that should state the erasure stands at index 7 already
+    leaf holds a time already: only the log writes it
+    log is frozen
+    store cannot be read: an earlier write failed and its outcome is unknown: restart to recover
+    entry 7 states the erasure, but files may still hold the bytes: an earlier write failed and its outcome is unknown: restart to recover
+    ");
+}
+
+#[test]
 fn signing_and_creating_errors() {
     let (wanted, committed) = (size(9), size(7));
     insta::assert_snapshot!(lines(&[

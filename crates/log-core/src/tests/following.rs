@@ -121,7 +121,8 @@ impl Follower for Counter {
             let left = usize::try_from(end - at).unwrap();
             for entry in step.entries(LeafIndex::new(at).unwrap(), 1_000)?.iter().take(left) {
                 let beside = step.attachments(LeafIndex::new(at).unwrap())?;
-                let bytes = entry.len() + storage::attachment_bytes(&beside);
+                let kept = beside.iter().filter_map(Beside::kept);
+                let bytes = entry.len() + kept.map(|kept| kept.bytes.len()).sum::<usize>();
                 let before = taken.insert(at, bytes);
                 assert!(before.is_none_or(|before| before == bytes), "entry {at} differs");
                 at += 1;

@@ -3,6 +3,7 @@
 
 mod appending;
 mod clock;
+mod erasing;
 mod errors;
 mod faults;
 mod following;
@@ -25,7 +26,7 @@ use super::observe::{Observer, Unobserved};
 use super::*;
 use storage::faulty::FaultyEngine;
 use storage::memory::MemoryEngine;
-use storage::{Attachment, ContentDigest, DedupKey, LogKind, Scope};
+use storage::{Attachment, Beside, ContentDigest, DedupKey, LogKind, Scope, Store};
 
 /// When the manual clock starts.
 const START_MS: u64 = 1_700_000_000_000;
@@ -65,7 +66,7 @@ impl Rig {
     fn open(&self) -> Result<Registry, StartError> {
         let fatals = Arc::clone(&self.fatals);
         Registry::open(RegistryOptions {
-            engine: Arc::clone(&self.engine) as Arc<dyn Engine>,
+            engine: Arc::clone(&self.engine) as Arc<dyn Store>,
             clock: Arc::clone(&self.clock) as Arc<dyn base::clock::Clock>,
             limits: self.limits.clone(),
             keys_dir: self.dir.path().join("keys"),

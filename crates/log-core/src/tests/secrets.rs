@@ -62,7 +62,7 @@ async fn a_log_with_events_takes_no_more_until_its_own_secret_is_back() {
     append(&mut rig).await.unwrap();
 }
 
-/// If we crash between the row and the file, the next start finds neither entries nor a secret.
+/// A creation that was cut short leaves neither entries nor a secret.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_without_events_gets_a_new_secret() {
     let (mut rig, secret) = stopped(0).await;
@@ -72,4 +72,43 @@ async fn a_log_without_events_gets_a_new_secret() {
     assert_ne!(made, secret);
     append(&mut rig).await.unwrap();
     assert_eq!(fs::read(file(&rig)).unwrap(), made, "it is made once");
+}
+
+/// If we crash between the file and the row, the next start finds another secret than the row says. So
+/// does a start on a backup without secrets, where the operator brought one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_without_events_goes_on_with_the_secret_that_is_there() {
+    let (mut rig, _) = stopped(0).await;
+    base::durable::replace(&file(&rig), &[5; 32], 0o600).unwrap();
+    append(&mut rig).await.unwrap();
+    assert_eq!(fs::read(file(&rig)).unwrap(), [5; 32]);
+    append(&mut rig).await.unwrap();
+    base::durable::replace(&file(&rig), &[6; 32], 0o600).unwrap();
+    append(&mut rig).await.unwrap_err();
+}
+
+/// Whatever is wrong with the file, all other logs are served.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_cannot_be_made_stops_its_own_log_alone() {
+    let (mut rig, _) = stopped(0).await;
+    fs::remove_file(file(&rig)).unwrap();
+    // A file that is written has this name first.
+    let in_the_way = rig.dir.path().join("keys/.trail.audit.tmp");
+    fs::create_dir(&in_the_way).unwrap();
+    append(&mut rig).await.unwrap_err();
+    fs::remove_dir(&in_the_way).unwrap();
+    append(&mut rig).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_final_misses_no_secret() {
+    let (mut rig, _) = stopped(1).await;
+    let registry = rig.open().unwrap();
+    registry.log("trail").unwrap().freeze().await.unwrap();
+    rig.kill(registry).await;
+    fs::remove_file(file(&rig)).unwrap();
+    let registry = rig.open().unwrap();
+    assert!(registry.log("trail").unwrap().secret().is_none());
+    assert!(registry.without_secret().is_empty());
+    registry.shutdown().await;
 }

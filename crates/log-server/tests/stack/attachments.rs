@@ -1,5 +1,5 @@
 //! Attachments, which no call of the API takes yet, through all that a store goes through: append,
-//! restart, backup, fsck, restore, erasing.
+//! restart, backup, fsck, restore.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use log_core::observe::Unobserved;
 use log_core::{CreateLog, Log, NewEntry, Registry, RegistryOptions, Submission};
 use merkle::LeafIndex;
-use storage::{Attachment, ContentDigest, DedupKey, Engine, Erase as _, LogKind, Scope};
+use storage::{Attachment, Beside, ContentDigest, DedupKey, Engine, LogKind, Scope};
 use storage_rocksdb::backup::{Secrets, backup, restore};
 use storage_rocksdb::{RocksEngine, RocksOptions, fsck};
 use tempfile::TempDir;
@@ -51,7 +51,7 @@ impl Opened {
         self.registry.log(LOG).unwrap()
     }
 
-    fn attachments(&self, number: u64) -> Vec<Attachment> {
+    fn attachments(&self, number: u64) -> Vec<Beside> {
         self.engine.attachments(self.log().id(), LeafIndex::new(number).unwrap()).unwrap()
     }
 
@@ -101,7 +101,7 @@ async fn append(log: &Log, salt: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn attachments_go_where_their_entries_go_and_are_erased_alone() {
+async fn attachments_go_where_their_entries_go() {
     let folder = TempDir::new().unwrap();
     let [data, out, restored] = ["data", "backup", "restored"].map(|name| folder.path().join(name));
     let opened = Opened::new(&data);
@@ -115,10 +115,9 @@ async fn attachments_go_where_their_entries_go_and_are_erased_alone() {
     // The digests survive a restart: another salt is the same event.
     let opened = Opened::new(&data);
     assert_eq!(append(&opened.log(), "two").await, usize::try_from(ENTRIES).unwrap());
-    let (root, id) = (opened.log().tree().head.root, opened.log().id());
-    opened.engine.erase(id, LeafIndex::new(256).unwrap(), &[7]).unwrap();
+    let root = opened.log().tree().head.root;
     opened.close().await;
-    check(&data, 2 * ENTRIES - 1);
+    check(&data, 2 * ENTRIES);
 
     backup(&data, &out, Secrets::Leave, &RocksOptions::default()).unwrap();
     let heads = data.join("heads");
@@ -126,10 +125,10 @@ async fn attachments_go_where_their_entries_go_and_are_erased_alone() {
     for file in ["keys", "heads"] {
         std::fs::rename(data.join(file), restored.join(file)).unwrap();
     }
-    check(&restored, 2 * ENTRIES - 1);
+    check(&restored, 2 * ENTRIES);
     let opened = Opened::new(&restored);
     assert_eq!(opened.log().tree().head.root, root, "the tree knows nothing of attachments");
-    assert_eq!(opened.attachments(255), attachments(255));
-    assert_eq!(opened.attachments(256), attachments(256)[..1]);
+    let kept: Vec<_> = attachments(256).into_iter().map(Beside::Kept).collect();
+    assert_eq!(opened.attachments(256), kept);
     opened.close().await;
 }

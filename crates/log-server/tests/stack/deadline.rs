@@ -20,7 +20,7 @@ use log_proto::log_v1 as pb;
 use log_proto::log_v1::log_service_server::LogService as _;
 use merkle::leaf_hash;
 use serve::middleware::deadline::Deadline;
-use storage::IndexedEngine;
+use storage::Store;
 use storage::memory::MemoryEngine;
 use tokio_util::sync::CancellationToken;
 use tonic::Request;
@@ -92,10 +92,10 @@ pub(crate) struct Rig {
 impl Rig {
     pub(crate) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let engine: Arc<dyn IndexedEngine> = Arc::new(MemoryEngine::new());
+        let engine: Arc<dyn Store> = Arc::new(MemoryEngine::new());
         let gate = Arc::new(Gate::default());
         let registry = Registry::open(RegistryOptions {
-            engine: Arc::<dyn IndexedEngine>::clone(&engine),
+            engine: Arc::<dyn Store>::clone(&engine),
             clock: Arc::new(CallClock(SystemClock::new())),
             limits: limits(),
             keys_dir: dir.path().join("keys"),

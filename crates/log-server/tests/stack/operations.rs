@@ -1,10 +1,15 @@
 //! What an operator asks for, and the standard services beside the log.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use http_body_util::Full;
+use log_core::{CreateLog, NewLeaf};
 use log_proto::log_v1 as pb;
 use log_server::server::StartError;
+use storage::{LogKind, LogName, LogState, StorageError};
+use storage_rocksdb::RocksOptions;
+use storage_rocksdb::backup::{BackupError, retire};
 use tokio_stream::StreamExt as _;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
@@ -90,6 +95,54 @@ async fn reflection_lists_the_services_and_describes_them() {
         }
     }
     stack.stop().await;
+}
+
+/// An audit log takes no events without its secret. One that takes none anyway does not miss it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_secret_makes_a_server_unready_unless_its_log_is_final() {
+    for (state, status) in
+        [(LogState::Active, 503), (LogState::Frozen, 200), (LogState::Retired, 200)]
+    {
+        let stack = Stack::new().await;
+        let name = "trail".to_owned();
+        let new =
+            CreateLog { name, origin: None, kind: LogKind::Audit, deduplicate_entries: false };
+        let log = stack.server.registry().create(new).await.unwrap();
+        let leaf = NewLeaf { leaf: vec![0; 20].into(), once: None, attachments: vec![] };
+        log.append_stamped(vec![leaf]).await.unwrap();
+        assert_eq!(stack.get("/readyz", &[]).await.status(), 200);
+        if state == LogState::Frozen {
+            log.freeze().await.unwrap();
+        }
+        let name = log.name().clone();
+        drop(log);
+        let data = stack.stop().await;
+        std::fs::remove_file(data.path().join("keys/trail.audit")).unwrap();
+        if state == LogState::Retired {
+            let heads = data.path().join("heads");
+            retire_when_free(data.path(), &heads, &name).await;
+        }
+        let stack = Stack::over(data, &[]).await;
+        let page = stack.get("/readyz", &[]).await;
+        assert_eq!(page.status(), status, "{state:?}");
+        let text = String::from_utf8_lossy(page.body());
+        assert_eq!(
+            text.contains("the secret of audit log trail is missing"),
+            status == 503,
+            "{text}"
+        );
+        assert_eq!(stack.get("/healthz", &[]).await.status(), 200);
+        stack.stop().await;
+    }
+}
+
+/// The tasks of a server let go of the store a moment after it has stopped.
+async fn retire_when_free(data: &Path, heads: &Path, log: &LogName) {
+    while let Err(error) = retire(data, heads, log, &RocksOptions::default()) {
+        let in_use = matches!(error, BackupError::Storage(StorageError::InUse { .. }));
+        assert!(in_use, "{error}");
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

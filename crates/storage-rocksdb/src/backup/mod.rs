@@ -21,13 +21,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use base::durable::{self, FileError};
+use base::keys::Readers;
+use base::secret::Secret;
 use merkle::{Hash, TreeSize};
 use serde_json::json;
 
 use crate::fsck::{FsckError, Report};
 use crate::{RocksEngine, RocksOptions};
 use storage::journal::JournalError;
-use storage::{CommitOutcome, Engine, LogKind, LogName, LogRecord, StorageError};
+use storage::{CommitOutcome, Engine, LogName, LogRecord, SecretCheck, StorageError};
 
 /// The store's folder in a data folder and in a backup.
 pub const DB: &str = "db";
@@ -261,11 +263,14 @@ fn describe(logs: &[SavedLog]) -> String {
     format!("{description}\n")
 }
 
-/// The audit logs whose secrets are not in this folder.
+/// The audit logs whose own secrets are not in this folder: no file, or one with another secret.
 fn without_secret(records: &[LogRecord], keys: &Path) -> Vec<LogName> {
     let lacks = |record: &&LogRecord| {
-        let secret = keys.join(format!("{}.{SECRET}", record.name));
-        record.kind == LogKind::Audit && !secret.is_file()
+        let Some(check) = record.secret_check else { return false };
+        let path = keys.join(format!("{}.{SECRET}", record.name));
+        // Whether a group may read the file is for the server to say that uses it.
+        let secret = Secret::read(&path, Readers::Group).ok().flatten();
+        secret.is_none_or(|secret| SecretCheck::of(secret.as_bytes()) != check)
     };
     records.iter().filter(lacks).map(|record| record.name.clone()).collect()
 }

@@ -1,6 +1,7 @@
 #![expect(clippy::disallowed_methods, reason = "these tests damage files on purpose")]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use formats::{Checkpoint, PrivateKey, Timestamp};
@@ -9,8 +10,8 @@ use tempfile::TempDir;
 use super::*;
 use storage::conformance::{assert_holds, commit};
 use storage::journal::{self, Journal, JournalHead};
-use storage::testing::{Planner, attached, attachment, entries, index};
-use storage::{Erase as _, LogState, StoredHead};
+use storage::testing::{Planner, SECRET, attached, entries, erased, erasing, index, kept};
+use storage::{Beside, Erase as _, LogState, StoredHead};
 
 /// A data folder with one log of 300 entries, its public key, and a place for backups.
 struct Data {
@@ -108,15 +109,18 @@ fn attachments_are_in_a_backup_and_in_what_is_restored() {
     let log = data.planner.log();
     let attached: Vec<_> = (300..310).map(|number| attached(number, &[1, 200])).collect();
     commit(&engine, &[data.planner.append(attached.clone())]);
-    engine.erase(log, index(305), &[1]).unwrap();
+    commit(&engine, &[erasing(&mut data.planner, &[(305, &[1])])]);
     drop(engine);
     backup(&data.data(), &data.path("backup"), Secrets::Leave, &RocksOptions::default()).unwrap();
     data.restore(None).unwrap();
     let engine = open(&data.path("restored").join(DB));
     for (at, entry) in (300..).zip(&attached).filter(|(at, _)| *at != 305) {
-        assert_eq!(engine.attachments(log, index(at)).unwrap(), entry.attachments);
+        let all: Vec<_> = entry.attachments.iter().cloned().map(Beside::Kept).collect();
+        assert_eq!(engine.attachments(log, index(at)).unwrap(), all);
     }
-    assert_eq!(engine.attachments(log, index(305)).unwrap(), [attachment(305, 200)]);
+    let left = engine.attachments(log, index(305)).unwrap();
+    assert_eq!(left, [erased(1, 310), kept(305, 200)]);
+    assert_eq!(engine.unpurged().unwrap().len(), 1, "who restores it purges it");
 }
 
 #[test]
@@ -367,7 +371,7 @@ fn the_secrets_of_audit_logs_are_in_a_backup_that_was_asked_for_them() {
         let (data, engine) = Data::new();
         let mut audit = Planner::audit(2);
         commit(&engine, &[audit.create()]);
-        let (secret, name) = ([3; 32], "log-2.audit");
+        let (secret, name) = (SECRET, "log-2.audit");
         fs::write(data.data().join(KEYS).join(name), secret).unwrap();
         let written = write(&engine, &data.data(), &data.path("backup"), secrets).unwrap();
         assert_eq!(written.without_secret.len(), missing);
@@ -395,4 +399,31 @@ fn a_secret_that_is_there_is_not_replaced_by_a_restore() {
     fs::write(keys.join(name), [4; 32]).unwrap();
     data.restore(None).unwrap();
     assert_eq!(fs::read(keys.join(name)).unwrap(), [4; 32]);
+}
+
+/// A file with another secret is as good as none.
+#[test]
+fn a_backup_and_a_restore_look_at_what_the_secret_is() {
+    let (data, engine) = Data::new();
+    let mut audit = Planner::audit(2);
+    commit(&engine, &[audit.create()]);
+    let secret = data.data().join(KEYS).join("log-2.audit");
+    for (number, wrong) in
+        [&[4; 32][..], &SECRET[..31], &[&SECRET[..], &[7]].concat()].into_iter().enumerate()
+    {
+        fs::write(&secret, wrong).unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        let out = data.path(&format!("wrong-{number}"));
+        let written = write(&engine, &data.data(), &out, Secrets::Take).unwrap();
+        assert_eq!(written.without_secret.len(), 1, "{number}");
+    }
+    fs::write(&secret, SECRET).unwrap();
+    let written = write(&engine, &data.data(), &data.path("backup"), Secrets::Take).unwrap();
+    assert_eq!(written.without_secret, []);
+    drop(engine);
+    let keys = data.path("restored").join(KEYS);
+    fs::create_dir_all(&keys).unwrap();
+    fs::write(keys.join("log-2.audit"), [4; 32]).unwrap();
+    fs::set_permissions(keys.join("log-2.audit"), fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(data.restore(None).unwrap().without_secret.len(), 1, "another one is there");
 }

@@ -4,7 +4,7 @@ use ::rocksdb::WriteBatch;
 use merkle::LeafIndex;
 
 use super::RocksEngine;
-use storage::{Family, LogCommit, LogId, Row, StoredEntry, keys};
+use storage::{EraseTarget, Erasure, Family, LogCommit, LogId, Row, StoredEntry, keys};
 
 /// Bytes a row costs in a write batch beyond its value: key, lengths, column family.
 pub(super) const ROW_OVERHEAD_BYTES: usize = 48;
@@ -64,7 +64,26 @@ impl RocksEngine {
                 let key = keys::checkpoint_key(log, checkpoint.position());
                 rows.put_cf(meta, key, keys::encode_checkpoint(&key, checkpoint));
             }
+            Row::Erasure(erasure) => self.encode_erasure(log, erasure, rows),
         }
+    }
+
+    fn encode_erasure(&self, log: LogId, erasure: &Erasure, rows: &mut WriteBatch) {
+        let Erasure { by, time_ns, targets } = erasure;
+        let attachments = self.family(Family::Attachments);
+        for EraseTarget { index, kinds, once } in targets {
+            for kind in kinds {
+                let key = keys::attachment_key(log, *index, *kind);
+                rows.put_cf(attachments, key, keys::encode_tombstone(&key, *time_ns, *by));
+            }
+            if let Some((id, row)) = once {
+                let key = keys::dedup_key(log, id);
+                rows.put_cf(self.family(Family::Index), key, keys::encode_dedup(&key, row));
+            }
+        }
+        let key = keys::unpurged_key(log, *by);
+        let value = keys::encode_unpurged(&key, targets.iter().map(|target| target.index));
+        rows.put_cf(self.family(Family::Meta), key, value);
     }
 }
 
@@ -78,6 +97,11 @@ fn encoded_len(commit: &LogCommit) -> usize {
         Row::Checkpoint(checkpoint) => checkpoint.note.len() + ROW_OVERHEAD_BYTES,
         Row::Log(_) => 4 * LOOKUP_ROW_BYTES,
         Row::Dedup(..) | Row::Producer(..) => LOOKUP_ROW_BYTES,
+        Row::Erasure(erasure) => {
+            let kinds = |target: &EraseTarget| target.kinds.len();
+            let rows = erasure.targets.iter().map(kinds).sum::<usize>() + erasure.targets.len();
+            rows * LOOKUP_ROW_BYTES
+        }
     };
     commit.entries.iter().map(entry).sum::<usize>()
         + commit.tiles.len() * (keys::TILE_BYTES + ROW_OVERHEAD_BYTES)

@@ -1,5 +1,7 @@
 #![expect(clippy::disallowed_methods, reason = "these tests damage files on purpose")]
 
+mod erase;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,8 +12,10 @@ use tempfile::TempDir;
 use super::*;
 use storage::conformance::{self, Opened, assert_holds, commit};
 use storage::faulty::{Fault, FaultyEngine, assert_fault_leaves_what_it_says};
-use storage::testing::{Planner, attached, attachment, entries, index, keyed, size};
-use storage::{Erase as _, LeafIndexStore as _};
+use storage::testing::{
+    Planner, attached, entries, erased, erasing, index, kept, key, keyed, size, unkeyed,
+};
+use storage::{Attachment, ContentDigest, Erase as _, LeafIndexStore as _, Row, Unpurged};
 
 /// Rows as no commit would write them, for tests of what finds damage.
 impl RocksEngine {
@@ -99,83 +103,6 @@ fn conforms_through_faulty() {
     });
 }
 
-/// Files of a folder that hold these bytes.
-fn files_with(folder: &Path, bytes: &[u8]) -> Vec<PathBuf> {
-    let holds =
-        |path: &PathBuf| fs::read(path).unwrap().windows(bytes.len()).any(|window| window == bytes);
-    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
-    files.filter(holds).collect()
-}
-
-/// Wherever the bytes are when they are erased: in the write-ahead log, in a table file, or in one
-/// below others that were written since.
-#[test]
-fn erased_bytes_are_in_no_file() {
-    for flushes in 0..3 {
-        let mut store = Temporary::new();
-        let mut planner = Planner::new(1);
-        let log = planner.log();
-        commit(store.engine(), &[planner.create()]);
-        let mut all: Vec<_> = (0..40).map(|number| attached(number, &[1, 7])).collect();
-        commit(store.engine(), &[planner.append(all.clone())]);
-        for round in 0..flushes {
-            store.engine().flush().unwrap();
-            let more: Vec<_> = (0..40).map(|_| attached(100 + round, &[2])).collect();
-            all.extend(more.clone());
-            commit(store.engine(), &[planner.append(more)]);
-        }
-        let erased = attachment(20, 7).bytes;
-        assert!(!files_with(store.folder.path(), &erased).is_empty());
-        store.engine().erase(log, index(20), &[7]).unwrap();
-        assert_eq!(files_with(store.folder.path(), &erased), [] as [PathBuf; 0]);
-        for _ in 0..2 {
-            assert_eq!(store.engine().attachments(log, index(20)).unwrap(), [attachment(20, 1)]);
-            assert_eq!(store.engine().attachments(log, index(19)).unwrap(), all[19].attachments);
-            assert_eq!(store.engine().attachments(log, index(21)).unwrap(), all[21].attachments);
-            assert_holds(store.engine(), &planner, &all);
-            store.reopen();
-        }
-        assert_eq!(files_with(store.folder.path(), &erased), [] as [PathBuf; 0]);
-    }
-}
-
-#[test]
-fn erasing_again_finishes_what_a_crash_cut_short() {
-    let store = Temporary::new();
-    let mut planner = Planner::new(1);
-    let log = planner.log();
-    commit(store.engine(), &[planner.create()]);
-    commit(store.engine(), &[planner.append(vec![attached(0, &[1, 2])])]);
-    store.engine().flush().unwrap();
-    store.engine().delete(log, index(0), &[1]).unwrap();
-    let copy = store.crash_copy();
-    let read = Wal::read(copy.path()).unwrap();
-    assert_eq!((read.damage, read.unread_bytes), (None, 0), "a delete in the log is read over");
-    let engine = open(copy.path());
-    assert_eq!(engine.attachments(log, index(0)).unwrap(), [attachment(0, 2)]);
-    assert!(!files_with(copy.path(), &attachment(0, 1).bytes).is_empty());
-    engine.erase(log, index(0), &[1]).unwrap();
-    assert_eq!(files_with(copy.path(), &attachment(0, 1).bytes), [] as [PathBuf; 0]);
-}
-
-#[test]
-fn what_a_reader_holds_is_said_to_be_left() {
-    let store = Temporary::new();
-    let mut planner = Planner::new(1);
-    let log = planner.log();
-    commit(store.engine(), &[planner.create()]);
-    commit(store.engine(), &[planner.append(vec![attached(0, &[1])])]);
-    store.engine().flush().unwrap();
-    let mut reader = store.engine().scan(Family::Attachments, &[]);
-    let error = store.engine().erase(log, index(0), &[1]).unwrap_err();
-    assert!(matches!(error, StorageError::StillInFiles { .. }), "{error}");
-    assert_eq!(store.engine().attachments(log, index(0)).unwrap(), [], "the row is gone");
-    assert!(reader.next().is_some(), "the reader sees its moment");
-    drop(reader);
-    store.engine().erase(log, index(0), &[1]).unwrap();
-    assert_eq!(files_with(store.folder.path(), &attachment(0, 1).bytes), [] as [PathBuf; 0]);
-}
-
 #[test]
 fn a_store_without_the_fifth_family_is_read_and_gets_it_when_it_is_written() {
     let mut store = Temporary::new();
@@ -189,11 +116,12 @@ fn a_store_without_the_fifth_family_is_read_and_gets_it_when_it_is_written() {
     let engine = RocksEngine::open_read_only(path, &RocksOptions::default()).unwrap();
     assert_holds(&engine, &planner, &entries(0, 300));
     assert_eq!(engine.attachments(log, index(0)).unwrap(), []);
-    assert!(matches!(engine.erase(log, index(0), &[1]), Err(StorageError::ReadOnly)));
+    let unpurged = Unpurged { log, by: index(1), entries: vec![index(0)] };
+    assert!(matches!(engine.purge(&unpurged), Err(StorageError::ReadOnly)));
     drop(engine);
     let engine = open(path);
     commit(&engine, &[planner.append(vec![attached(300, &[1])])]);
-    assert_eq!(engine.attachments(log, index(300)).unwrap(), [attachment(300, 1)]);
+    assert_eq!(engine.attachments(log, index(300)).unwrap(), [kept(300, 1)]);
 }
 
 #[test]

@@ -32,7 +32,7 @@ const HEADER_BYTES: usize = 7;
 const BATCH_HEADER_BYTES: usize = 12;
 /// A row of a column family, the only kind that commits write.
 const PUT: u8 = 5;
-/// A deleted row, the only kind that erasing writes.
+/// A deleted row: purging and forgetting an index write nothing else.
 const DELETE: u8 = 4;
 
 /// What was found in the write-ahead log.

@@ -1,8 +1,11 @@
 //! What `fsck` can find.
 
+use audit_event::Tag;
+use audit_event::leaf::LeafError;
 use merkle::tile::{TileCoord, TilePath};
 use merkle::{Hash, LeafIndex, TreeSize};
 
+use super::TombstoneFault;
 use storage::{Corrupt, Family, LogId, StorageError};
 
 /// One finding. Each variant is a kind; the report keeps the first finding of each kind.
@@ -58,6 +61,67 @@ pub enum Damage {
     #[error("entry {index} of an audit log has an earlier time than an entry before it")]
     TimeBack {
         /// The later entry.
+        index: LeafIndex,
+    },
+    /// An entry of an audit log is not the leaf of an event.
+    #[error("entry {index} of an audit log is not the leaf of an event: {source}")]
+    Leaf {
+        /// The entry.
+        index: LeafIndex,
+        /// Why.
+        #[source]
+        source: LeafError,
+    },
+    /// A block that a leaf commits to is not there, nor a tombstone of it.
+    #[error("the block {tag} of entry {index} is missing")]
+    BlockMissing {
+        /// The entry.
+        index: LeafIndex,
+        /// Which block.
+        tag: Tag,
+    },
+    /// There is an attachment that its entry's leaf does not commit to.
+    #[error("entry {index} has the attachment {kind}, which its leaf does not commit to")]
+    BlockSurplus {
+        /// The entry.
+        index: LeafIndex,
+        /// Its kind.
+        kind: u8,
+    },
+    /// A block is not what the leaf commits to.
+    #[error("the block {tag} of entry {index} is not what the leaf commits to")]
+    BlockHash {
+        /// The entry.
+        index: LeafIndex,
+        /// Which block.
+        tag: Tag,
+    },
+    /// A block is encrypted, which no version so far does.
+    #[error("the block {tag} of entry {index} is encrypted with the unknown key {key_id}")]
+    BlockEncrypted {
+        /// The entry.
+        index: LeafIndex,
+        /// Which block.
+        tag: Tag,
+        /// The key that its row names.
+        key_id: u32,
+    },
+    /// A tombstone is not one that an erasure left.
+    #[error("the tombstone of attachment {kind} of entry {index} names entry {by}, {fault}")]
+    Tombstone {
+        /// The entry.
+        index: LeafIndex,
+        /// The kind of the attachment.
+        kind: u8,
+        /// The entry it names.
+        by: LeafIndex,
+        /// What is wrong with that.
+        fault: TombstoneFault,
+    },
+    /// Something of an event is erased, and a digest of its content is still there.
+    #[error("the deduplication row of entry {index} has a digest of what was erased")]
+    DigestKept {
+        /// The entry.
         index: LeafIndex,
     },
     /// There is an attachment of an entry at or beyond the head's size.
@@ -194,6 +258,13 @@ impl Damage {
             Self::EntryHash { .. } => "entry_hash",
             Self::TimeMissing { .. } => "time_missing",
             Self::TimeBack { .. } => "time_back",
+            Self::Leaf { .. } => "leaf",
+            Self::BlockMissing { .. } => "block_missing",
+            Self::BlockSurplus { .. } => "block_surplus",
+            Self::BlockHash { .. } => "block_hash",
+            Self::BlockEncrypted { .. } => "block_encrypted",
+            Self::Tombstone { .. } => "tombstone",
+            Self::DigestKept { .. } => "digest_kept",
             Self::AttachmentBeyond { .. } => "attachment_beyond",
             Self::TileMissing { .. } => "tile_missing",
             Self::TileBeyond { .. } => "tile_beyond",

@@ -10,7 +10,9 @@ use sha2::{Digest, Sha256};
 use super::Damage;
 use crate::RocksEngine;
 use storage::keys::{self, Key};
-use storage::{DedupId, DedupRow, Engine, Family, LeafIndexStore as _, LogRecord, StoredEntry};
+use storage::{
+    DedupId, DedupRow, Engine, Family, LeafIndexStore as _, LogKind, LogRecord, StoredEntry, stamp,
+};
 
 /// A sum over rows, whatever their order.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -77,9 +79,10 @@ impl<'a> IndexCheck<'a> {
     /// Notes the rows an entry calls for.
     pub(super) fn entry(&mut self, index: LeafIndex, entry: &StoredEntry, leaf: &Hash) {
         let log = self.record.id;
+        let row = self.row_of(index, entry, *leaf);
         for id in ids(self.record, entry, leaf) {
             let key = keys::dedup_key(log, &id);
-            self.dedup_wanted.add(&key, &undigested(&key, index, *leaf));
+            self.dedup_wanted.add(&key, &keys::encode_dedup(&key, &row));
         }
         if self.indexed_to.contains(index) {
             self.leaf_wanted.add(&keys::leaf_key(log, leaf, index), &[]);
@@ -112,8 +115,8 @@ impl<'a> IndexCheck<'a> {
     ) -> Result<(), Damage> {
         match keys::decode_key(Family::Index, key)? {
             Key::Dedup(..) => {
-                let DedupRow { index, leaf, digest: _ } = keys::decode_dedup(key, value)?;
-                self.dedup_found.add(key, &undigested(key, index, leaf));
+                let row = undigested(keys::decode_dedup(key, value)?);
+                self.dedup_found.add(key, &keys::encode_dedup(key, &row));
             }
             Key::Leaf(..) => self.leaf_found.add(key, value),
             Key::IndexedTo(_) => drop(keys::decode_indexed_to(key, value)?),
@@ -142,7 +145,8 @@ impl<'a> IndexCheck<'a> {
             let leaf = leaf_hash(&entry.data);
             let ids: Vec<_> = ids(self.record, &entry, &leaf).collect();
             let rows = self.engine.dedup(log, &ids).unwrap_or_default();
-            let own = |row: &DedupRow| (row.index, row.leaf) == (index, leaf);
+            let wanted = self.row_of(index, &entry, leaf);
+            let own = |row: &DedupRow| undigested(*row) == wanted;
             if rows.len() != ids.len() || !rows.iter().all(|row| row.as_ref().is_some_and(own)) {
                 found(Damage::DedupMissing { index: index.get() });
             }
@@ -181,6 +185,15 @@ impl<'a> IndexCheck<'a> {
         }
     }
 
+    /// The row of an entry's key, without its digest.
+    fn row_of(&self, index: LeafIndex, entry: &StoredEntry, leaf: Hash) -> DedupRow {
+        let time_ns = match self.record.kind {
+            LogKind::Plain => None,
+            LogKind::Audit => stamp::time_ns(&entry.data),
+        };
+        DedupRow { index, leaf, time_ns, digest: None }
+    }
+
     fn entry_at(&self, index: LeafIndex) -> Option<(StoredEntry, Hash)> {
         let found = self.engine.entries(self.record.id, index, 1, 0);
         let entry = found.ok()?.pop()?;
@@ -191,8 +204,8 @@ impl<'a> IndexCheck<'a> {
 
 /// What a deduplication row and its entry must agree on. The entry does not know the digest, so the
 /// row has a checksum for it.
-fn undigested(key: &[u8], index: LeafIndex, leaf: Hash) -> Vec<u8> {
-    keys::encode_dedup(key, &DedupRow { index, leaf, digest: None })
+fn undigested(row: DedupRow) -> DedupRow {
+    DedupRow { digest: None, ..row }
 }
 
 /// The ids under which an entry is deduplicated.

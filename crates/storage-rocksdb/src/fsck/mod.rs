@@ -3,10 +3,12 @@
 //! Every entry is hashed and compared with its leaf hash, and every tile with the level below. The
 //! head is compared with the entries and, by a second implementation of the tree, with the tiles.
 //! The journal, archived checkpoints and look-up rows are compared with all of these. Times along an
-//! audit log must not decrease. Attachments,
-//! which no hash covers, have checksums. Memory does not grow with the log. A check writes nothing,
-//! and refuses to run beside a server, which would change the store meanwhile.
+//! audit log must not decrease, and its blocks are hashed and compared with the leaves that commit
+//! to them. Other attachments, which no hash covers, have checksums. Memory does not grow with the
+//! log. A check writes nothing, and refuses to run beside a server, which would change the store
+//! meanwhile.
 
+mod blocks;
 mod damage;
 mod index;
 mod report;
@@ -16,12 +18,14 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
+pub use blocks::TombstoneFault;
 pub use damage::Damage;
 pub use report::{Finding, LogReport, Report};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use blocks::BlockCheck;
 use formats::SignedCheckpoint;
 use index::IndexCheck;
 use merkle::{Hash, TreeSize, leaf_hash};
@@ -137,6 +141,7 @@ pub fn check(
     };
     check_owners(engine, &logs, &mut report);
     check_origins(&logs, journal, &mut report);
+    blocks::check_unpurged(engine, &logs, &mut |damage| report.add(None, damage));
     for record in &logs {
         check_log(engine, record, journal, progress, &mut report);
     }
@@ -169,7 +174,8 @@ fn check_owners(engine: &RocksEngine, logs: &[LogRecord], report: &mut Report) {
                     report.add(None, Damage::UnknownLog { family, log });
                 }
                 Some(_) => {}
-                None if family == Family::Meta && *key == keys::LAYOUT_KEY => {}
+                // The store's own rows.
+                None if family == Family::Meta && keys::decode_key(family, &key).is_ok() => {}
                 None => report.add(None, keys::corrupt(family, &key, RowFault::UnknownKey).into()),
             }
             next = number.checked_add(1);
@@ -215,6 +221,13 @@ fn check_log(
     report.logs.push(log);
 }
 
+/// What is compared with each entry as it is passed.
+struct Beside<'a> {
+    index: IndexCheck<'a>,
+    times: TimeCheck,
+    blocks: BlockCheck<'a>,
+}
+
 /// The check of one log.
 struct LogCheck<'a> {
     engine: &'a RocksEngine,
@@ -232,18 +245,25 @@ impl LogCheck<'_> {
         let journaled = journaled(self.record, journal);
         let (milestones, checkpoints) = self.milestones(journaled.as_ref(), found);
         let mut tree = TreeCheck::new(self.engine, self.record.id);
-        let mut index = IndexCheck::new(self.engine, self.record, self.head.size, found);
-        let entries = self.entries(&mut tree, &mut index, milestones, progress, found);
+        let mut beside = Beside {
+            index: IndexCheck::new(self.engine, self.record, self.head.size, found),
+            times: TimeCheck::new(self.record),
+            blocks: BlockCheck::new(self.engine, self.record, self.head.size),
+        };
+        let entries = self.entries(&mut tree, &mut beside, milestones, progress, found);
         self.check_head(&tree, entries, found);
         self.check_tiles(found);
-        let attachments = self.check_attachments(found);
+        let Beside { mut index, mut blocks, .. } = beside;
+        blocks.finish(found);
         index.finish(found);
         LogReport {
             name: self.record.name.clone(),
             size: self.head.size,
             root: self.head.root,
             entries,
-            attachments,
+            attachments: blocks.attachments,
+            blocks: blocks.blocks,
+            erased: blocks.erased,
             tiles: tree.tiles,
             dedup_rows: index.dedup_rows(),
             leaf_rows: index.leaf_rows(),
@@ -308,7 +328,7 @@ impl LogCheck<'_> {
     fn entries(
         &self,
         tree: &mut TreeCheck<'_>,
-        index: &mut IndexCheck<'_>,
+        beside: &mut Beside<'_>,
         milestones: Vec<Milestone>,
         progress: &mut dyn FnMut(Progress<'_>),
         found: &mut dyn FnMut(Damage),
@@ -325,7 +345,6 @@ impl LogCheck<'_> {
             }
         };
         pass(tree, found);
-        let mut times = TimeCheck::new(self.record);
         let mut entries = 0;
         for row in self.engine.scan(Family::Entries, &self.record.id.get().to_be_bytes()) {
             let row = match row {
@@ -335,7 +354,7 @@ impl LogCheck<'_> {
                     break;
                 }
             };
-            if let Some(leaf) = self.entry(row, tree, index, &mut times, found) {
+            if let Some(leaf) = self.entry(row, tree, beside, found) {
                 tree.push(leaf, found);
                 pass(tree, found);
                 entries += 1;
@@ -355,8 +374,7 @@ impl LogCheck<'_> {
         &self,
         (key, value): RawRow,
         tree: &mut TreeCheck<'_>,
-        index: &mut IndexCheck<'_>,
-        times: &mut TimeCheck,
+        beside: &mut Beside<'_>,
         found: &mut dyn FnMut(Damage),
     ) -> Option<Hash> {
         const HOLE: [u8; 32] = [0; 32];
@@ -378,9 +396,10 @@ impl LogCheck<'_> {
         }
         match keys::decode_entry(&key, &value.into_vec().into()) {
             Ok(entry) => {
-                times.entry(at, &entry.data, found);
                 let leaf = leaf_hash(&entry.data);
-                index.entry(at, &entry, &leaf);
+                beside.times.entry(at, &entry.data, found);
+                beside.index.entry(at, &entry, &leaf);
+                beside.blocks.entry(at, &entry, found);
                 Some(leaf)
             }
             Err(corrupt) => {
@@ -418,34 +437,6 @@ impl LogCheck<'_> {
                 Ok(Err(corrupt)) => found(corrupt.into()),
                 Err(source) => found(Damage::Unreadable { family: Family::Tiles, source }),
             }
-        }
-    }
-}
-
-impl LogCheck<'_> {
-    /// Reads every attachment, and yields how many there are. A missing attachment is no finding,
-    /// because it may have been erased.
-    fn check_attachments(&self, found: &mut dyn FnMut(Damage)) -> u64 {
-        let mut attachments = 0;
-        for row in self.engine.scan(Family::Attachments, &self.record.id.get().to_be_bytes()) {
-            match row.map(|(key, value)| self.attachment(&key, value)) {
-                Ok(Ok(())) => attachments += 1,
-                Ok(Err(damage)) => found(damage),
-                Err(source) => found(Damage::Unreadable { family: Family::Attachments, source }),
-            }
-        }
-        attachments
-    }
-
-    fn attachment(&self, key: &[u8], value: Box<[u8]>) -> Result<(), Damage> {
-        let Key::Attachment(_, index, kind) = keys::decode_key(Family::Attachments, key)? else {
-            unreachable!("the attachments family decodes to attachment keys only")
-        };
-        keys::decode_attachment(key, &value.into_vec().into())?;
-        if self.head.size.contains(index) {
-            Ok(())
-        } else {
-            Err(Damage::AttachmentBeyond { index, kind })
         }
     }
 }

@@ -34,6 +34,10 @@ pub struct LogReport {
     pub entries: u64,
     /// Attachments whose checksums were verified.
     pub attachments: u64,
+    /// Those of them that are blocks of events, re-hashed and compared with their leaves.
+    pub blocks: u64,
+    /// Tombstones of erased attachments.
+    pub erased: u64,
     /// Full tiles re-hashed.
     pub tiles: u64,
     /// Deduplication rows compared with their entries.
@@ -79,6 +83,8 @@ impl Report {
             writeln!(out, "log {}: size {}, root {}", log.name, log.size.get(), log.root)?;
             writeln!(out, "  entries re-hashed      {}", log.entries)?;
             writeln!(out, "  attachments            {}", log.attachments)?;
+            writeln!(out, "  blocks re-hashed       {}", log.blocks)?;
+            writeln!(out, "  attachments erased     {}", log.erased)?;
             writeln!(out, "  tiles re-hashed        {}", log.tiles)?;
             writeln!(out, "  leaf-hash rows         {}", log.leaf_rows)?;
             writeln!(out, "  leaf-hash index up to  {}", log.indexed_to.get())?;
@@ -108,6 +114,8 @@ impl Report {
                 "root": log.root.to_string(),
                 "entries": log.entries,
                 "attachments": log.attachments,
+                "blocks": log.blocks,
+                "erased": log.erased,
                 "tiles": log.tiles,
                 "leaf_rows": log.leaf_rows,
                 "indexed_to": log.indexed_to.get(),

@@ -1,5 +1,7 @@
 #![expect(clippy::disallowed_methods, reason = "these tests damage files on purpose")]
 
+mod blocks;
+
 use bytes::Bytes;
 use formats::{Checkpoint, PrivateKey, Timestamp};
 use merkle::LeafIndex;
@@ -10,9 +12,7 @@ use super::*;
 use crate::RawRow;
 use storage::conformance::commit;
 use storage::testing::{Planner, attachment, entry, index, keyed, unkeyed};
-use storage::{
-    ArchivedCheckpoint, LeafIndexStore as _, ProducerId, ProducerRow, Row, StoredEntry, stamp,
-};
+use storage::{ArchivedCheckpoint, LeafIndexStore as _, ProducerId, ProducerRow, Row, StoredEntry};
 
 /// Entries of the first log: one full tile and a ragged end.
 const ENTRIES: u64 = 300;
@@ -305,25 +305,4 @@ fn what_is_no_store_cannot_be_checked() {
     let error =
         check_folder(folder.path(), &RocksOptions::default(), &[], &mut |_| {}).unwrap_err();
     assert!(error.to_string().ends_with(": not a store"), "{error}");
-}
-
-#[test]
-fn times_that_decrease_along_an_audit_log_are_found() {
-    let stamped = |time_ns| unkeyed(stamp::with_time_ns(&[0; 12], time_ns).unwrap());
-    let findings = |mut planner: Planner, leaves: Vec<StoredEntry>| {
-        let folder = tempfile::tempdir().unwrap();
-        let engine = RocksEngine::open(folder.path(), &RocksOptions::default()).unwrap();
-        commit(&engine, &[planner.create()]);
-        commit(&engine, &[planner.append(leaves)]);
-        check(&engine, &[], &mut |_| {}).unwrap().findings.keys().copied().collect::<Vec<_>>()
-    };
-    let grows = || vec![stamped(1), stamped(1), stamped(5)];
-    let decreases = || vec![stamped(3), stamped(2), stamped(3)];
-    let short = || vec![stamped(3), unkeyed(vec![0; 11])];
-    assert_eq!(findings(Planner::audit(1), grows()), [""; 0]);
-    assert_eq!(findings(Planner::audit(1), decreases()), ["time_back"]);
-    assert_eq!(findings(Planner::audit(1), short()), ["time_missing"]);
-    for entries in [decreases(), short()] {
-        assert_eq!(findings(Planner::new(1), entries), [""; 0]);
-    }
 }

@@ -1,7 +1,7 @@
 //! The commands that an operator gives a running server: for each a row in the table of
 //! [`commands`], and a function that sends it.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +15,14 @@ use storage_rocksdb::RocksEngine;
 use storage_rocksdb::backup::{self, Secrets};
 
 use crate::config::Config;
+use crate::erase::{self, Order};
 
 /// The name of this server on its socket.
 const PROGRAM: &str = "cairn-server";
 const CLOCK_ACCEPT: &str = "clock accept";
 const BACKUP: &str = "backup";
 const BACKUP_WITH_SECRETS: &str = "backup with secrets";
+const ERASE: &str = "erase";
 /// How long a backup waits for its checkpoints, at most.
 const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an operator waits for the answer to a command that takes no time.
@@ -47,12 +49,20 @@ pub(crate) fn commands(
     engine: Option<Arc<RocksEngine>>,
     data_dir: PathBuf,
 ) -> Commands {
-    let clock_registry = registry.clone();
+    let (clock_registry, erase_registry) = (registry.clone(), registry.clone());
     let table = Commands::new(PROGRAM).with(CLOCK_ACCEPT, move |arguments| {
         let registry = clock_registry.clone();
         async move {
             admin::none(&arguments)?;
             accept_clock(registry).await
+        }
+    });
+    let table = table.with(ERASE, move |arguments| {
+        let registry = erase_registry.clone();
+        async move {
+            let order = Order::read(&arguments).map_err(|error| error.to_string())?;
+            let registry = registry.upgrade().ok_or_else(stopping)?;
+            erase::erase(&registry, &order).await.map_err(|error| error.to_string())
         }
     });
     let Some(engine) = engine else { return table };
@@ -126,8 +136,22 @@ pub fn back_up_live(
         Secrets::Leave => BACKUP,
         Secrets::Take => BACKUP_WITH_SECRETS,
     };
-    match admin::call(data_dir, PROGRAM, &[OsStr::new(command), out.as_os_str()], None) {
-        Ok(warning) => Ok(Some(warning)),
+    unless_away(admin::call(data_dir, PROGRAM, &[OsStr::new(command), out.as_os_str()], None))
+}
+
+/// Has the server of a data folder erase blocks of an event, however long that takes. Gives what the
+/// operator must know; `None` if no server runs, so that nobody has the store open.
+pub fn erase_live(data_dir: &Path, order: &Order) -> Result<Option<String>, CallError> {
+    let words = order.words();
+    let words: Vec<&OsStr> =
+        [OsStr::new(ERASE)].into_iter().chain(words.iter().map(OsString::as_os_str)).collect();
+    unless_away(admin::call(data_dir, PROGRAM, &words, None))
+}
+
+/// `None` if no server runs over the folder.
+fn unless_away(answer: Result<String, CallError>) -> Result<Option<String>, CallError> {
+    match answer {
+        Ok(text) => Ok(Some(text)),
         Err(CallError::NoServer { .. } | CallError::NotADataFolder { .. }) => Ok(None),
         Err(error) => Err(error),
     }
@@ -136,6 +160,8 @@ pub fn back_up_live(
 #[cfg(test)]
 mod tests {
     use base::clock::SystemClock;
+    use storage::LogName;
+    use storage::testing::{Planner, SECRET};
     use storage_rocksdb::RocksOptions;
 
     use super::*;
@@ -145,13 +171,27 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (data, out) = (folder.path().join("data"), folder.path().join("out"));
         let engine = RocksEngine::open(&data.join("db"), &RocksOptions::default()).unwrap();
+        let mut planner = Planner::audit(1);
+        planner.record.name = LogName::new("trail").unwrap();
+        storage::conformance::commit(&engine, &[planner.create()]);
         let commands = commands(WeakRegistry::default(), Some(Arc::new(engine)), data.clone());
         let clock = Arc::new(SystemClock::new());
         let server = AdminServer::start(&data, commands, clock, &Supervisor::new()).unwrap();
         let ask = || tokio::task::block_in_place(|| back_up_live(&data, &out, Secrets::Leave));
-        assert_eq!(ask().unwrap().as_deref(), Some(""));
+        let warning = ask().unwrap().unwrap();
+        assert!(warning.contains("trail"), "{warning}");
         let refused = ask().unwrap_err().to_string();
         assert!(refused.ends_with("nothing is ever overwritten"), "{refused}");
+        let kept = data.join("keys/trail.audit");
+        std::fs::create_dir_all(data.join("keys")).unwrap();
+        base::durable::replace(&kept, &SECRET, 0o600).unwrap();
+        for (secrets, found) in [(Secrets::Leave, false), (Secrets::Take, true)] {
+            let out = folder.path().join(format!("{secrets:?}"));
+            let ask = || back_up_live(&data, &out, secrets).unwrap().unwrap();
+            let warning = tokio::task::block_in_place(ask);
+            assert_eq!(warning.is_empty(), found, "{warning}");
+            assert_eq!(out.join("keys/trail.audit").is_file(), found);
+        }
         let gone = tokio::task::block_in_place(|| clock_accept(&data)).unwrap_err().to_string();
         assert_eq!(gone, "the server is stopping");
         server.stop().await;

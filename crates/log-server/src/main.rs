@@ -34,6 +34,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Recover { config } => offline::recover(&config),
         Command::Retire { config, log } => offline::retire(&config, &log),
         Command::ClockAccept { config } => offline::clock_accept(&config),
+        Command::Erase { config, order } => offline::erase(&config, &order),
     }
 }
 

@@ -7,8 +7,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use base::clock::machine::now;
-use log_server::admin;
+use log_core::Registry;
 use log_server::config::Config;
+use log_server::erase::Order;
+use log_server::{admin, erase, server};
 use storage::LogName;
 use storage_rocksdb::backup::{self, Secrets};
 use storage_rocksdb::fsck as check;
@@ -20,6 +22,8 @@ use serve::output;
 const DAMAGED: u8 = 1;
 /// How often a long command says where it is.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
+/// How long the tasks of a command's logs may take to end.
+const TASKS_END_WITHIN: Duration = Duration::from_secs(2);
 
 pub(super) fn fsck(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     let mut progress = progress();
@@ -115,6 +119,25 @@ pub(super) fn retire(config: &Config, log: &str) -> anyhow::Result<ExitCode> {
 pub(super) fn clock_accept(config: &Config) -> anyhow::Result<ExitCode> {
     writeln!(output::results(), "{}", admin::clock_accept(&config.data_dir)?)?;
     Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn erase(config: &Config, order: &Order) -> anyhow::Result<ExitCode> {
+    let said = match admin::erase_live(&config.data_dir, order)? {
+        Some(said) => said,
+        None => erase_stopped(config, order)?,
+    };
+    writeln!(output::results(), "{said}")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Nobody has the store open, so this process opens its logs as a server would.
+fn erase_stopped(config: &Config, order: &Order) -> anyhow::Result<String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let work = async |registry: &Registry| erase::erase(registry, order).await;
+    let said = runtime.block_on(async { server::with_logs(config, work).await });
+    // The tasks must release the store before the process ends.
+    runtime.shutdown_timeout(TASKS_END_WITHIN);
+    Ok(said??)
 }
 
 fn progress() -> impl FnMut(Progress<'_>) {

@@ -3,12 +3,15 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, Args as _, FromArgMatches as _};
+use audit_event::Tag;
+use clap::{Arg, ArgAction, ArgMatches, Args as _, FromArgMatches as _};
+use merkle::LeafIndex;
 use serve::config::{ClockWords, ConfigError, Refusal, Values, clock_command, subcommand};
 use storage_rocksdb::backup::Secrets;
 
 use super::witness::WitnessFlags;
 use super::{Config, SOURCES};
+use crate::erase::{self, Order};
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -20,6 +23,7 @@ pub enum Command {
     Recover { config: Box<Config> },
     Retire { config: Box<Config>, log: String },
     ClockAccept { config: Box<Config> },
+    Erase { config: Box<Config>, order: Order },
 }
 
 /// Reads the arguments, the file they name and the environment.
@@ -30,7 +34,9 @@ pub fn parse(
     let matches = command_line().try_get_matches_from(arguments)?;
     let (name, matches) = subcommand(&matches);
     let mut values = Values::read(&SOURCES, matches, &variable)?;
-    let serves = (name == "serve").then(|| WitnessFlags::from_arg_matches(matches)).transpose()?;
+    // Who appends asks the log's witnesses.
+    let appends = ["serve", "erase"].contains(&name);
+    let serves = appends.then(|| WitnessFlags::from_arg_matches(matches)).transpose()?;
     let flags = serves.unwrap_or_default();
     flags.set(&mut values);
     let mut config = Box::new(Config::new(&values.settings()?, &variable)?);
@@ -52,8 +58,21 @@ pub fn parse(
             Command::Retire { config, log }
         }
         "clock" => Command::ClockAccept { config },
+        "erase" => Command::Erase { config, order: order(matches) },
         _ => Command::Serve(config),
     })
+}
+
+fn order(matches: &ArgMatches) -> Order {
+    let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
+    let index = matches.get_one::<LeafIndex>("index").copied();
+    let blocks = matches.get_many::<Tag>("block").into_iter().flatten().copied();
+    Order {
+        log: text("log"),
+        index: index.expect("an index is required"),
+        blocks: blocks.collect(),
+        reason: text("reason"),
+    }
 }
 
 /// The settings of folders and of the database, which every subcommand takes.
@@ -134,6 +153,40 @@ fn command_line() -> clap::Command {
                 .after_help("Examples:\n  cairn-server retire --data-dir data payments"),
         )
         .subcommand(clock_command(&SOURCES, CLOCK))
+        .subcommand(erase_command(taking("erase", "", &["allow_group_readable_keys"])))
+}
+
+fn erase_command(base: clap::Command) -> clap::Command {
+    let required = |name: &'static str, placeholder: &'static str, help: &'static str| {
+        Arg::new(name).value_name(placeholder).required(true).help(help)
+    };
+    let blocks = format!("The blocks: {}", erase::NAMES.join(", "));
+    WitnessFlags::augment_args(base)
+        .about("Erases blocks of an event for good, and records that in its log")
+        .arg(required("log", "LOG", "The audit log"))
+        .arg(
+            required("index", "INDEX", "The index of the event")
+                .value_parser(|text: &str| erase::index_of(text)),
+        )
+        .arg(
+            required("block", "BLOCK", "")
+                .help(blocks)
+                .num_args(1..)
+                .value_parser(|name: &str| erase::block_of(name)),
+        )
+        .arg(
+            value("reason", "TEXT", "Why, without personal details: the log keeps it for good")
+                .required(true),
+        )
+        .after_help(
+            "The blocks and their salts are gone from the store's files when the command returns. The event \
+             stays provable: its leaf, its place and its time do not change, and the log gets an event \
+             privacy.erased that names the event and the blocks. Erasing actor, origin, target, changes or \
+             detail takes raw with it, the item as it was received. The running server does it; if none runs, \
+             this command does. Backups made before still hold the blocks.\n\n\
+             Examples:\n  cairn-server erase --data-dir data audit 17 actor origin --reason 'request 2026-114'\n  \
+             cairn-server erase --data-dir data audit 17 core actor origin target changes detail --reason 'court order 7'",
+        )
 }
 
 /// With every flag of a server that serves. The derive takes its own comment for what a command is about.
@@ -209,9 +262,30 @@ mod tests {
     }
 
     #[test]
+    fn an_order_to_erase_names_a_log_an_index_blocks_and_a_reason() {
+        let words = ["erase", "audit", "17", "actor", "raw", "--reason", "request 4"];
+        let Ok(Command::Erase { order, .. }) = parsed(&words) else { panic!("an order") };
+        let blocks = [Tag::Actor, Tag::Raw].into_iter().collect();
+        let index = LeafIndex::new(17).unwrap();
+        let (log, reason) = ("audit".to_owned(), "request 4".to_owned());
+        assert_eq!(order, Order { log, index, blocks, reason });
+        assert_eq!(Order::read(&order.words()).unwrap(), order);
+        let policy = ["erase", "a", "1", "core", "--reason", "r", "--distrust-witness", "w"];
+        let Ok(Command::Erase { config, .. }) = parsed(&policy) else { panic!("an order") };
+        assert_eq!(config.witness.distrusted.len(), 1);
+    }
+
+    #[test]
     fn what_is_unknown_or_missing_is_refused() {
         for arguments in [
             &["--no-such"][..],
+            &["erase", "audit", "17", "actor"],
+            &["erase", "audit", "17", "--reason", "r"],
+            &["erase", "audit", "--reason", "r"],
+            &["erase", "audit", "x", "actor", "--reason", "r"],
+            &["erase", "audit", "-1", "actor", "--reason", "r"],
+            &["erase", "audit", "9223372036854775808", "actor", "--reason", "r"],
+            &["erase", "audit", "17", "who", "--reason", "r"],
             &["fsck", "--listen", "127.0.0.1:0"],
             &["backup"],
             &["recover"],

@@ -4,7 +4,6 @@
 use audit_event::evidence::view::{Row, Separator, csv_row, json_item, next_item, split_row};
 use audit_event::evidence::{BatchProof, Line, Manifest};
 use audit_event::json::{self, Numbers};
-use audit_event::row::{BlockRow, OnceRow};
 use audit_event::sentence::Naming;
 use audit_event::{
     Blocks, Fill, Instant, Leaf, RecordedEvent, Salt, Sentence, Shown, Stamp, Tag, Tags,
@@ -45,16 +44,14 @@ fn sealed(valid: &ValidEvent) {
     drop(Sentence::of(valid.event(), Naming::Name).to_string());
 }
 
-/// Texts of blocks, leaves, rows.
+/// Texts of blocks, leaves.
 pub(crate) fn block(input: &[u8]) -> bool {
     let object = text::read(input).inspect(|it| assert_eq!(text::write(it).as_bytes(), input));
     for tag in Tag::ALL {
         drop(RecordedEvent::read([(tag, input)]));
     }
     let leaf = Leaf::decode(input).inspect(|leaf| assert_eq!(leaf.encode(), input));
-    let row = BlockRow::decode(input).inspect(|row| assert_eq!(row.encode(), input));
-    let once = OnceRow::decode(input).inspect(|row| assert_eq!(row.encode(), input));
-    object.is_ok() || leaf.is_ok() || row.is_ok() || once.is_ok()
+    object.is_ok() || leaf.is_ok()
 }
 
 /// Parts of evidence files.

@@ -183,6 +183,10 @@ fn run_all(place: &Place, program: &str) -> usize {
                 place.start(&format!("{program} --data-dir data --listen 127.0.0.1:0"));
             server.url();
             place.run(example);
+        } else if example.contains(" erase ") {
+            // No call takes events yet, so the log has none that could be erased.
+            let said = place.refused(example);
+            assert!(said.contains("entry 17 is beyond the committed size 0"), "{example}: {said}");
         } else {
             place.run(example);
         }
@@ -196,6 +200,7 @@ fn every_example_of_the_server_works() {
     let mut server = place.start("cairn-server --data-dir data --listen 127.0.0.1:0");
     place.set("CAIRN_SERVER", server.url());
     place.run("cairn log create payments");
+    place.run("cairn log create trail --kind audit");
     place.run("echo one | cairn append default --lines");
     place.run("cairn checkpoint default --out newest.checkpoint");
     drop(server);

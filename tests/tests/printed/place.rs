@@ -93,6 +93,13 @@ impl Place {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// Runs a command that is understood and refused, and gives what it says.
+    pub(crate) fn refused(&self, command: &str) -> String {
+        let output = self.bash(command).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{command}\n{}", shown(&output));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     /// Starts a command that goes on by itself: a server, or one that follows.
     pub(crate) fn start(&self, command: &str) -> Running {
         let (command, _) = command.split_once(" #").unwrap_or((command, ""));

@@ -384,7 +384,7 @@ mod tests {
             let error = engine.purge(&unpurged).unwrap_err();
             assert!(matches!(error, StorageError::Injected { .. }), "{error}");
             let left = engine.unpurged().unwrap().len();
-            assert_eq!(left, if fault == Fault::Persisted { 0 } else { 1 });
+            assert_eq!(left, usize::from(fault != Fault::Persisted));
             engine.purge(&unpurged).unwrap();
             assert_eq!(engine.unpurged().unwrap(), []);
         }

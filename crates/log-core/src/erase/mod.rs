@@ -132,19 +132,20 @@ impl Erasing {
     }
 }
 
-/// Finishes what an earlier process left: called before anything is served. What cannot be purged is
-/// left to the next start, or to the next erasing.
-pub(crate) fn finish_all(store: &dyn Store) -> Result<(), StorageError> {
-    for unpurged in store.unpurged()? {
-        let (log, by) = (unpurged.log, unpurged.by);
+/// Finishes what an earlier process left: called before anything is served. Trouble with it keeps no
+/// server from its work: what cannot be purged is left to the next start, or to the next erasing.
+pub(crate) fn finish_all(store: &dyn Store) {
+    let unpurged = store.unpurged().unwrap_or_else(|error| {
+        tracing::error!(%error, "erasures cannot be finished: files may still hold erased bytes");
+        Vec::new()
+    });
+    for unpurged in unpurged {
+        let (log, by) = (unpurged.log, unpurged.by.get());
         match store.purge(&unpurged) {
-            Ok(()) => tracing::info!(%log, by = by.get(), "an erasure is finished"),
-            Err(error) => {
-                tracing::error!(%log, by = by.get(), %error, "files may still hold erased bytes");
-            }
+            Ok(()) => tracing::info!(%log, by, "an erasure is finished"),
+            Err(error) => tracing::error!(%log, by, %error, "files may still hold erased bytes"),
         }
     }
-    Ok(())
 }
 
 fn check(targets: &Targets, size: TreeSize) -> Result<(), EraseError> {

@@ -69,7 +69,7 @@ pub(crate) fn open(options: RegistryOptions) -> Result<Arc<Inner>, StartError> {
     // Set before the writer threads start, as only they report a fatal error to it.
     owner.set(Arc::downgrade(&inner)).expect("set only here");
     if let Some(journal) = journal {
-        erase::finish_all(&*inner.building.store)?;
+        erase::finish_all(&*inner.building.store);
         start_writers(&inner, journal, &opened)?;
     }
     Ok(inner)

@@ -133,20 +133,7 @@ fn command_line() -> clap::Command {
                      --expect newest.checkpoint",
                 ),
         )
-        .subcommand(
-            taking(
-                "recover",
-                "Reopens a database whose write-ahead log is corrupt, and says what is lost",
-                &["adopt_journal"],
-            )
-            .arg(
-                Arg::new("truncate-wal")
-                    .long("truncate-wal")
-                    .action(ArgAction::SetTrue)
-                    .help("Give up everything from the first corrupt record on"),
-            )
-            .after_help("Examples:\n  cairn-server recover --data-dir data --truncate-wal"),
-        )
+        .subcommand(recover_command(taking("recover", "", &["adopt_journal"])))
         .subcommand(
             offline("retire", "Gives up a log for good: it is read, and signs nothing any more")
                 .arg(Arg::new("log").value_name("LOG").required(true).help("Its name"))
@@ -154,6 +141,17 @@ fn command_line() -> clap::Command {
         )
         .subcommand(clock_command(&SOURCES, CLOCK))
         .subcommand(erase_command(taking("erase", "", &["allow_group_readable_keys"])))
+}
+
+fn recover_command(base: clap::Command) -> clap::Command {
+    base.about("Reopens a database whose write-ahead log is corrupt, and says what is lost")
+        .arg(
+            Arg::new("truncate-wal")
+                .long("truncate-wal")
+                .action(ArgAction::SetTrue)
+                .help("Give up everything from the first corrupt record on"),
+        )
+        .after_help("Examples:\n  cairn-server recover --data-dir data --truncate-wal")
 }
 
 fn erase_command(base: clap::Command) -> clap::Command {

@@ -208,7 +208,7 @@ async fn erased_blocks_leave_the_folder_and_the_event_stays() {
     restore(&out, &restored, &heads, None, &RocksOptions::default(), &mut |_| {}).unwrap();
     fs::remove_dir_all(restored.join("keys")).unwrap();
     for file in ["keys", "heads"] {
-        fs::rename(data.join(file), restored.join(file)).unwrap();
+        base::durable::rename(&data.join(file), &restored.join(file)).unwrap();
     }
     assert_eq!(check(&restored).erased, 2);
     assert_eq!(erased(&restored), [] as [PathBuf; 0]);

@@ -114,7 +114,7 @@ fn purging_again_finishes_what_a_crash_cut_short() {
     let found = engine.attachments(log, index(20)).unwrap();
     assert_eq!(found, [Beside::Kept(secret_of(20, 1)), erased(7, 40)]);
     assert!(!files_with_erased(copy.path()).is_empty());
-    assert_eq!(engine.unpurged().unwrap(), [unpurged.clone()]);
+    assert_eq!(engine.unpurged().unwrap(), std::slice::from_ref(&unpurged));
     engine.purge(&unpurged).unwrap();
     assert_eq!(files_with_erased(copy.path()), [] as [PathBuf; 0]);
     let read = Wal::read(copy.path()).unwrap();
@@ -136,7 +136,7 @@ fn what_a_reader_holds_is_said_to_be_left() {
     assert!(matches!(error, StorageError::StillInFiles { .. }), "{error}");
     let found = store.engine().attachments(log, index(20)).unwrap();
     assert_eq!(found[1], erased(7, 40), "the row is gone");
-    assert_eq!(store.engine().unpurged().unwrap(), [unpurged.clone()]);
+    assert_eq!(store.engine().unpurged().unwrap(), std::slice::from_ref(&unpurged));
     assert!(reader.next().is_some(), "the reader sees its moment");
     drop(reader);
     store.engine().purge(&unpurged).unwrap();

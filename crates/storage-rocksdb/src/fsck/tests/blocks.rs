@@ -164,10 +164,10 @@ fn one_flipped_bit_in_any_block_leaf_tombstone_or_row_is_found() {
 fn a_block_is_hashed_against_its_leaf() {
     let trail = Trail::new();
     let actor = event(2, &[Tag::Core, Tag::Actor, Tag::Raw]).attachments.remove(1);
-    let wrong = Attachment { bytes: b"0123456789abcdef{}".as_slice().into(), ..actor.clone() };
+    let wrong = Attachment { bytes: b"0123456789abcdef{}".as_slice().into(), ..actor };
     let found = trail.finds_block(2, 2, Some(&wrong), "block_hash");
     assert_eq!(found, "the block actor of entry 2 is not what the leaf commits to");
-    let short = Attachment { bytes: b"short".as_slice().into(), ..actor.clone() };
+    let short = Attachment { bytes: b"short".as_slice().into(), ..actor };
     trail.finds_block(2, 2, Some(&short), "block_hash");
     let encrypted = Attachment { key_id: 3, ..actor.clone() };
     let found = trail.finds_block(2, 2, Some(&encrypted), "block_encrypted");

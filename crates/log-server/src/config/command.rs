@@ -183,7 +183,7 @@ fn erase_command(base: clap::Command) -> clap::Command {
              detail takes raw with it, the item as it was received. The running server does it; if none runs, \
              this command does. Backups made before still hold the blocks.\n\n\
              Examples:\n  cairn-server erase --data-dir data trail 17 actor origin --reason 'request 2026-114'\n  \
-             cairn-server erase --data-dir data trail 17 core actor origin target changes detail --reason 'court order 7'",
+             cairn-server erase --data-dir data trail 17 core raw --reason 'court order 7'",
         )
 }
 

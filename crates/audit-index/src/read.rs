@@ -5,7 +5,7 @@ use audit_event::{Leaf, RecordedEvent, Salt, Tag, Tags};
 use bytes::Bytes;
 use log_core::Log;
 use merkle::{Hash, LeafIndex};
-use storage::{Attachment, Engine, LogId, StorageError, StoredEntry, stamp};
+use storage::{Attachment, Beside, Engine, LogId, StorageError, StoredEntry, stamp};
 
 /// Entries that are read at once.
 pub const ROWS_MAX: usize = 256;
@@ -130,8 +130,19 @@ fn rows<T>(
     let numbered = (start.get()..).zip(entries);
     numbered
         .map_while(|(index, StoredEntry { data, .. })| Some((LeafIndex::new(index).ok()?, data)))
-        .map(|(index, data)| Ok(row(index, data, engine.attachments(log, index)?)))
+        .map(|(index, data)| {
+            let beside = engine.attachments(log, index)?.into_iter();
+            Ok(row(index, data, beside.filter_map(kept).collect()))
+        })
         .collect()
+}
+
+/// What was not erased.
+fn kept(beside: Beside) -> Option<Attachment> {
+    match beside {
+        Beside::Kept(attachment) => Some(attachment),
+        Beside::Erased { .. } => None,
+    }
 }
 
 /// The tag, salt and bytes of a block that can be read.

@@ -8,7 +8,7 @@ use audit_event::mapping::Recorded as Described;
 use audit_event::{Instant, Leaf, Salt, Shown, Tag, Tags};
 use log_core::Log;
 use merkle::{Hash, LeafIndex, TreeSize};
-use storage::{Attachment, StorageError};
+use storage::{Attachment, Beside, StorageError};
 
 /// Bytes of leaves that are read at a time.
 const LEAVES_BYTES_MAX: usize = 1024 * 1024;
@@ -79,25 +79,32 @@ impl StoredEvent {
         Ok(events)
     }
 
-    fn of(
-        index: LeafIndex,
-        entry: &[u8],
-        attachments: Vec<Attachment>,
-    ) -> Result<Self, StoredError> {
+    fn of(index: LeafIndex, entry: &[u8], beside: Vec<Beside>) -> Result<Self, StoredError> {
         let leaf = Leaf::decode(entry).map_err(|source| StoredError::Leaf { index, source })?;
         let leaf_hash = merkle::leaf_hash(entry);
         let mut event = Self {
             index,
             leaf_hash,
-            blocks: Vec::with_capacity(attachments.len()),
+            blocks: Vec::with_capacity(beside.len()),
             erased: Tags::NONE,
             damaged: leaf.tags(),
             leaf,
         };
-        for attachment in attachments {
-            event.take(attachment);
+        for beside in beside {
+            match beside {
+                Beside::Kept(attachment) => event.take(attachment),
+                Beside::Erased { kind, .. } => event.take_erased(kind),
+            }
         }
         Ok(event)
+    }
+
+    fn take_erased(&mut self, kind: u8) {
+        let tag = Tag::from_number(kind).filter(|tag| self.damaged.contains(*tag));
+        if let Some(tag) = tag {
+            self.damaged = self.damaged.without([tag].into_iter().collect());
+            self.erased.insert(tag);
+        }
     }
 
     fn take(&mut self, attachment: Attachment) {

@@ -385,7 +385,7 @@ pub async fn with_logs<T>(
     }
     let engine: Arc<dyn Store> = Arc::new(open_engine(config)?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let metrics = Arc::new(Metrics::new(Supervisor::on(Arc::clone(&clock))));
+    let metrics = Arc::new(Metrics::new(&routes::table(), Supervisor::on(Arc::clone(&clock))));
     let reads = Arc::new(Reads::new(Arc::<dyn Store>::clone(&engine), config.tile_cache_bytes));
     let (mut options, _fatal) = registry_options(config, &engine, &clock, &metrics);
     options.witness = witness_options(config, &reads, &clock)?;

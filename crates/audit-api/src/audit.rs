@@ -17,6 +17,7 @@ use storage::LogKind;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::exports::Exports;
 use crate::refusal;
 
 /// Settings of the audit logs' interface.
@@ -41,6 +42,8 @@ struct Parts {
     trail: Trail,
     logs: Logs,
     indexes: Arc<AuditIndexes>,
+    /// `None` where nothing is written.
+    exports: Option<Exports>,
     options: AuditOptions,
     /// One permit for each stream that may be open.
     streams: Arc<Semaphore>,
@@ -53,11 +56,14 @@ impl Audit {
         trail: Trail,
         logs: Logs,
         indexes: Arc<AuditIndexes>,
+        exports: Option<Exports>,
         options: AuditOptions,
         stopping: CancellationToken,
     ) -> Self {
         let streams = Arc::new(Semaphore::new(options.streams_max));
-        Self { parts: Arc::new(Parts { trail, logs, indexes, options, streams, stopping }) }
+        Self {
+            parts: Arc::new(Parts { trail, logs, indexes, exports, options, streams, stopping }),
+        }
     }
 
     /// The way into the logs.
@@ -73,6 +79,10 @@ impl Audit {
     /// Where events are searched.
     pub fn indexes(&self) -> &Arc<AuditIndexes> {
         &self.parts.indexes
+    }
+
+    pub(crate) fn exports(&self) -> Result<&Exports, Refusal> {
+        self.parts.exports.as_ref().ok_or_else(refusal::read_only)
     }
 
     pub(crate) fn options(&self) -> &AuditOptions {

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`routes`] | every route, one row each |
 //! | [`audit`] | what all routes share |
+//! | [`exports`] | evidence files that are made on request |
 //! | [`grpc`] | the gRPC edge |
 //! | [`http`] | the plain HTTP edge |
 //! | [`refusal`] | errors of the audit trail as refusals |
@@ -13,6 +14,8 @@
 pub mod routes;
 
 pub mod audit;
+
+pub mod exports;
 
 pub mod grpc;
 

@@ -1,6 +1,7 @@
 //! Errors of the audit trail as refusals, for both edges.
 #![deny(clippy::wildcard_enum_match_arm)]
 
+use crate::exports::{BeginError, RequestError, State};
 use audit_event::json::{EventError, JsonError};
 use audit_event::{FieldError, Path};
 use audit_index::{QueryError, QueryRule, SearchError};
@@ -101,6 +102,45 @@ pub fn of_search(error: SearchError) -> Refusal {
             .retry(std::time::Duration::from_secs(5))
             .says(error.to_string()),
         SearchError::Storage(error) => error.into_refusal(),
+    }
+}
+
+/// Nothing is written here.
+pub(crate) fn read_only() -> Refusal {
+    Refusal::new(Kind::Precondition, "READ_ONLY").says("server is read-only")
+}
+
+pub(crate) fn export_not_found() -> Refusal {
+    Refusal::new(Kind::NotFound, "EXPORT_NOT_FOUND").says("log has no such export")
+}
+
+pub(crate) fn export_not_done(state: State) -> Refusal {
+    let says = format!("export is {}: there is nothing to download", state.name());
+    Refusal::new(Kind::Precondition, "EXPORT_NOT_DONE").says(says)
+}
+
+/// Why an export cannot be asked for.
+pub fn of_export_request(error: &RequestError) -> Refusal {
+    match error {
+        RequestError::Json => Refusal::new(Kind::Invalid, BAD_JSON).says(error.to_string()),
+        RequestError::Filter(error) => of_query(error),
+        RequestError::Member { name, .. } => {
+            let name: String = name.chars().filter(|it| !it.is_control()).take(64).collect();
+            Refusal::new(Kind::Invalid, BAD_FIELD).says(error.to_string()).field(name)
+        }
+    }
+}
+
+/// Why an export was not begun, or not deleted.
+pub fn of_export(error: BeginError) -> Refusal {
+    match error {
+        BeginError::TooMany => {
+            Refusal::new(Kind::Exhausted, "TOO_MANY_EXPORTS").says(error.to_string())
+        }
+        BeginError::File(_) | BeginError::Random(_) => {
+            tracing::error!(%error, "an export cannot be written down");
+            Refusal::internal()
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every route of audit logs, one row each. `/v1/events` is the log `audit`.
 
 use log_api::service::MESSAGE_BYTES_MAX;
-use serve::route::Action::{ReadEvents, RecordEvents};
+use serve::route::Action::{ExportEvents, ReadEvents, RecordEvents};
 use serve::route::{Action, Call, Load, Pattern, Route};
 
 /// Bytes of a body of events: what one call of the log takes.
@@ -23,12 +23,16 @@ pub enum To {
     Counts,
     /// Events as they are committed.
     Tail,
+    /// An evidence file to make.
+    Export,
+    /// An evidence file: how far it is, its archive, its end.
+    Exported,
     /// One event, or its receipt.
     Event,
 }
 
 /// The rows. Of those whose patterns begin alike, the most called stands first.
-pub const ROWS: [(Route, To); 16] = [
+pub const ROWS: [(Route, To); 19] = [
     call("RecordEvent", "/cairn.audit.v1.AuditService/RecordEvent", RecordEvents),
     call("RecordEvents", "/cairn.audit.v1.AuditService/RecordEvents", RecordEvents),
     streaming(call("RecordStream", "/cairn.audit.v1.AuditService/RecordStream", RecordEvents)),
@@ -42,6 +46,9 @@ pub const ROWS: [(Route, To); 16] = [
     get("http_event_counts", "/v1/events/counts", ReadEvents, To::Counts),
     get("http_event_tail", "/v1/logs/{log}/events/tail", ReadEvents, To::Tail),
     get("http_event_tail", "/v1/events/tail", ReadEvents, To::Tail),
+    post("http_export", "/v1/logs/{log}/exports", ExportEvents, To::Export),
+    get("http_exported", "/v1/logs/{log}/exports/{rest..}", ExportEvents, To::Exported),
+    delete("http_exported", "/v1/logs/{log}/exports/{rest..}", ExportEvents, To::Exported),
     get("http_event", "/v1/logs/{log}/events/{rest..}", ReadEvents, To::Event),
     get("http_event", "/v1/events/{index}", ReadEvents, To::Event),
     get("http_event", "/v1/events/{index}/receipt", ReadEvents, To::Event),
@@ -68,6 +75,10 @@ const fn streaming((route, to): (Route, To)) -> (Route, To) {
 
 const fn get(name: &'static str, pattern: &'static str, action: Action, to: To) -> (Route, To) {
     (row(name, Call::Get, pattern, action, QUERY_BYTES_MAX), to)
+}
+
+const fn delete(name: &'static str, pattern: &'static str, action: Action, to: To) -> (Route, To) {
+    (row(name, Call::Delete, pattern, action, QUERY_BYTES_MAX), to)
 }
 
 const fn post(name: &'static str, pattern: &'static str, action: Action, to: To) -> (Route, To) {

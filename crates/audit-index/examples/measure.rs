@@ -119,7 +119,7 @@ async fn main() {
     let engine = Arc::new(MemoryEngine::new());
     let clock = Arc::new(ManualClock::new(1_772_615_411_000));
     let registry = Registry::open(RegistryOptions {
-        engine: Arc::clone(&engine) as Arc<dyn Engine>,
+        engine: Arc::clone(&engine) as Arc<dyn storage::Store>,
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         limits: limits(),
         keys_dir: dir.path().join("keys"),

@@ -55,4 +55,4 @@ pub use counts::{By, Counts};
 pub use follower::AuditFollower;
 pub use query::{Cursor, Member, Order, Query, QueryError, QueryRule};
 pub use read::Recorded;
-pub use search::{AuditIndexes, Count, IndexOptions, Page, SearchError, Trouble};
+pub use search::{AuditIndexes, Count, EraseError, IndexOptions, Page, SearchError, Trouble};

@@ -322,6 +322,12 @@ impl Query {
         &self.members
     }
 
+    /// The same query from its beginning, in this order, in pages of so many events: 1 to [`LIMIT_MAX`].
+    #[must_use]
+    pub fn ordered(self, order: Order, limit: usize) -> Self {
+        Self { order, limit: limit.clamp(1, LIMIT_MAX), after: None, ..self }
+    }
+
     /// In which order events are answered.
     pub fn order(&self) -> Order {
         self.order

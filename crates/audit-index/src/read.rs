@@ -99,14 +99,9 @@ pub(crate) fn received_at_ns(log: &Log, index: u64) -> Result<u64, StorageError>
     Ok(entry.map_or(u64::MAX, |entry| stamp::time_ns(&entry.data).unwrap_or(0)))
 }
 
-/// The first index from `low` to `high` whose event was received at this time or later. Times never
-/// decrease along a log.
-pub(crate) fn first_received(
-    log: &Log,
-    low: u64,
-    high: u64,
-    time_ns: u64,
-) -> Result<u64, StorageError> {
+/// The first index from `low` to `high` whose event was received at this time or later; `high` if there
+/// is none. Times never decrease along a log. Blocking: a point read for each halving.
+pub fn first_received(log: &Log, low: u64, high: u64, time_ns: u64) -> Result<u64, StorageError> {
     let (mut low, mut high) = (low, high);
     while low < high {
         let middle = low + (high - low) / 2;

@@ -1,10 +1,12 @@
 //! Events of the server itself. Their source is `cairn:` and the origin of the log they stand in.
 
+use std::collections::BTreeSet;
+
 use audit_event::event::{Actor, ActorKind, AuditEvent, Outcome, Target};
 use audit_event::json::ReadEvent;
 use audit_event::validate::Fill;
 use audit_event::{Flags, Instant, Raw, ValidEvent, Value};
-use log_core::Log;
+use log_core::{Log, NewLeaf, Repeats};
 
 use crate::record::{RecordError, Refused, Taken, append, secret};
 use crate::seal::{Random, seal};
@@ -65,6 +67,14 @@ impl OwnEvent {
         self
     }
 
+    /// Adds an item with its name.
+    #[must_use]
+    pub fn named_target(mut self, kind: &str, id: &str, name: &str) -> Self {
+        let (kind, id, name) = (kind.to_owned(), id.to_owned(), Some(name.to_owned()));
+        self.event.targets.push(Target { kind, id, name, ..Target::default() });
+        self
+    }
+
     /// Adds a detail, cut at 1,024 bytes.
     #[must_use]
     pub fn detail(mut self, name: &str, value: &str) -> Self {
@@ -98,6 +108,25 @@ impl OwnEvent {
 impl Trail {
     /// Records an event of the server itself.
     pub async fn record_own(&self, log: &Log, own: OwnEvent) -> Result<Taken, OwnError> {
+        let (id, leaf) = self.sealed(log, own)?;
+        let (_, outcomes) = append(log, vec![leaf]).await?;
+        let outcome = outcomes.into_iter().next().expect("one leaf has one outcome");
+        let stamped = outcome.map_err(Refused::Leaf)?;
+        Ok(Taken {
+            id,
+            index: stamped.index,
+            leaf_hash: stamped.leaf_hash,
+            received_at: Instant::from_nanos(stamped.time_ns),
+            duplicate: stamped.repeats != Repeats::No,
+        })
+    }
+
+    /// The leaf of an event of the server itself, for a caller that appends it in its own way.
+    pub fn own_leaf(&self, log: &Log, own: OwnEvent) -> Result<NewLeaf, OwnError> {
+        self.sealed(log, own).map(|(_, leaf)| leaf)
+    }
+
+    fn sealed(&self, log: &Log, own: OwnEvent) -> Result<(String, NewLeaf), OwnError> {
         let secret = secret(log)?;
         let mut random = Random::for_events(2).map_err(RecordError::Random)?;
         let unix_ms = self.clock.unix_ms();
@@ -108,7 +137,7 @@ impl Trail {
             event: event.clone(),
             flags: Flags::new(),
             unknown: Vec::new(),
-            unknown_numbers: std::collections::BTreeSet::new(),
+            unknown_numbers: BTreeSet::new(),
         };
         let fill = Fill { now, id: &ids::ulid(unix_ms, random.take()) };
         let event = ValidEvent::of_server(event, log.origin().as_str(), fill);
@@ -116,15 +145,6 @@ impl Trail {
         let once = (secret.event_key(&event).0, secret.digest_of_own(&read).0);
         let raw = raw.map(|(bytes, content_type)| Raw::new(bytes, Some(content_type)));
         let leaf = seal(&event, raw, None, once, &mut random);
-        let (_, outcomes) = append(log, vec![leaf]).await?;
-        let outcome = outcomes.into_iter().next().expect("one leaf has one outcome");
-        let stamped = outcome.map_err(Refused::Leaf)?;
-        Ok(Taken {
-            id: event.id().to_owned(),
-            index: stamped.index,
-            leaf_hash: stamped.leaf_hash,
-            received_at: Instant::from_nanos(stamped.time_ns),
-            duplicate: stamped.repeats != log_core::Repeats::No,
-        })
+        Ok((event.id().to_owned(), leaf))
     }
 }

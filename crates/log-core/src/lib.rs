@@ -228,6 +228,11 @@ impl Log {
         self.rooms.witnesses.is_some()
     }
 
+    /// Who witnesses this log, as its operator wrote it; `None` if nobody does.
+    pub fn policy(&self) -> Option<&formats::Policy> {
+        self.rooms.witnesses.as_ref().map(|witnesses| witnesses.policy())
+    }
+
     /// How witnessing stands; `None` without a policy.
     pub fn witnessing(&self) -> Option<WitnessingStatus> {
         self.rooms.witnesses.as_ref().map(|witnesses| witnesses.status())

@@ -15,6 +15,7 @@ use storage_rocksdb::RocksEngine;
 use storage_rocksdb::backup::{self, Secrets};
 
 use crate::config::Config;
+use crate::copies::Copies;
 use crate::erase::{self, Order};
 
 /// The name of this server on its socket.
@@ -33,12 +34,13 @@ pub(crate) fn start(
     config: &Config,
     registry: &Registry,
     engine: Option<Arc<RocksEngine>>,
+    copies: Option<Copies>,
     supervisor: &Supervisor,
 ) -> Result<Option<AdminServer>, FileError> {
     if config.read_only {
         return Ok(None);
     }
-    let commands = commands(registry.downgrade(), engine, config.data_dir.clone());
+    let commands = commands(registry.downgrade(), engine, copies, config.data_dir.clone());
     let clock = Arc::clone(registry.clock());
     AdminServer::start(&config.data_dir, commands, clock, supervisor).map(Some)
 }
@@ -47,6 +49,7 @@ pub(crate) fn start(
 pub(crate) fn commands(
     registry: WeakRegistry,
     engine: Option<Arc<RocksEngine>>,
+    copies: Option<Copies>,
     data_dir: PathBuf,
 ) -> Commands {
     let (clock_registry, erase_registry) = (registry.clone(), registry.clone());
@@ -58,11 +61,12 @@ pub(crate) fn commands(
         }
     });
     let table = table.with(ERASE, move |arguments| {
-        let registry = erase_registry.clone();
+        let (registry, copies) = (erase_registry.clone(), copies.clone());
         async move {
             let order = Order::read(&arguments).map_err(|error| error.to_string())?;
             let registry = registry.upgrade().ok_or_else(stopping)?;
-            erase::erase(&registry, &order).await.map_err(|error| error.to_string())
+            let copies = copies.ok_or_else(stopping)?;
+            erase::erase(&registry, &copies, &order).await.map_err(|error| error.to_string())
         }
     });
     let Some(engine) = engine else { return table };
@@ -174,7 +178,8 @@ mod tests {
         let mut planner = Planner::audit(1);
         planner.record.name = LogName::new("trail").unwrap();
         storage::conformance::commit(&engine, &[planner.create()]);
-        let commands = commands(WeakRegistry::default(), Some(Arc::new(engine)), data.clone());
+        let commands =
+            commands(WeakRegistry::default(), Some(Arc::new(engine)), None, data.clone());
         let clock = Arc::new(SystemClock::new());
         let server = AdminServer::start(&data, commands, clock, &Supervisor::new()).unwrap();
         let ask = || tokio::task::block_in_place(|| back_up_live(&data, &out, Secrets::Leave));

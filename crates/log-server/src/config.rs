@@ -67,6 +67,16 @@ impl Config {
         self.data_dir.join("index")
     }
 
+    /// Evidence files that were asked for.
+    pub fn exports_dir(&self) -> PathBuf {
+        self.data_dir.join("exports")
+    }
+
+    /// Marks of erasures under way.
+    pub fn erasing_dir(&self) -> PathBuf {
+        self.data_dir.join("erasing")
+    }
+
     /// Checkpoints of witnesses that contradict the store.
     pub fn evidence_dir(&self) -> PathBuf {
         self.data_dir.join("evidence")

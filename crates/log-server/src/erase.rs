@@ -6,28 +6,25 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 
-use audit_event::event::{Actor, ActorKind, Outcome, Target};
 use audit_event::leaf::LeafError;
-use audit_event::validate::Fill;
-use audit_event::value::Value;
-use audit_event::{
-    AuditEvent, Block, Blocks, FieldError, Instant, Leaf, Salt, Stamp, Tag, Tags, ValidEvent,
-};
-use base::clock::Clock as _;
+use audit_event::{Leaf, Tag, Tags};
+use audit_trail::own::OwnError;
+use audit_trail::{OwnEvent, Trail};
+use base::durable::FileError;
 use base::tasks::blocking;
 use log_core::erase::{ErasedBefore, Targets};
-use log_core::{EraseError, Log, NewLeaf, Registry};
+use log_core::{EraseError, Log, Registry};
 use merkle::LeafIndex;
-use storage::{Attachment, EraseTarget, LogKind, StorageError};
+use storage::{EraseTarget, LogKind, StorageError};
+
+use crate::copies::{Copies, CopyError};
 
 /// What the event is called.
 const ACTION: &str = "privacy.erased";
+/// Bytes of a reason: what a detail of an event may have.
+const REASON_BYTES_MAX: usize = 1_024;
 /// What an event is called as a target.
 const TARGET: &str = "event";
-/// Who erases, as long as operators have no names.
-const ACTOR: &str = "cairn-server";
-/// The digits of an id.
-const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// What an operator wants to be erased, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,16 +64,20 @@ pub enum NotErased {
     NoSuchBlock { log: String, index: LeafIndex, tag: Tag, has: Tags },
     #[error("a reason must be given")]
     NoReason,
-    #[error("reason cannot be recorded: {0}")]
-    Reason(#[from] FieldError),
+    #[error("a reason has at most {REASON_BYTES_MAX} bytes")]
+    ReasonTooLong,
     #[error("entry {} of log {log} is damaged: {source}; run `cairn-server fsck`", index.get())]
     Damaged { log: String, index: LeafIndex, source: LeafError },
     #[error("block {tag} of event {} of log {log} is missing: run `cairn-server fsck`", index.get())]
     Missing { log: String, index: LeafIndex, tag: Tag },
     #[error("storage: {0}")]
     Storage(#[from] StorageError),
-    #[error("no random bytes: {0}")]
-    Random(#[from] getrandom::Error),
+    #[error("{0}")]
+    Own(#[from] OwnError),
+    #[error("it is not marked that copies must be cleaned: {0}")]
+    Mark(#[from] FileError),
+    #[error("erased from the log, but perhaps not from a copy, which the next start does: {0}")]
+    Copies(#[source] CopyError),
     #[error(transparent)]
     Erase(#[from] EraseError),
 }
@@ -116,7 +117,11 @@ pub fn block_of(name: &str) -> Result<Tag, BadOrder> {
 }
 
 /// Carries an order out, and gives what the operator must know.
-pub async fn erase(registry: &Registry, order: &Order) -> Result<String, NotErased> {
+pub async fn erase(
+    registry: &Registry,
+    copies: &Copies,
+    order: &Order,
+) -> Result<String, NotErased> {
     let unknown = || NotErased::UnknownLog { log: order.log.clone() };
     let log = registry.log(&order.log).ok_or_else(unknown)?;
     if log.record().kind != LogKind::Audit {
@@ -124,6 +129,9 @@ pub async fn erase(registry: &Registry, order: &Order) -> Result<String, NotEras
     }
     if order.reason.trim().is_empty() {
         return Err(NotErased::NoReason);
+    }
+    if order.reason.len() > REASON_BYTES_MAX {
+        return Err(NotErased::ReasonTooLong);
     }
     let tags = blocks_of(&log, order).await?;
     let kinds = tags.iter().map(Tag::number).collect();
@@ -138,11 +146,15 @@ pub async fn erase(registry: &Registry, order: &Order) -> Result<String, NotEras
     let before = erasing.before().to_vec();
     let [target] = erasing.targets() else {
         erasing.finish().await?;
+        clean(copies, &log, order).await?;
         return Ok(said_before(order, &before));
     };
     let erased = tags_of(target);
-    let stated =
-        erasing.commit(statement(&log, order, erased, registry.clock().unix_ms())?).await?;
+    let leaf = Trail::new(registry.clone()).own_leaf(&log, statement(order, erased))?;
+    let (marking, name, index) = (copies.clone(), order.log.clone(), order.index);
+    blocking(move || marking.mark(&name, index)).await?;
+    let stated = erasing.commit(leaf).await?;
+    clean(copies, &log, order).await?;
     let mut said = format!(
         "erased {} of event {} of log {}\n{ACTION} stands at index {}\n",
         names(erased),
@@ -159,6 +171,12 @@ pub async fn erase(registry: &Registry, order: &Order) -> Result<String, NotEras
          them too",
     );
     Ok(said)
+}
+
+/// Rids search indexes and exports of what was erased.
+async fn clean(copies: &Copies, log: &Log, order: &Order) -> Result<(), NotErased> {
+    let (copies, log, index) = (copies.clone(), log.clone(), order.index);
+    blocking(move || copies.clean(&log, index)).await.map_err(NotErased::Copies)
 }
 
 /// The blocks that an order means, after looking at what the event has.
@@ -178,61 +196,12 @@ async fn blocks_of(log: &Log, order: &Order) -> Result<Tags, NotErased> {
     }
 }
 
-/// The leaf of the event that states an erasure, with its blocks.
-fn statement(log: &Log, order: &Order, erased: Tags, now_ms: u64) -> Result<NewLeaf, NotErased> {
-    let now = Instant::from_nanos(now_ms.saturating_mul(1_000_000));
-    let target = Target {
-        kind: TARGET.to_owned(),
-        id: order.index.get().to_string(),
-        name: Some(names(erased)),
-        ..Target::default()
-    };
-    let reason = ("reason".to_owned(), Value::from(order.reason.as_str()));
-    let event = AuditEvent {
-        action: Some(ACTION.to_owned()),
-        outcome: Some(Outcome::Success),
-        actor: Some(Actor::new(ActorKind::System, ACTOR)),
-        targets: vec![target],
-        metadata: [reason].into_iter().collect(),
-        time: Some(now),
-        ..AuditEvent::default()
-    };
-    let mut random = [0; 10];
-    getrandom::fill(&mut random)?;
-    let id = ulid(now_ms, random);
-    let event = ValidEvent::of_server(event, log.origin().as_str(), Fill { now, id: &id })?;
-    Ok(sealed(Blocks::of(&event, Stamp::default()))?)
-}
-
-/// The leaf of an event, and its blocks with fresh salts beside it.
-fn sealed(blocks: Blocks) -> Result<NewLeaf, getrandom::Error> {
-    let mut random = [[0; Salt::LEN]; Tag::ALL.len()];
-    for salt in &mut random {
-        getrandom::fill(salt)?;
-    }
-    let mut fresh = random.into_iter();
-    let salt = || Salt::from(fresh.next().expect("an event has at most 7 blocks"));
-    let (leaf, salts) = Leaf::commit(0, &blocks, salt).expect("an event has one of each block");
-    let attachment = |(block, salt): (Block, Salt)| {
-        let kind = block.tag().number();
-        let bytes = [salt.as_bytes(), block.bytes()].concat().into();
-        Attachment { kind, key_id: 0, bytes }
-    };
-    let attachments = blocks.into_iter().zip(salts).map(attachment).collect();
-    Ok(NewLeaf { leaf: leaf.encode().into(), once: None, attachments })
-}
-
-/// 48 bits of milliseconds and 80 random ones in Crockford's base 32.
-fn ulid(ms: u64, random: [u8; 10]) -> String {
-    let mut bytes = [0; 16];
-    bytes[..6].copy_from_slice(&ms.to_be_bytes()[2..]);
-    bytes[6..].copy_from_slice(&random);
-    let number = u128::from_be_bytes(bytes);
-    let digit = |place: u32| {
-        let digit = usize::try_from((number >> (5 * place)) & 31).expect("below 32");
-        char::from(DIGITS[digit])
-    };
-    (0..26).rev().map(digit).collect()
+/// The event that states an erasure.
+fn statement(order: &Order, erased: Tags) -> OwnEvent {
+    let index = order.index.get().to_string();
+    OwnEvent::new(ACTION)
+        .named_target(TARGET, &index, &names(erased))
+        .detail("reason", &order.reason)
 }
 
 fn tags_of(target: &EraseTarget) -> Tags {

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod config;
+pub mod copies;
 pub mod erase;
 pub mod routes;
 pub mod server;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use base::clock::machine::now;
 use log_core::Registry;
 use log_server::config::Config;
+use log_server::copies::Copies;
 use log_server::erase::Order;
 use log_server::{admin, erase, server};
 use storage::LogName;
@@ -133,7 +134,8 @@ pub(super) fn erase(config: &Config, order: &Order) -> anyhow::Result<ExitCode> 
 /// Nobody has the store open, so this process opens its logs as a server would.
 fn erase_stopped(config: &Config, order: &Order) -> anyhow::Result<String> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let work = async |registry: &Registry| erase::erase(registry, order).await;
+    let copies = Copies::of_folder(config);
+    let work = async |registry: &Registry| erase::erase(registry, &copies, order).await;
     let said = runtime.block_on(async { server::with_logs(config, work).await });
     // The tasks must release the store before the process ends.
     runtime.shutdown_timeout(TASKS_END_WITHIN);

@@ -22,12 +22,14 @@ use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::admin;
 use crate::config::{Config, WitnessConfig};
+use crate::copies::{Copies, CopyError};
 use crate::handler::Handler;
 use crate::health;
 pub use crate::health::WITNESSED_HEALTH;
 use crate::routes::{self, To};
 use crate::witnesses::HttpWitnesses;
 use audit_api::audit::Audit;
+use audit_api::exports::Exports;
 use audit_index::{AuditFollower, AuditIndexes, IndexOptions};
 use audit_trail::{AUDIT_LOG, SYSTEM_LOG, Trail};
 use log_api::http::Http;
@@ -79,6 +81,8 @@ pub enum StartError {
     Random(getrandom::Error),
     #[error(transparent)]
     Witnesses(#[from] witness_client::AuthoritiesError),
+    #[error("what was erased may still be in a copy: {0}")]
+    Copies(#[from] CopyError),
     #[error("operators cannot be answered: {0}")]
     Admin(#[from] FileError),
 }
@@ -275,6 +279,9 @@ impl Parts {
         let health = Health::new(supervisor.clone(), move || readiness(&checked));
         let reporter = HealthReporter::new();
         health::follow(&reporter, &health, &self.registry, &mut background).await;
+        let trail = Trail::new(self.registry.clone());
+        let exports = self.start_exports(config, &trail, &mut background)?;
+        let audit = self.audit(config, trail, exports.clone(), &stopping);
         let prefix = getrandom::u32().map_err(StartError::Random)?;
         let clock = Arc::clone(self.registry.clock()) as Arc<dyn Clock>;
         let chain = chain(config, &self.metrics, prefix, clock);
@@ -283,8 +290,10 @@ impl Parts {
             .register_encoded_file_descriptor_set(log_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
-        let stack = chain.around(self.handler(config, &health, &reporter, reflection, &stopping));
-        let admin = admin::start(config, &self.registry, self.rocks.clone(), &supervisor)?;
+        let handler = self.handler(config, &health, &reporter, reflection, audit, &stopping);
+        let stack = chain.around(handler);
+        let copies = exports.map(|it| Copies::of_server(config, Arc::clone(&self.indexes), it));
+        let admin = admin::start(config, &self.registry, self.rocks.clone(), copies, &supervisor)?;
         let port = self.open_port(config, &stopping)?;
         let address = port.address();
         let accepting = supervisor.task("port", port.serve(stack, supervisor.clone()));
@@ -326,6 +335,38 @@ impl Parts {
         background.helper("leaf index", move || Arc::clone(&leaves).run());
     }
 
+    /// Makes evidence files that are asked for, unless nothing is written in this process.
+    fn start_exports(
+        &self,
+        config: &Config,
+        trail: &Trail,
+        background: &mut Background,
+    ) -> Result<Option<Exports>, StartError> {
+        if config.read_only {
+            return Ok(None);
+        }
+        let (reads, indexes) = (Arc::clone(&self.reads), Arc::clone(&self.indexes));
+        let exports = Exports::open(config.exports_dir(), trail.clone(), reads, indexes);
+        let copies = Copies::of_server(config, Arc::clone(&self.indexes), exports.clone());
+        tokio::task::block_in_place(|| copies.clean_marked(&self.registry))?;
+        let making = exports.clone();
+        background.helper("exports", move || making.clone().run());
+        Ok(Some(exports))
+    }
+
+    fn audit(
+        &self,
+        config: &Config,
+        trail: Trail,
+        exports: Option<Exports>,
+        stopping: &CancellationToken,
+    ) -> Audit {
+        let (reads, metrics) = (Arc::clone(&self.reads), Arc::clone(&self.metrics));
+        let logs = Logs::new(self.registry.clone(), reads, metrics);
+        let indexes = Arc::clone(&self.indexes);
+        Audit::new(trail, logs, indexes, exports, config.audit, stopping.clone())
+    }
+
     /// Fills the search indexes.
     fn follow_events(&self, background: &mut Background) {
         let (registry, reads) = (self.registry.clone(), Arc::clone(&self.reads));
@@ -352,15 +393,13 @@ impl Parts {
         health: &Health,
         reporter: &HealthReporter,
         reflection: R,
+        audit: Audit,
         stopping: &CancellationToken,
     ) -> Handler<R> {
         let (reads, metrics) = (Arc::clone(&self.reads), Arc::clone(&self.metrics));
         let logs = Logs::new(self.registry.clone(), reads, Arc::clone(&metrics));
         let service = Service::new(logs.clone(), config.service, stopping.clone());
         let ops = Ops::new(health.clone(), move || metrics.encode());
-        let indexes = Arc::clone(&self.indexes);
-        let trail = Trail::new(self.registry.clone());
-        let audit = Audit::new(trail, logs.clone(), indexes, config.audit, stopping.clone());
         let http = Http::new(logs, Encoder::new(config.bundle_cache_bytes), ops);
         let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
         let log = LogServiceServer::new(service).max_decoding_message_size(MESSAGE_BYTES_MAX);

@@ -40,6 +40,8 @@ pub enum Call {
     Get,
     /// Plain HTTP, POST.
     Post,
+    /// Plain HTTP, DELETE.
+    Delete,
     /// gRPC with one request message.
     Unary,
     /// gRPC with any number of request messages.
@@ -56,6 +58,7 @@ impl Call {
     pub fn takes(self, method: &Method) -> bool {
         match self {
             Self::Get => method == Method::GET || method == Method::HEAD,
+            Self::Delete => method == Method::DELETE,
             Self::Post | Self::Unary | Self::Streaming => method == Method::POST,
         }
     }
@@ -83,6 +86,8 @@ pub enum Action {
     /// What an audit log shows.
     ReadEvents,
     RecordEvents,
+    /// Events that leave in an evidence file.
+    ExportEvents,
     /// Creating and freezing logs.
     ManageLogs,
     /// What a witness shows.
@@ -275,7 +280,9 @@ impl<T: Copy> RouteTable<T> {
         let rows = || self.routes().filter(|route| route.pattern == pattern);
         let gets = rows().any(|route| route.call.takes(&Method::GET));
         let posts = rows().any(|route| route.call.takes(&Method::POST));
+        let deletes = rows().any(|route| route.call.takes(&Method::DELETE));
         match (gets, posts) {
+            (true, false) if deletes => "GET, HEAD, DELETE",
             (true, true) => "GET, HEAD, POST",
             (true, false) => "GET, HEAD",
             (false, _) => "POST",

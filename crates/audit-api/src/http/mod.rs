@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod event;
+mod exports;
 mod list;
 mod query;
 mod record;
@@ -58,6 +59,8 @@ impl Audit {
             To::List => list::list(self, &asked).await,
             To::Counts => list::counts(self, &asked).await,
             To::Tail => tail::open(self, &asked),
+            To::Export => exports::begin(self, &asked, body).await,
+            To::Exported => exports::one(self, &asked, &parts.method).await,
             To::Event => event::event(self, &asked).await,
             // A call of gRPC goes to its service.
             To::Call => Err(Refusal::no_such_path()),

@@ -172,6 +172,11 @@ impl Progress {
 }
 
 impl Witnessing {
+    /// Who witnesses, as the operator wrote it.
+    pub(crate) fn policy(&self) -> &formats::Policy {
+        self.policy.policy()
+    }
+
     pub(super) fn new(parts: WitnessingParts) -> Self {
         let WitnessingParts { options, policy, record, tree, sign, gate, head, around } = parts;
         let peers = policy.peers().iter().map(|_| PeerState::default()).collect();

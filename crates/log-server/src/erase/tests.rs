@@ -5,15 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use audit_event::{Flags, Raw, RecordedEvent};
+use audit_event::event::{Actor, ActorKind};
+use audit_event::validate::Fill;
+use audit_event::{
+    AuditEvent, Block, Blocks, Flags, Instant, Leaf, Raw, RecordedEvent, Salt, Stamp, ValidEvent,
+    Value,
+};
 use base::clock::SystemClock;
 use base::tasks::Supervisor;
 use log_core::observe::Unobserved;
-use log_core::{CreateLog, Once, RegistryOptions, Repeats};
+use log_core::{CreateLog, NewLeaf, Once, RegistryOptions, Repeats};
 use merkle::TreeSize;
 use serve::admin::AdminServer;
 use serve::config::Values;
-use storage::{Beside, ContentDigest, Engine as _, Erase as _};
+use storage::{Attachment, Beside, ContentDigest, Engine as _, Erase as _};
 use storage_rocksdb::backup::{Secrets, backup, restore};
 use storage_rocksdb::{RocksEngine, RocksOptions, fsck};
 use tempfile::TempDir;
@@ -28,6 +33,7 @@ const LOG: &str = "trail";
 struct Opened {
     engine: Arc<RocksEngine>,
     registry: Registry,
+    copies: Copies,
 }
 
 impl Opened {
@@ -49,7 +55,8 @@ impl Opened {
             supervisor: Supervisor::new(),
             on_fatal: Arc::new(|fatal| panic!("{fatal:?}")),
         });
-        Self { engine, registry: registry.unwrap() }
+        let copies = Copies::of_folder(&config(data));
+        Self { engine, registry: registry.unwrap(), copies }
     }
 
     /// With an audit log of three events, and a plain log.
@@ -69,7 +76,7 @@ impl Opened {
     }
 
     async fn erase(&self, index: u64, blocks: &[Tag]) -> Result<String, NotErased> {
-        erase(&self.registry, &order(index, blocks)).await
+        erase(&self.registry, &self.copies, &order(index, blocks)).await
     }
 
     /// What is stored of an event: the numbers of its blocks, and whether each is kept.
@@ -119,6 +126,23 @@ fn email(number: u8) -> String {
     format!("erase.me.{number}@example.com")
 }
 
+/// The leaf of an event, and its blocks with fresh salts beside it.
+fn sealed(blocks: Blocks) -> NewLeaf {
+    let mut salt = || {
+        let mut random = [0; Salt::LEN];
+        getrandom::fill(&mut random).unwrap();
+        Salt::from(random)
+    };
+    let (leaf, salts) = Leaf::commit(0, &blocks, &mut salt).unwrap();
+    let attachment = |(block, salt): (Block, Salt)| {
+        let kind = block.tag().number();
+        let bytes = [salt.as_bytes(), block.bytes()].concat().into();
+        Attachment { kind, key_id: 0, bytes }
+    };
+    let attachments = blocks.into_iter().zip(salts).map(attachment).collect();
+    NewLeaf { leaf: leaf.encode().into(), once: None, attachments }
+}
+
 fn event(number: u8) -> NewLeaf {
     let mut actor = Actor::new(ActorKind::User, format!("user-{number}"));
     actor.email = Some(email(number));
@@ -132,7 +156,7 @@ fn event(number: u8) -> NewLeaf {
     let fill = Fill { now: Instant::from_nanos(1), id: &format!("id-{number}") };
     let event = ValidEvent::foreign(event, Flags::new(), fill).unwrap();
     let raw = Some(Raw::new(format!("raw of {}", email(number)).into_bytes(), None));
-    let leaf = sealed(Blocks::of(&event, Stamp { writer: None, raw })).unwrap();
+    let leaf = sealed(Blocks::of(&event, Stamp { writer: None, raw }));
     let once = Once { key: [number; 32], digest: ContentDigest([number; 32]) };
     NewLeaf { once: Some(once), ..leaf }
 }
@@ -243,7 +267,8 @@ async fn erasing_what_is_erased_is_a_success_that_says_so() {
 async fn orders_that_cannot_be_carried_out_change_nothing() {
     let folder = TempDir::new().unwrap();
     let opened = Opened::filled(folder.path()).await;
-    let refused = async |order: Order| erase(&opened.registry, &order).await.unwrap_err();
+    let refused =
+        async |order: Order| erase(&opened.registry, &opened.copies, &order).await.unwrap_err();
     let of = |log: &str| Order { log: log.to_owned(), ..order(0, &[Tag::Actor]) };
     let because = |reason: String| Order { reason, ..order(0, &[Tag::Actor]) };
     let orders = [
@@ -255,7 +280,7 @@ async fn orders_that_cannot_be_carried_out_change_nothing() {
             "event 0 of log trail has no block changes; it has core, actor, target, raw",
         ),
         (because(" ".to_owned()), "a reason must be given"),
-        (because("x".repeat(1_025)), "reason cannot be recorded: "),
+        (because("x".repeat(1_025)), "a reason has at most 1024 bytes"),
     ];
     for (order, text) in orders {
         let found = refused(order).await.to_string();
@@ -265,7 +290,7 @@ async fn orders_that_cannot_be_carried_out_change_nothing() {
     assert_eq!(opened.log().tree().head.size.get(), 4);
     assert_eq!(opened.beside(0), [(1, true), (2, true), (4, true), (7, true)]);
     let longest = because("x".repeat(1_024));
-    erase(&opened.registry, &longest).await.unwrap();
+    erase(&opened.registry, &opened.copies, &longest).await.unwrap();
     opened.registry.log(LOG).unwrap().freeze().await.unwrap();
     let frozen = refused(order(2, &[Tag::Actor])).await.to_string();
     assert_eq!(frozen, "log is frozen");
@@ -301,7 +326,12 @@ async fn a_stopped_store_is_opened_erased_from_and_closed() {
     let data = folder.path();
     let config = config(data);
     let order = order(1, &[Tag::Actor]);
-    let work = async || server::with_logs(&config, async |logs| erase(logs, &order).await).await;
+    let work = async || {
+        server::with_logs(&config, async |logs| {
+            erase(logs, &Copies::of_folder(&config), &order).await
+        })
+        .await
+    };
     let none = work().await.unwrap_err().to_string();
     assert!(none.ends_with("not a store"), "{none}");
     assert!(!data.join("db").exists(), "nothing is made");

@@ -199,6 +199,7 @@ async fn every_row_of_the_table_is_answered_by_its_method_and_by_no_other() {
             Call::Post => (Method::POST, Vec::new(), 400),
             Call::Get if route.name == "evidence" => (Method::GET, Vec::new(), 404),
             Call::Get => (Method::GET, Vec::new(), 200),
+            Call::Delete => (Method::DELETE, Vec::new(), 204),
         };
         let answer = node.call(method, &path, body).await;
         assert_eq!(answer.status, expected, "{path}: {answer:?}");

@@ -2,10 +2,14 @@
 
 use super::*;
 
-/// Files of a folder that hold these bytes.
+/// Files of a folder that hold these bytes. A file may go while we look: RocksDB deletes what it does
+/// not need any more.
 fn files_with(folder: &Path, bytes: &[u8]) -> Vec<PathBuf> {
-    let holds =
-        |path: &PathBuf| fs::read(path).unwrap().windows(bytes.len()).any(|window| window == bytes);
+    let holds = |path: &PathBuf| match fs::read(path) {
+        Ok(held) => held.windows(bytes.len()).any(|window| window == bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(error) => panic!("{}: {error}", path.display()),
+    };
     let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
     files.filter(holds).collect()
 }

@@ -20,7 +20,7 @@ use log_core::observe::Unobserved;
 use log_core::read::Reads;
 use log_core::{CreateLog, Limits, Log, NewLeaf, Registry, RegistryOptions};
 use storage::memory::MemoryEngine;
-use storage::{Attachment, Engine, IndexedEngine, LogKind};
+use storage::{Attachment, IndexedEngine, LogKind};
 
 /// An event of about 1.2 kB, with identifiers that no other has.
 fn event(number: u64) -> String {

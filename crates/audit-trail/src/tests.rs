@@ -32,7 +32,7 @@ impl Rig {
         let engine = Arc::new(MemoryEngine::new());
         let clock = Arc::new(ManualClock::new(START_MS));
         let registry = Registry::open(RegistryOptions {
-            engine: Arc::clone(&engine) as Arc<dyn storage::Engine>,
+            engine: Arc::clone(&engine) as Arc<dyn storage::Store>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             limits: limits(),
             keys_dir: dir.path().join("keys"),

@@ -1,5 +1,7 @@
 //! The server put together: storage, logs, services, and one port for gRPC and HTTP.
 
+mod audit;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,9 +31,8 @@ pub use crate::health::WITNESSED_HEALTH;
 use crate::routes::{self, To};
 use crate::witnesses::HttpWitnesses;
 use audit_api::audit::Audit;
-use audit_api::exports::Exports;
-use audit_index::{AuditFollower, AuditIndexes, IndexOptions};
-use audit_trail::{AUDIT_LOG, SYSTEM_LOG, Trail};
+use audit_index::{AuditIndexes, IndexOptions};
+use audit_trail::Trail;
 use log_api::http::Http;
 use log_api::http::encoding::Encoder;
 use log_api::http::ops::{RegistryGauges, readiness};
@@ -45,20 +46,12 @@ use log_core::follow::Follow;
 use log_core::follow::leaf_index::LeafIndexer;
 use log_core::read::Reads;
 use log_core::witness::WitnessOptions;
-use log_core::{
-    CreateError, CreateLog, Fatal, Registry, RegistryOptions, StartError as RegistryError,
-};
-use storage::{LogKind, StorageError, Store};
+use log_core::{CreateError, Fatal, Registry, RegistryOptions, StartError as RegistryError};
+use storage::{StorageError, Store};
 use storage_rocksdb::RocksEngine;
 
 /// The log for entries that a first start makes.
 pub const DEFAULT_LOG: &str = "default";
-/// Events that the search indexes take in a second while others are appended; they keep up with every
-/// rate at which events can be recorded.
-const EVENTS_BUSY_RATE: u64 = 200_000;
-/// The logs that a first start makes.
-const FIRST_LOGS: [(&str, LogKind); 3] =
-    [(DEFAULT_LOG, LogKind::Plain), (AUDIT_LOG, LogKind::Audit), (SYSTEM_LOG, LogKind::Audit)];
 /// How long tasks may take to end once the server has stopped.
 const TASKS_END_WITHIN: Duration = Duration::from_secs(2);
 
@@ -269,7 +262,7 @@ impl Parts {
         self.registry.ask_witnesses().await?;
         let first_start = self.registry.is_empty() && !config.read_only;
         if first_start {
-            create_first_logs(&self.registry).await?;
+            audit::create_first_logs(&self.registry).await?;
         }
         self.collect();
         let supervisor = self.metrics.supervisor().clone();
@@ -333,49 +326,6 @@ impl Parts {
         self.metrics.collect(FollowerCollector::new(vec![leaves.handle()]));
         let leaves = Arc::new(leaves);
         background.helper("leaf index", move || Arc::clone(&leaves).run());
-    }
-
-    /// Makes evidence files that are asked for, unless nothing is written in this process.
-    fn start_exports(
-        &self,
-        config: &Config,
-        trail: &Trail,
-        background: &mut Background,
-    ) -> Result<Option<Exports>, StartError> {
-        if config.read_only {
-            return Ok(None);
-        }
-        let (reads, indexes) = (Arc::clone(&self.reads), Arc::clone(&self.indexes));
-        let exports = Exports::open(config.exports_dir(), trail.clone(), reads, indexes);
-        let copies = Copies::of_server(config, Arc::clone(&self.indexes), exports.clone());
-        tokio::task::block_in_place(|| copies.clean_marked(&self.registry))?;
-        let making = exports.clone();
-        background.helper("exports", move || making.clone().run());
-        Ok(Some(exports))
-    }
-
-    fn audit(
-        &self,
-        config: &Config,
-        trail: Trail,
-        exports: Option<Exports>,
-        stopping: &CancellationToken,
-    ) -> Audit {
-        let (reads, metrics) = (Arc::clone(&self.reads), Arc::clone(&self.metrics));
-        let logs = Logs::new(self.registry.clone(), reads, metrics);
-        let indexes = Arc::clone(&self.indexes);
-        Audit::new(trail, logs, indexes, exports, config.audit, stopping.clone())
-    }
-
-    /// Fills the search indexes.
-    fn follow_events(&self, background: &mut Background) {
-        let (registry, reads) = (self.registry.clone(), Arc::clone(&self.reads));
-        let follower = AuditFollower::new(Arc::clone(&self.indexes));
-        let events = Follow::new(follower, registry, reads, EVENTS_BUSY_RATE);
-        self.indexes.filled_by(events.handle());
-        self.metrics.collect(FollowerCollector::new(vec![events.handle()]));
-        let events = Arc::new(events);
-        background.helper("search index", move || Arc::clone(&events).run());
     }
 
     fn collect(&self) {
@@ -498,16 +448,6 @@ fn open_engine(config: &Config) -> Result<RocksEngine, StorageError> {
             RocksEngine::open(&path, &config.storage)
         }
     })
-}
-
-async fn create_first_logs(registry: &Registry) -> Result<(), StartError> {
-    for (name, kind) in FIRST_LOGS {
-        let new =
-            CreateLog { name: name.to_owned(), origin: None, kind, deduplicate_entries: false };
-        let created = registry.create(new).await;
-        created.map_err(|source| StartError::FirstLog { name, source })?;
-    }
-    Ok(())
 }
 
 fn chain(

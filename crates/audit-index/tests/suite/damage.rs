@@ -240,7 +240,7 @@ async fn what_is_erased_is_gone_from_the_folder() {
         assert!(holds(&rig, text.as_bytes()), "{text}");
         assert_eq!(rig.search(&[("text", text)]).hits.len(), 1);
     }
-    rig.erase(1_000, &[2, 4]);
+    rig.erase(1_000, &[2, 4]).await;
     let before = rig.search(&[("text", "zanzibar")]);
     assert!(before.hits.is_empty() && before.next.is_none() && before.count.value == 0);
     rig.indexes.erase(&rig.log, &[LeafIndex::new(1_000).unwrap()]).unwrap();
@@ -253,7 +253,7 @@ async fn what_is_erased_is_gone_from_the_folder() {
     rig.restart().await;
     assert_eq!(rig.search(&[("text", "quetzal")]).hits.len(), 1);
     // A disk that is full hinders no erasure: the index goes.
-    rig.erase(2_000, &[4]);
+    rig.erase(2_000, &[4]).await;
     rig.disk.fault.store(2, Ordering::SeqCst);
     rig.indexes.erase(&rig.log, &[LeafIndex::new(2_000).unwrap()]).unwrap();
     assert!(!holds(&rig, b"quetzal") && rig.files().is_empty());

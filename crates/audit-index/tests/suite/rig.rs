@@ -18,7 +18,7 @@ use log_core::read::Reads;
 use log_core::{CreateLog, Limits, Log, NewLeaf, Registry, RegistryOptions};
 use merkle::LeafIndex;
 use storage::memory::MemoryEngine;
-use storage::{Attachment, Engine, Erase as _, IndexedEngine, LogKind};
+use storage::{Attachment, IndexedEngine, LogKind};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -91,7 +91,7 @@ impl Rig {
         let (dir, engine) = (tempfile::tempdir().unwrap(), Arc::new(MemoryEngine::new()));
         let clock = Arc::new(ManualClock::new(START_MS));
         let registry = Registry::open(RegistryOptions {
-            engine: Arc::clone(&engine) as Arc<dyn Engine>,
+            engine: Arc::clone(&engine) as Arc<dyn storage::Store>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             limits: limits(),
             keys_dir: dir.path().join("keys"),
@@ -187,8 +187,14 @@ impl Rig {
         read::event(&self.log, index).unwrap().unwrap().event.event.id.unwrap()
     }
 
-    pub(crate) fn erase(&self, index: u64, tags: &[u8]) {
-        self.engine.erase(self.log.id(), LeafIndex::new(index).unwrap(), tags).unwrap();
+    /// Erases blocks of an event, which an event that comes after all others states.
+    pub(crate) async fn erase(&self, index: u64, tags: &[u8]) {
+        let kinds = tags.iter().copied().collect();
+        let targets = [(LeafIndex::new(index).unwrap(), kinds)].into();
+        let erasing = self.log.erase(targets).await.unwrap();
+        let id = format!("erased-{index}");
+        let statement = leaf(&format!(r#"{{"id":"{id}","action":"privacy.erased"}}"#));
+        erasing.commit(statement).await.unwrap();
     }
 
     /// The files of the index.

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use audit_event::event::{Actor, ActorKind};
 use audit_event::validate::Fill;
@@ -95,7 +94,8 @@ impl Opened {
     }
 
     async fn close(self) {
-        let Self { engine, registry } = self;
+        let Self { engine, registry, copies } = self;
+        drop(copies);
         registry.shutdown().await;
         drop(registry);
         // Tasks of the log let go of the store a moment after it has stopped.
@@ -305,6 +305,7 @@ async fn a_running_server_erases_and_a_stopped_one_leaves_it_to_the_caller() {
     let commands = admin::commands(
         opened.registry.downgrade(),
         Some(Arc::clone(&opened.engine)),
+        Some(Copies::of_folder(&config(data))),
         data.to_owned(),
     );
     let clock = Arc::new(SystemClock::new());
@@ -367,14 +368,4 @@ fn words_that_are_no_order_are_refused() {
     }
     let names: Vec<&str> = Tag::ALL.map(Tag::name).into();
     assert_eq!(names, NAMES);
-}
-
-#[test]
-fn ids_are_ulids() {
-    assert_eq!(ulid(0, [0; 10]), "00000000000000000000000000");
-    assert_eq!(ulid((1 << 48) - 1, [0xff; 10]), "7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
-    // The example of the ULID specification.
-    assert!(ulid(1_469_918_176_385, [7; 10]).starts_with("01ARYZ6S41"));
-    let later = Duration::from_secs(1).as_millis();
-    assert!(ulid(u64::try_from(later).unwrap(), [0; 10]) > ulid(0, [0xff; 10]));
 }

@@ -3,6 +3,7 @@
 
 use crate::exports::{BeginError, RequestError, State};
 use audit_event::json::{EventError, JsonError};
+use audit_event::mapping::MapError;
 use audit_event::{FieldError, Path};
 use audit_index::{QueryError, QueryRule, SearchError};
 use audit_trail::{RecordError, Refused, StoredError};
@@ -210,6 +211,21 @@ impl From<&EventError> for EventRefusal {
         match error {
             EventError::Json(error) => error.into(),
             EventError::Field(error) => error.into(),
+        }
+    }
+}
+
+impl From<&MapError> for EventRefusal {
+    fn from(error: &MapError) -> Self {
+        match error {
+            MapError::Json(error) => error.into(),
+            MapError::Field(error) => error.into(),
+            MapError::Protobuf { .. } => {
+                Self::new(Kind::Invalid, "BAD_PROTOBUF", None, error.to_string())
+            }
+            MapError::AttributeName { path } | MapError::Encoding { path } => {
+                Self::new(Kind::Invalid, BAD_FIELD, Some(path), error.to_string())
+            }
         }
     }
 }

@@ -11,12 +11,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// An object of these members.
-pub(crate) fn object<const N: usize>(members: [(&str, Value); N]) -> Object {
+pub fn object<const N: usize>(members: [(&str, Value); N]) -> Object {
     members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// A count or an index. Beyond 2^53 it is a text, as no reader would keep the number.
-pub(crate) fn number(value: u64) -> Value {
+pub fn number(value: u64) -> Value {
     let integer = i64::try_from(value).ok().and_then(Integer::new);
     integer.map_or_else(|| Value::Text(value.to_string()), Value::Integer)
 }

@@ -190,7 +190,7 @@ fn refuse_own_source(event: &AuditEvent) -> Result<(), FieldError> {
 }
 
 /// `^[a-z0-9_-]+(\.[a-z0-9_-]+){1,11}$`
-pub(crate) fn is_action(action: &str) -> bool {
+pub fn is_action(action: &str) -> bool {
     let fits =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
     let is_part = |part: &str| !part.is_empty() && part.bytes().all(fits);
@@ -198,7 +198,7 @@ pub(crate) fn is_action(action: &str) -> bool {
 }
 
 /// The characters of RFC 3986, each `%` with two hexadecimal digits behind it.
-fn is_uri_reference(text: &str) -> bool {
+pub fn is_uri_reference(text: &str) -> bool {
     let allowed =
         |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
     let escaped =

@@ -83,6 +83,18 @@ impl OwnEvent {
         self
     }
 
+    /// Adds a detail that is a number, or a truth value; a text is cut as by [`Self::detail`].
+    #[must_use]
+    pub fn value(mut self, name: &str, value: Value) -> Self {
+        match value {
+            Value::Text(text) => self.detail(name, &text),
+            other => {
+                self.event.metadata.insert(name.to_owned(), other);
+                self
+            }
+        }
+    }
+
     /// Says it in one sentence.
     #[must_use]
     pub fn described(mut self, sentence: &str) -> Self {
@@ -106,6 +118,13 @@ impl OwnEvent {
 }
 
 impl Trail {
+    /// A keyed digest of bytes that somebody sent: the same for the same bytes of the same sort, and of
+    /// no use to who guesses at them without the log's secret. It may be an event's id.
+    pub fn keyed_digest(log: &Log, sort: &str, bytes: &[u8]) -> Result<String, RecordError> {
+        let message = [sort.as_bytes(), b"\0", bytes].concat();
+        Ok(secret(log)?.id_of_item(&message))
+    }
+
     /// Records an event of the server itself.
     pub async fn record_own(&self, log: &Log, own: OwnEvent) -> Result<Taken, OwnError> {
         let (id, leaf) = self.sealed(log, own)?;

@@ -61,7 +61,7 @@ const fn row(name: &'static str, call: Call, pattern: &'static str, action: Acti
     let body_bytes_max = match call {
         Call::Unary | Call::Streaming => MESSAGE_BYTES_MAX,
         // The body of a GET request is not read, but it has a bound too.
-        Call::Get | Call::Post | Call::Delete => ENTRY_BYTES_MAX,
+        Call::Get | Call::Post | Call::Delete | Call::Options => ENTRY_BYTES_MAX,
     };
     let pattern = Pattern::new(pattern);
     Route { name, call, pattern, body_bytes_max, load: Load::Shed, action }

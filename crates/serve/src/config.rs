@@ -15,7 +15,7 @@ mod sources;
 mod tree;
 mod values;
 
-pub use kinds::{Bounded, Given, Inline, Kind, Millis, Span, Switch, Text, Unfit};
+pub use kinds::{Bounded, Given, Inline, Kind, Maybe, Millis, Span, Switch, Text, Unfit};
 pub use listen::{Address, Listen};
 pub use shared::{
     ClockWords, ConnectionSettings, PortConfig, PortSettings, clock_command, data_dir, subcommand,

@@ -14,7 +14,9 @@ use rcgen::{
 };
 use rustls::ServerConfig;
 use rustls::crypto::ring;
-use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::ParsedCertificate;
 use tls::Pin;
 use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
@@ -44,6 +46,8 @@ pub enum IdentityError {
          to have another key made, which peers must then pin", path.display(), pin_path(path).display()
     )]
     Missing { path: PathBuf },
+    #[error("{}: no certificate or private key in PEM", path.display())]
+    Pem { path: PathBuf, source: rustls::pki_types::pem::Error },
     #[error("no private key, or no certificate for it, can be made")]
     Make { source: rcgen::Error },
     #[error("the private key is refused for TLS")]
@@ -75,23 +79,40 @@ impl Identity {
         Ok(identity)
     }
 
+    /// A certificate chain and its private key, which somebody else made, in PEM. Blocks.
+    pub fn of_files(
+        certificate: &Path,
+        key: &Path,
+        readers: Readers,
+    ) -> Result<Self, IdentityError> {
+        let pem = |path: &Path| {
+            let path = path.to_owned();
+            move |source| IdentityError::Pem { path, source }
+        };
+        let text = keys::read_private(key, readers)?;
+        let text = text.ok_or_else(|| IdentityError::Missing { path: key.to_owned() })?;
+        let private = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(pem(key))?;
+        let chain = CertificateDer::pem_file_iter(certificate).map_err(pem(certificate))?;
+        let chain = chain.collect::<Result<Vec<_>, _>>().map_err(pem(certificate))?;
+        let Some(first) = chain.first() else {
+            let source = rustls::pki_types::pem::Error::NoItemsFound;
+            return Err(IdentityError::Pem { path: certificate.to_owned(), source });
+        };
+        let parsed = ParsedCertificate::try_from(first);
+        let parsed = parsed.map_err(|source| IdentityError::Refused { source })?;
+        let pin = Pin::of_spki(&parsed.subject_public_key_info());
+        let config = server_config(chain, private)?;
+        Ok(Self { config: Arc::new(config), pin })
+    }
+
     fn of(key: &KeyPair) -> Result<Self, IdentityError> {
         let make = |source| IdentityError::Make { source };
         let mut params = CertificateParams::new(Vec::<String>::new()).map_err(make)?;
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, "cairn");
         let certificate = params.self_signed(key).map_err(make)?;
-        let refused = |source| IdentityError::Refused { source };
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(refused)?
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-            )
-            .map_err(refused)?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let der = PrivatePkcs8KeyDer::from(key.serialize_der());
+        let config = server_config(vec![certificate.der().clone()], der.into())?;
         let pin = Pin::of_spki(&key.subject_public_key_info());
         Ok(Self { config: Arc::new(config), pin })
     }
@@ -120,6 +141,22 @@ impl Identity {
 /// Where the pin of the key at `path` is.
 pub fn pin_path(path: &Path) -> PathBuf {
     path.with_extension("pin")
+}
+
+/// TLS 1.3 and 1.2 with this certificate, for HTTP/2 and HTTP/1.1.
+fn server_config(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ServerConfig, IdentityError> {
+    let refused = |source| IdentityError::Refused { source };
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(refused)?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(refused)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 fn make(path: &Path) -> Result<KeyPair, IdentityError> {
@@ -232,6 +269,29 @@ mod tests {
         }
         durable::replace(&path, good.as_bytes(), 0o600).unwrap();
         Identity::open(&path, Readers::Nobody).unwrap();
+    }
+
+    #[test]
+    fn a_certificate_that_somebody_else_made_is_taken_with_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate, key) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
+        let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+        let params = CertificateParams::new(vec!["log.example".to_owned()]).unwrap();
+        let made = params.self_signed(&pair).unwrap();
+        let pem = format!(
+            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+            STANDARD.encode(made.der())
+        );
+        durable::replace(&certificate, pem.as_bytes(), 0o644).unwrap();
+        durable::replace(&key, format(pair.serialized_der()).as_bytes(), 0o600).unwrap();
+        let of =
+            |certificate: &Path, key: &Path| Identity::of_files(certificate, key, Readers::Nobody);
+        let pin = of(&certificate, &key).unwrap().pin();
+        assert_eq!(pin, Pin::of_spki(&pair.subject_public_key_info()));
+        assert!(of(&key, &key).is_err() && of(&certificate, &folder.path().join("no")).is_err());
+        let other = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+        durable::replace(&key, format(other.serialized_der()).as_bytes(), 0o600).unwrap();
+        assert!(of(&certificate, &key).is_err());
     }
 
     #[test]

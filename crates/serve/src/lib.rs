@@ -11,6 +11,7 @@
 //! | [`middleware`] | what every request passes before its handler |
 //! | [`grpc`] | frames of gRPC messages, checked before tonic reads them |
 //! | [`body`] | answers of plain HTTP, and bodies read within a bound |
+//! | [`received`], [`gzip`], [`room`] | bodies that may be compressed, and the room for all of them |
 //! | [`metrics`] | requests counted by route and code |
 //! | [`identity`] | the key that a port's TLS is known by |
 //! | [`health`] | whether the server is ready, and if not, why |
@@ -38,6 +39,12 @@ pub mod middleware;
 pub mod grpc;
 
 pub mod body;
+
+pub mod received;
+
+pub mod gzip;
+
+pub mod room;
 
 pub mod metrics;
 

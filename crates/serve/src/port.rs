@@ -271,7 +271,7 @@ where
 
 /// Listens on the first address that can be opened; a name may have one that this machine does not
 /// speak.
-fn listen(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
+pub fn listen(addresses: &[SocketAddr]) -> io::Result<TcpListener> {
     let mut failed = io::ErrorKind::AddrNotAvailable.into();
     for address in addresses {
         match listen_on(*address) {

@@ -42,6 +42,8 @@ pub enum Call {
     Post,
     /// Plain HTTP, DELETE.
     Delete,
+    /// Plain HTTP, OPTIONS: some senders ask before they send.
+    Options,
     /// gRPC with one request message.
     Unary,
     /// gRPC with any number of request messages.
@@ -59,6 +61,7 @@ impl Call {
         match self {
             Self::Get => method == Method::GET || method == Method::HEAD,
             Self::Delete => method == Method::DELETE,
+            Self::Options => method == Method::OPTIONS,
             Self::Post | Self::Unary | Self::Streaming => method == Method::POST,
         }
     }
@@ -280,11 +283,13 @@ impl<T: Copy> RouteTable<T> {
         let rows = || self.routes().filter(|route| route.pattern == pattern);
         let gets = rows().any(|route| route.call.takes(&Method::GET));
         let posts = rows().any(|route| route.call.takes(&Method::POST));
-        let deletes = rows().any(|route| route.call.takes(&Method::DELETE));
+        let deletes = rows().any(|route| route.call == Call::Delete);
+        let options = rows().any(|route| route.call == Call::Options);
         match (gets, posts) {
             (true, false) if deletes => "GET, HEAD, DELETE",
             (true, true) => "GET, HEAD, POST",
             (true, false) => "GET, HEAD",
+            (false, _) if options => "OPTIONS, POST",
             (false, _) => "POST",
         }
     }

@@ -1,6 +1,7 @@
 //! Plain HTTP: JSON in, JSON out.
 
-mod answer;
+pub mod answer;
+
 mod body;
 mod event;
 mod exports;

@@ -1,7 +1,6 @@
 //! Events into an audit log.
 
 use audit_event::Value;
-use audit_event::value::Object;
 use audit_trail::{Draft, Recorded, Taken};
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -131,9 +130,9 @@ fn answered(parts: &[Part<'_>], results: Vec<Result1>, tree_size: TreeSize) -> R
     let status = status(&results);
     let mut first = None;
     let shown = results.into_iter().zip(parts).map(|(result, part)| match result {
-        Result1::Taken(taken, receipt) => Value::Object(taken_members(taken, receipt)),
+        Result1::Taken(taken, receipt) => Value::Object(answer::taken_members(taken, receipt)),
         Result1::Refused(refusal) => {
-            let error = Value::Object(error_members(refusal, part.line));
+            let error = Value::Object(answer::error_members(refusal, part.line));
             first.get_or_insert_with(|| error.clone());
             Value::Object(object([("error", error)]))
         }
@@ -158,30 +157,4 @@ fn status(results: &[Result1]) -> StatusCode {
         }
         _ => StatusCode::BAD_REQUEST,
     }
-}
-
-fn taken_members(taken: Taken, receipt: Option<Bytes>) -> Object {
-    let Taken { id, index, leaf_hash, received_at, duplicate } = taken;
-    let mut members = object([
-        ("duplicate", Value::Bool(duplicate)),
-        ("id", Value::Text(id)),
-        ("index", number(index.get())),
-        ("leaf_hash", Value::Text(leaf_hash.to_string())),
-        ("received_at", Value::Text(received_at.to_nine_digits())),
-    ]);
-    let receipt = receipt.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
-    members.extend(receipt.map(|text| ("receipt".to_owned(), Value::Text(text))));
-    members
-}
-
-fn error_members(refusal: EventRefusal, line: usize) -> Object {
-    let EventRefusal { reason, field, message, .. } = refusal;
-    let line = u64::try_from(line).unwrap_or(u64::MAX);
-    let mut members = object([
-        ("line", number(line)),
-        ("message", Value::Text(message)),
-        ("reason", Value::from(reason)),
-    ]);
-    members.extend(field.map(|field| ("field".to_owned(), Value::Text(field))));
-    members
 }

@@ -12,7 +12,7 @@ mod export;
 
 use std::collections::BTreeMap;
 
-pub use self::binary::{Header, map_binary, raw_of_binary};
+pub use self::binary::{Header, map_binary, raw_of_binary, source_of_binary};
 pub use self::export::{Domain, export};
 
 use self::attributes::Envelope;
@@ -29,6 +29,12 @@ use crate::value::Value;
 /// The events of a batch, each to be mapped by [`map`].
 pub fn split_batch(body: &[u8]) -> Result<Items<'_>, MapError> {
     Items::of_list(body)
+}
+
+/// The source that an event in the JSON format states.
+pub fn source_of(item: &[u8]) -> Option<String> {
+    let notes = Notes::default();
+    Fields::of_item(item, &notes).ok()?.filled("source").ok()?
 }
 
 /// One event in the JSON format.

@@ -132,7 +132,7 @@ pub(crate) fn percent_encoded(text: &str, stays: impl Fn(u8) -> bool) -> String 
 }
 
 /// `head` and the segments with `/` between, as a URI reference; `None` if it is longer than a source.
-pub(crate) fn source_uri(head: &str, segments: &[&str]) -> Option<String> {
+pub fn source_uri(head: &str, segments: &[&str]) -> Option<String> {
     let stays = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let segments = segments.iter().map(|segment| percent_encoded(segment, stays));
     let uri = head.to_owned() + &segments.collect::<Vec<_>>().join("/");

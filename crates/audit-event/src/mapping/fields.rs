@@ -13,6 +13,9 @@ use crate::path::Path;
 use crate::time::Instant;
 use crate::value::Value;
 
+/// Items of a list that are read: more than any sender has, and few enough for the memory that they take.
+const LIST_MAX: usize = 200_000;
+
 /// What reading noticed, wherever in the item.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
@@ -141,10 +144,21 @@ impl<'a, 'n> Fields<'a, 'n> {
 
     pub(crate) fn list(&mut self, name: &str) -> Result<Vec<(Path, &'a [u8])>, MapError> {
         let path = self.path(name);
+        let items = self.items(name, LIST_MAX)?.into_iter();
+        Ok(items.enumerate().map(|(index, item)| (path.item(index), item)).collect())
+    }
+
+    /// The items of a list that has at most so many.
+    pub(crate) fn items(&mut self, name: &str, max: usize) -> Result<Vec<&'a [u8]>, MapError> {
+        let path = self.path(name);
         let Some(value) = self.take(name) else { return Ok(Vec::new()) };
         let items =
             Items::of_checked(value).ok_or_else(|| MapError::field(&path, Rule::NotList))?;
-        Ok(items.enumerate().map(|(index, item)| (path.item(index), item)).collect())
+        let items: Vec<&[u8]> = items.take(max.saturating_add(1)).collect();
+        if items.len() > max {
+            return Err(MapError::field(&path, Rule::TooMany { max }));
+        }
+        Ok(items)
     }
 
     pub(crate) fn texts(&mut self, name: &str) -> Result<Vec<String>, MapError> {

@@ -44,6 +44,25 @@ pub struct RawQuery<'a> {
     pub sourcetype: Option<&'a str>,
 }
 
+/// What an envelope says of where it comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sender {
+    /// The file or stream.
+    pub source: Option<String>,
+    /// The host.
+    pub host: Option<String>,
+}
+
+impl Sender {
+    /// Of an envelope; one that cannot be read says nothing.
+    pub fn of(item: &[u8]) -> Self {
+        let notes = Notes::default();
+        let Ok(mut fields) = Fields::of_item(item, &notes) else { return Self::default() };
+        let mut say = |name| fields.filled(name).ok().flatten();
+        Self { source: say("source"), host: say("host") }
+    }
+}
+
 /// One envelope as an event.
 pub fn map<'a>(item: &'a [u8], intake: &Intake<'_>) -> Result<Mapped<'a>, MapError> {
     let notes = Notes::default();

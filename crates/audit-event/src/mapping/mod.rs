@@ -34,6 +34,8 @@ mod decimal;
 mod draft;
 mod fields;
 
+pub use self::draft::source_uri;
+
 /// What is known of a sender besides what it sends.
 #[derive(Debug, Clone, Copy)]
 pub struct Intake<'a> {

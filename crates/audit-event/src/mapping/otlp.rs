@@ -26,6 +26,9 @@ const CHANGES_MAX: usize = 101;
 /// longer list is named as cut.
 const RESOURCE_MAX: usize = 64;
 
+/// Log records of a request: those of a body of 64 MiB, and few enough for the memory that they take.
+const RECORDS_MAX: usize = 1_000_000;
+
 /// How a request is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Encoding {
@@ -62,6 +65,26 @@ impl<'a> Record<'a> {
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
+
+    /// The source that its resource names: `service.namespace`/`service.name`.
+    pub fn source(&self) -> Option<String> {
+        self.context.service().1
+    }
+}
+
+impl Context {
+    /// The service's name, which is empty where the resource states none, and the source that it makes.
+    fn service(&self) -> (String, Option<String>) {
+        let mut resource = Attributes::new(self.resource.to_vec(), &Notes::default());
+        let name = resource.text("service.name");
+        // SDKs send this name where none is configured.
+        let name = name.filter(|name| !name.starts_with("unknown_service")).unwrap_or_default();
+        let namespace = resource.text("service.namespace");
+        let segments = namespace.iter().map(String::as_str).chain([name.as_str()]);
+        let segments: Vec<&str> = segments.collect();
+        let uri = source_uri("", &segments).filter(|_| !name.is_empty());
+        (name, uri)
+    }
 }
 
 /// One record as an event.
@@ -82,7 +105,9 @@ pub fn map<'a>(record: &Record<'a>, intake: &Intake<'_>) -> Result<Mapped<'a>, M
     event.severity = self::severity(severity);
     event.trace.trace_id = read.trace_id;
     event.trace.span_id = read.span_id.filter(|_| event.trace.trace_id.is_some());
-    let service = source(&record.context, event, &notes, intake);
+    let (service, source) = record.context.service();
+    // A resource that names no service has the source of the token.
+    event.source = Some(source.unwrap_or_else(|| intake.source.to_owned()));
     who(&mut attributes, &mut draft, &service, intake);
     what(&mut attributes, &mut draft.event, intake);
     self::body(body, &mut draft, &notes);
@@ -122,20 +147,6 @@ fn severity(number: u64) -> Option<Severity> {
         21..=24 => Some(Severity::Critical),
         _ => None,
     }
-}
-
-/// Sets the source to `service.namespace`/`service.name` and returns the service's name; where the
-/// resource names no service, the source is that of the token.
-fn source(context: &Context, event: &mut AuditEvent, notes: &Notes, intake: &Intake<'_>) -> String {
-    let mut resource = Attributes::new(context.resource.to_vec(), notes);
-    let name = resource.text("service.name");
-    // SDKs send this name where none is configured.
-    let name = name.filter(|name| !name.starts_with("unknown_service")).unwrap_or_default();
-    let namespace = resource.text("service.namespace");
-    let segments: Vec<&str> = namespace.iter().map(String::as_str).chain([name.as_str()]).collect();
-    let uri = source_uri("", &segments).filter(|_| !name.is_empty());
-    event.source = Some(uri.unwrap_or_else(|| intake.source.to_owned()));
-    name
 }
 
 fn who(attributes: &mut Attributes, draft: &mut Draft, service: &str, intake: &Intake<'_>) {

@@ -29,6 +29,11 @@ pub struct Peer<'a> {
     pub utc_offset_seconds: i32,
 }
 
+/// The host that a message names.
+pub fn host_of(frame: &Frame) -> Option<String> {
+    parse::parse(&String::from_utf8_lossy(&frame.bytes)).host.map(str::to_owned)
+}
+
 /// One message as an event.
 pub fn map<'a>(
     frame: &'a Frame,

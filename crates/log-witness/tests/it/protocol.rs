@@ -197,6 +197,7 @@ async fn every_row_of_the_table_is_answered_by_its_method_and_by_no_other() {
             // No field of the message is there.
             Call::Unary | Call::Streaming => (Method::POST, vec![0; 5], 200),
             Call::Post => (Method::POST, Vec::new(), 400),
+            Call::Options => (Method::OPTIONS, Vec::new(), 204),
             Call::Get if route.name == "evidence" => (Method::GET, Vec::new(), 404),
             Call::Get => (Method::GET, Vec::new(), 200),
             Call::Delete => (Method::DELETE, Vec::new(), 204),

@@ -61,6 +61,7 @@ read_from_text!([] Span);
 read_from_text!([] Switch);
 read_from_text!([] Text);
 read_from_text!([] Address);
+read_from_text!([T: Kind] Maybe<T>);
 
 struct TextVisitor<T>(PhantomData<T>);
 
@@ -203,6 +204,27 @@ impl Kind for Text {
 
     fn of(text: &str) -> Option<Self> {
         Some(Self(text.to_owned()))
+    }
+}
+
+/// A value, or an empty text for none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Maybe<T>(Option<T>);
+
+impl<T> Maybe<T> {
+    /// The value, if there is one.
+    pub fn get(&self) -> Option<&T> {
+        self.0.as_ref()
+    }
+}
+
+impl<T: Kind> Kind for Maybe<T> {
+    fn expected() -> String {
+        format!("{}, or nothing", T::expected())
+    }
+
+    fn of(text: &str) -> Option<Self> {
+        if text.is_empty() { Some(Self(None)) } else { T::of(text).map(Some).map(Self) }
     }
 }
 

@@ -1,24 +1,14 @@
 //! The frames of a call's body, checked and decompressed as they come.
 
-use std::io::Read as _;
-use std::time::Duration;
-
 use bytes::{BufMut as _, Bytes, BytesMut};
-use flate2::bufread::MultiGzDecoder;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::bad_message;
+use crate::gzip::{self, NotOpened};
 use crate::refusal::{Api, Kind, Refusal};
+use crate::room::Room;
 
 /// Compression flag and length, before each message.
 const HEAD_BYTES: usize = 5;
-
-/// Bytes of all messages of the process that are decompressed and not taken yet, in KiB. Some kilobytes
-/// become a message as long as the longest, so the bytes that callers send do not bound these.
-static DECOMPRESSED_KIB: Semaphore = Semaphore::const_new(DECOMPRESSED_KIB_MAX);
-const DECOMPRESSED_KIB_MAX: usize = 256 * 1024;
-/// When a caller may try again that found no room.
-const ROOM_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The frames of a body, as far as they have come. Holds at most one message, beside the last piece.
 #[derive(Debug)]
@@ -35,7 +25,7 @@ pub(super) struct Frames {
     /// Of the last piece, what is not handed on yet.
     rest: Bytes,
     /// For the decompressed message that was handed on last.
-    room: Option<SemaphorePermit<'static>>,
+    room: Option<Room>,
 }
 
 #[derive(Debug)]
@@ -188,32 +178,17 @@ impl Frames {
 
 const NOT_GZIP: &str = "message is not gzip as its flag says";
 
-/// A message out of its gzip members, and the room that it takes. Never makes more than one byte above the
-/// limit.
-fn decompressed(
-    content: &[u8],
-    bytes_max: usize,
-    api: &Api,
-) -> Result<(Vec<u8>, SemaphorePermit<'static>), Refusal> {
-    let kib = |bytes: usize| bytes.div_ceil(1024).min(DECOMPRESSED_KIB_MAX);
-    let permits = u32::try_from(kib(bytes_max)).expect("a bound far below 2^32");
-    let mut room = DECOMPRESSED_KIB.try_acquire_many(permits).map_err(|_| {
-        Refusal::new(Kind::Exhausted, "OVERLOADED")
-            .retry(ROOM_RETRY_AFTER)
-            .says("too many compressed messages are read at a time")
-    })?;
-    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
-    let mut message = Vec::new();
-    MultiGzDecoder::new(content)
-        .take(limit)
-        .read_to_end(&mut message)
-        .map_err(|_| bad_message(NOT_GZIP))?;
-    if message.len() > bytes_max {
-        let message = format!("message has more than {bytes_max} bytes decompressed, the limit");
-        return Err(too_large(message, api));
-    }
-    drop(room.split(kib(bytes_max) - kib(message.len())));
-    Ok((message, room))
+/// A message out of its gzip members, and the room that it takes.
+fn decompressed(content: &[u8], bytes_max: usize, api: &Api) -> Result<(Vec<u8>, Room), Refusal> {
+    gzip::open(content, bytes_max).map_err(|error| match error {
+        NotOpened::NotGzip => bad_message(NOT_GZIP),
+        NotOpened::TooLarge { bytes_max } => {
+            let message =
+                format!("message has more than {bytes_max} bytes decompressed, the limit");
+            too_large(message, api)
+        }
+        NotOpened::NoRoom(no_room) => no_room.into(),
+    })
 }
 
 fn too_large(message: String, api: &Api) -> Refusal {

@@ -44,6 +44,12 @@ pub fn map_binary(
     Ok(mapped)
 }
 
+/// The source that an event in binary mode states.
+pub fn source_of_binary(headers: &[Header<'_>]) -> Option<String> {
+    let header = headers.iter().find(|header| header.name.eq_ignore_ascii_case("ce-source"))?;
+    decoded("source", header.value).ok()
+}
+
 /// RAW of an event in binary mode: the `ce-*` and `content-type` lines with their names in lower case,
 /// sorted, each with CRLF, an empty line, and the body.
 pub fn raw_of_binary(headers: &[Header<'_>], body: &[u8]) -> Vec<u8> {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::record::{Any, LEVELS_MAX, LogRecord, id};
-use super::{Context, Encoding, Record, repeated};
+use super::{Context, Encoding, RECORDS_MAX, Record, repeated};
 use crate::mapping::MapError;
 use crate::mapping::fields::{Fields, Notes};
 use crate::members::Rule;
@@ -31,8 +31,8 @@ pub fn split(body: &[u8]) -> Result<Vec<Record<'_>>, MapError> {
             }
             context.schema_url = scope_logs.filled("schemaUrl")?.or_else(|| schema_url.clone());
             let context = Arc::new(context);
-            let items = scope_logs.list("logRecords")?.into_iter();
-            records.extend(items.map(|(_, bytes)| Record {
+            let items = scope_logs.items("logRecords", RECORDS_MAX - records.len())?.into_iter();
+            records.extend(items.map(|bytes| Record {
                 bytes,
                 encoding: Encoding::Json,
                 context: Arc::clone(&context),

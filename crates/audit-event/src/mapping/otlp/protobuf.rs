@@ -7,10 +7,12 @@ use std::sync::Arc;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::record::{Any, LEVELS_MAX, LogRecord, id};
-use super::{Context, Encoding, Record, repeated};
+use super::{Context, Encoding, RECORDS_MAX, Record, repeated};
 use crate::hex;
 use crate::mapping::MapError;
 use crate::mapping::fields::Notes;
+use crate::members::Rule;
+use crate::path::Path;
 use crate::wire::{self, Malformed, Wire};
 
 impl From<Malformed> for MapError {
@@ -91,7 +93,13 @@ fn scope_logs<'a>(
                 }
                 Ok(())
             })?,
-            (2, Wire::Bytes(record, _)) => found.push(record),
+            (2, Wire::Bytes(record, _)) => {
+                if records.len() + found.len() >= RECORDS_MAX {
+                    let rule = Rule::TooMany { max: RECORDS_MAX };
+                    return Err(MapError::field(&Path::of("logRecords"), rule));
+                }
+                found.push(record);
+            }
             (3, Wire::Bytes(url, _)) => {
                 context.schema_url = filled(url, notes).or_else(|| context.schema_url.take());
             }

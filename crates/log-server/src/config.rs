@@ -1,10 +1,12 @@
 //! The server's settings: what each of [`Settings`] means.
 
 mod command;
+mod receive;
 mod settings;
 mod witness;
 
 pub use command::{Command, parse};
+pub use receive::{ReceiveConfig, SyslogConfig};
 pub use settings::{LogKey, LogSettings, SOURCES, Settings};
 pub use witness::WitnessConfig;
 
@@ -39,6 +41,7 @@ pub struct Config {
     pub leaf_index_busy_rate: u64,
     pub service: ServiceOptions,
     pub audit: AuditOptions,
+    pub receive: ReceiveConfig,
     pub limits: Limits,
     pub storage: RocksOptions,
     pub witness: WitnessConfig,
@@ -47,7 +50,11 @@ pub struct Config {
 impl Config {
     /// The same settings within the limit on open files: connections never take the store's files.
     pub fn within_open_files(&self) -> Result<Self, TooFewFiles> {
-        let (port, open_files_max) = self.port.within_open_files(self.storage.open_files_max)?;
+        // Connections of syslog are files that nobody else may count on.
+        let syslog = self.receive.syslog.connections_max;
+        let wanted = self.storage.open_files_max.saturating_add(syslog);
+        let (port, open_files_max) = self.port.within_open_files(wanted)?;
+        let open_files_max = open_files_max.saturating_sub(syslog).max(open_files_max / 2);
         let storage = RocksOptions { open_files_max, ..self.storage };
         Ok(Self { port, storage, ..self.clone() })
     }
@@ -91,6 +98,7 @@ impl Config {
         let why = "callers have no identities yet";
         let listen = Listen::new(&settings.listen, settings.insecure_listen, why)?;
         let data_dir = config::data_dir(&settings.data_dir, "cairn", variable)?;
+        let receive = ReceiveConfig::new(settings, &data_dir)?;
         Ok(Self {
             port: PortConfig::new(listen, &settings.connections, &settings.port),
             heads_dir: settings.heads_dir.path().unwrap_or_else(|| data_dir.join("heads")),
@@ -110,6 +118,7 @@ impl Config {
                 event_bytes_max: settings.event_bytes_max.count(),
                 streams_max: settings.streams_max.count(),
             },
+            receive,
             limits: limits(settings),
             storage: storage(settings),
             witness: WitnessConfig::new(settings)?,
@@ -202,6 +211,41 @@ mod tests {
         assert_eq!((config.storage.memtable_bytes, config.service.streams_max), (1 << 20, 6));
         for beyond in ["linger_max_us = 10001", "memtable_bytes = 1048575", "logs_max = 16385"] {
             assert!(of(beyond).is_err(), "{beyond}");
+        }
+    }
+
+    #[test]
+    fn sources_are_configured_by_their_uris() {
+        let text = "[sources.\"/gate\"]\nlog = \"doors\"\naction = \"gate.event\"\n\
+                    actor = \"service:gate\"\ncategory = \"access\"\nowner = \"ana\"\n\
+                    utc_offset = \"-01:30\"";
+        let sources = of(text).unwrap().receive.options.sources;
+        let gate = sources.of("/gate");
+        assert_eq!((gate.log(), gate.action.as_deref()), ("doors", Some("gate.event")));
+        assert_eq!((gate.owner.as_deref(), gate.utc_offset_seconds), (Some("ana"), -5_400));
+        assert_eq!(sources.of("/other").log(), "audit");
+        for bad in
+            ["log = \"A\"", "action = \"A\"", "actor = \"x\"", "category = \"x\"", "loq = \"a\""]
+        {
+            let error = of(&format!("[sources.\"/gate\"]\n{bad}")).unwrap_err().to_string();
+            assert!(error.contains("sources./gate"), "{error}");
+        }
+        assert!(of("[sources.\"cairn:x\"]").is_err());
+    }
+
+    #[test]
+    fn syslog_is_off_until_it_has_an_address() {
+        let syslog = of("").unwrap().receive.syslog;
+        assert!(syslog.plain.is_none() && syslog.tls.is_none() && syslog.connections_max == 0);
+        let syslog = of("syslog_listen = \"127.0.0.1:0\"").unwrap().receive.syslog;
+        assert!(syslog.plain.is_some() && syslog.connections_max == 256);
+        for bad in [
+            "syslog_listen = \"here\"",
+            "syslog_tls_listen = \"0.0.0.0:1\"",
+            "syslog_tls_key = \"k\"",
+            "syslog_tls_certificate = \"c\"",
+        ] {
+            assert!(of(bad).is_err(), "{bad}");
         }
     }
 

@@ -17,6 +17,7 @@ use tonic_health::server::HealthService;
 
 use crate::routes::To;
 use audit_api::audit::Audit;
+use audit_receive::receive::Receive;
 use log_api::http::Http;
 use log_api::refusal::API;
 use log_api::routes::To as Log;
@@ -31,6 +32,7 @@ pub(crate) struct Handler<R> {
     pub(crate) http: Http,
     pub(crate) audit: Audit,
     pub(crate) calls: AuditServiceServer<Audit>,
+    pub(crate) receive: Receive,
 }
 
 impl<R, B> tower::Service<Matched<B, To>> for Handler<R>
@@ -67,6 +69,11 @@ where
             To::Audit(to) => {
                 let audit = self.audit.clone();
                 let answer = async move { Ok(audit.answer(request, route, to).await) };
+                return Answering::Http(Box::pin(answer));
+            }
+            To::Receive(to) => {
+                let receive = self.receive.clone();
+                let answer = async move { Ok(receive.answer(request, route, to).await) };
                 return Answering::Http(Box::pin(answer));
             }
         };

@@ -9,4 +9,5 @@ pub mod server;
 
 mod handler;
 mod health;
+mod receivers;
 pub mod witnesses;

@@ -41,6 +41,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 fn started(server: &Server, config: &Config) {
     let url = format!("http://{}", server.address());
     listening(&url);
+    for address in server.syslog_addresses() {
+        say(format_args!("syslog on {address}"));
+    }
     say(format_args!("data in {}", config.data_dir.display()));
     if server.is_first_start() {
         say(format_args!(

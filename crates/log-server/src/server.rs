@@ -28,10 +28,12 @@ use crate::copies::{Copies, CopyError};
 use crate::handler::Handler;
 use crate::health;
 pub use crate::health::WITNESSED_HEALTH;
+use crate::receivers;
 use crate::routes::{self, To};
 use crate::witnesses::HttpWitnesses;
 use audit_api::audit::Audit;
 use audit_index::{AuditIndexes, IndexOptions};
+use audit_receive::syslog::Syslog;
 use audit_trail::Trail;
 use log_api::http::Http;
 use log_api::http::encoding::Encoder;
@@ -72,6 +74,10 @@ pub enum StartError {
     Reflection(#[from] tonic_reflection::server::Error),
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
+    #[error("cannot listen on {listen} for syslog: {source}")]
+    Syslog { listen: Listen, source: std::io::Error },
+    #[error("syslog over TLS: {0}")]
+    SyslogIdentity(serve::identity::IdentityError),
     #[error(transparent)]
     Witnesses(#[from] witness_client::AuthoritiesError),
     #[error("what was erased may still be in a copy: {0}")]
@@ -92,6 +98,8 @@ pub struct Server {
     stopping: CancellationToken,
     background: Background,
     accepting: tokio::task::JoinHandle<Option<()>>,
+    syslog: Option<tokio::task::JoinHandle<Option<()>>>,
+    syslog_addresses: Vec<SocketAddr>,
     fatal: tokio::sync::watch::Receiver<Option<Fatal>>,
     /// Answers operators; `None` if the server is read-only.
     admin: Option<AdminServer>,
@@ -146,6 +154,11 @@ impl Server {
         self.address
     }
 
+    /// Where it listens for syslog: without TLS, then with it, as far as each is open.
+    pub fn syslog_addresses(&self) -> &[SocketAddr] {
+        &self.syslog_addresses
+    }
+
     /// There was no log at all, and the first logs were made.
     pub fn is_first_start(&self) -> bool {
         self.first_start
@@ -196,6 +209,10 @@ impl Server {
         self.stopping.cancel();
         // A panic of the task was logged where it happened.
         drop((&mut self.accepting).await);
+        if let Some(syslog) = self.syslog.take() {
+            // What its connections have read is recorded before the logs stop.
+            drop(syslog.await);
+        }
         self.registry.shutdown().await;
         self.background.ended().await;
         if let Some(admin) = self.admin.take() {
@@ -284,12 +301,19 @@ impl Parts {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
         let handler = self.handler(config, &health, &reporter, reflection, audit, &stopping);
+        let receive = handler.receive.clone();
         let stack = chain.around(handler);
         let copies = exports.map(|it| Copies::of_server(config, Arc::clone(&self.indexes), it));
         let admin = admin::start(config, &self.registry, self.rocks.clone(), copies, &supervisor)?;
         let port = self.open_port(config, &stopping)?;
         let address = port.address();
+        let syslog = receivers::open_syslog(config)?;
+        let syslog_addresses = syslog.as_ref().map(Syslog::addresses).unwrap_or_default();
         let accepting = supervisor.task("port", port.serve(stack, supervisor.clone()));
+        let syslog = syslog.map(|syslog| {
+            let served = syslog.serve(receive, supervisor.clone(), stopping.clone());
+            supervisor.task("syslog", served)
+        });
         let Self { registry, metrics, fatal, .. } = self;
         Ok(Server {
             address,
@@ -301,6 +325,8 @@ impl Parts {
             stopping,
             background,
             accepting,
+            syslog,
+            syslog_addresses,
             fatal,
             admin,
         })
@@ -350,12 +376,14 @@ impl Parts {
         let logs = Logs::new(self.registry.clone(), reads, Arc::clone(&metrics));
         let service = Service::new(logs.clone(), config.service, stopping.clone());
         let ops = Ops::new(health.clone(), move || metrics.encode());
+        let trail = audit.trail().clone();
+        let receive = receivers::receive(config, trail, logs.clone(), health.clone());
         let http = Http::new(logs, Encoder::new(config.bundle_cache_bytes), ops);
         let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
         let log = LogServiceServer::new(service).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let calls = AuditServiceServer::new(audit.clone());
         let calls = calls.max_decoding_message_size(MESSAGE_BYTES_MAX);
-        Handler { log, health, reflection, http, audit, calls }
+        Handler { log, health, reflection, http, audit, calls, receive }
     }
 }
 

@@ -8,10 +8,12 @@ use clap::Args as _;
 use log_core::witness::OnQuorumLoss;
 use serde::{Deserialize, Deserializer};
 use serve::config::{
-    Address, Bounded, ConnectionSettings, Inline, Kind, Millis, PortSettings, Sources, Span,
+    Address, Bounded, ConnectionSettings, Inline, Kind, Maybe, Millis, PortSettings, Sources, Span,
     Switch, Text,
 };
 use storage::LogName;
+
+use super::receive::{SourceSettings, SourceUri};
 
 const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;
@@ -76,6 +78,37 @@ pub struct Settings {
     /// The largest event of the server's own API; items of other formats may be larger.
     #[arg(long, value_name = "N", default_value = "262144")]
     pub event_bytes_max: Bounded<1_024, MIB>,
+    /// The largest post of a kube-apiserver's audit webhook, which does not bound its posts in bytes.
+    #[arg(long, value_name = "N", default_value = "33554432")]
+    pub k8s_body_bytes_max: Bounded<1_024, { 256 * MIB }>,
+    /// The largest request of OTLP logs over HTTP, decompressed.
+    #[arg(long, value_name = "N", default_value = "67108864")]
+    pub otlp_http_bytes_max: Bounded<1_024, { 256 * MIB }>,
+    /// The largest message of OTLP logs over gRPC, decompressed.
+    #[arg(long, value_name = "N", default_value = "4194304")]
+    pub otlp_grpc_bytes_max: Bounded<1_024, { 256 * MIB }>,
+    /// The largest body of every other receiver, decompressed.
+    #[arg(long, value_name = "N", default_value = "67108864")]
+    pub receive_body_bytes_max: Bounded<1_024, { 256 * MIB }>,
+    /// Acknowledge events of the HTTP Event Collector on channels, where a request names one.
+    #[arg(long, default_value = "true")]
+    pub hec_acks: Switch,
+    /// The address and port of syslog over TCP. Empty: none.
+    #[arg(long, value_name = "ADDR", default_value = "")]
+    pub syslog_listen: Maybe<Address>,
+    /// The address and port of syslog over TLS. Empty: none.
+    #[arg(long, value_name = "ADDR", default_value = "")]
+    pub syslog_tls_listen: Maybe<Address>,
+    /// The certificate chain of syslog over TLS, in PEM. Empty: one made at each start for
+    /// tls/syslog.key in data_dir, whose pin is beside it.
+    #[arg(long, value_name = "FILE", default_value = "")]
+    pub syslog_tls_certificate: Text,
+    /// The private key of that certificate, in PEM.
+    #[arg(long, value_name = "FILE", default_value = "")]
+    pub syslog_tls_key: Text,
+    /// Connections of syslog open at a time; one beyond is closed at once.
+    #[arg(long, value_name = "N", default_value = "256")]
+    pub syslog_connections_max: Bounded<1, 100_000>,
     /// Entries that may wait in one log's queue; beyond it appends are refused at once.
     #[arg(long, value_name = "N", default_value = "100000")]
     pub queue_entries_max: Bounded<10_000, 100_000_000>,
@@ -157,6 +190,17 @@ pub struct Settings {
                 \"publish_unwitnessed\" to go on without witnesses."
     )]
     pub logs: Inline<BTreeMap<LogKey, LogSettings>>,
+    /// Settings of single sources of events.
+    #[arg(
+        long,
+        hide = true,
+        default_value = "{}",
+        help = "What is known of one source of events, under [sources.\"URI\"]: log = \"NAME\", where \
+                its events go (audit); action, actor = \"TYPE:ID\" and category, which stand for what \
+                an item does not say; owner, who is asked about it; utc_offset = \"+02:00\", the zone \
+                of times without one."
+    )]
+    pub sources: Inline<BTreeMap<SourceUri, SourceSettings>>,
 }
 
 /// The settings of one log.

@@ -55,5 +55,5 @@ fn identity(config: &Config) -> Result<Identity, StartError> {
         Some((certificate, key)) => Identity::of_files(certificate, key, config.key_readers),
         None => Identity::open(key, config.key_readers),
     };
-    identity.map_err(StartError::SyslogIdentity)
+    identity.map(Identity::without_protocols).map_err(StartError::SyslogIdentity)
 }

@@ -122,6 +122,13 @@ impl Identity {
         self.pin
     }
 
+    /// The same for connections that agree on no protocol within TLS.
+    #[must_use]
+    pub fn without_protocols(mut self) -> Self {
+        Arc::make_mut(&mut self.config).alpn_protocols.clear();
+        self
+    }
+
     /// Accepts handshakes with this key: TLS 1.3 and 1.2, for HTTP/2 and HTTP/1.1. Callers are not
     /// asked for a certificate.
     pub fn acceptor(&self) -> TlsAcceptor {

@@ -146,7 +146,7 @@ fn lines(body: &[u8], items: &[&[u8]]) -> Vec<usize> {
     let line_of = |item: &&[u8]| {
         let at = item.as_ptr().addr().saturating_sub(body.as_ptr().addr()).min(body.len());
         let passed = body.get(seen..at).unwrap_or_default();
-        line += passed.iter().filter(|byte| **byte == b'\n').count();
+        line += passed.split(|byte| *byte == b'\n').count() - 1;
         seen = at;
         line
     };

@@ -74,7 +74,10 @@ where
         },
         _ => None,
     };
-    let body = opened.as_ref().map_or(received.bytes(), |(opened, _room)| opened);
+    let body = match &opened {
+        Some((opened, _room)) => opened,
+        None => received.bytes(),
+    };
     let records = match cloudtrail::split(body) {
         Ok(records) => records,
         Err(error) => {

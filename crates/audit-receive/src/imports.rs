@@ -42,7 +42,7 @@ where
 {
     let log = receive.audit_log(asked.segment)?;
     let received = received::receive(asked.headers, body, BODY_BYTES_MAX).await;
-    let received = received.map_err(not_received)?;
+    let received = received.map_err(|not| not_received(&not))?;
     let event = event(members(received.bytes())?);
     let taken = receive.trail().record_own(&log, event).await.map_err(|error| match error {
         OwnError::Record(error) => refused(error),
@@ -104,7 +104,7 @@ fn of_field(refusal: &EventRefusal) -> Refusal {
     bad(refusal.message.clone())
 }
 
-fn not_received(not: NotReceived) -> Refusal {
+fn not_received(not: &NotReceived) -> Refusal {
     match not {
         NotReceived::NoRoom => NoRoom.into(),
         NotReceived::TooLarge { bytes } => {

@@ -113,7 +113,7 @@ impl Asked<'_> {
     }
 }
 
-impl<'a> Sender<'a> {
+impl Sender<'_> {
     pub(crate) fn origin<'b>(&self, body: &'b [u8]) -> Origin<'b> {
         Origin { receiver: self.receiver, content_type: self.content_type, body }
     }

@@ -92,7 +92,7 @@ impl StoredEvent {
         };
         for beside in beside {
             match beside {
-                Beside::Kept(attachment) => event.take(attachment),
+                Beside::Kept(attachment) => event.take(&attachment),
                 Beside::Erased { kind, .. } => event.take_erased(kind),
             }
         }
@@ -107,7 +107,7 @@ impl StoredEvent {
         }
     }
 
-    fn take(&mut self, attachment: Attachment) {
+    fn take(&mut self, attachment: &Attachment) {
         let Some(tag) = Tag::from_number(attachment.kind) else { return };
         let Some((salt, bytes)) = attachment.bytes.split_first_chunk::<{ Salt::LEN }>() else {
             return;

@@ -74,14 +74,13 @@ async fn take(
         Err(error) => Some(EventRefusal::from(&error)),
     });
     let unread: Vec<Option<EventRefusal>> = read.collect();
-    let (recorded, tree_size) = match drafts.is_empty() {
-        true => (Vec::new(), log.tree().head.size),
-        false => {
-            let writer = writer(&asked.principal);
-            let recorded = audit.trail().record(log, drafts, writer.as_ref()).await;
-            let Recorded { results, tree_size } = recorded.map_err(refusal::of_record)?;
-            (results, tree_size)
-        }
+    let (recorded, tree_size) = if drafts.is_empty() {
+        (Vec::new(), log.tree().head.size)
+    } else {
+        let writer = writer(&asked.principal);
+        let recorded = audit.trail().record(log, drafts, writer.as_ref()).await;
+        let Recorded { results, tree_size } = recorded.map_err(refusal::of_record)?;
+        (results, tree_size)
     };
     let head = if level == Level::Index || recorded.iter().all(Result::is_err) {
         None

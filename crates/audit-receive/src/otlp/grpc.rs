@@ -127,8 +127,8 @@ fn length(sent: &[u8]) -> Option<usize> {
     Some(usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX))
 }
 
-/// What is final and what may be sent again, as senders of OTLP tell it: RESOURCE_EXHAUSTED without
-/// RetryInfo is final, and everything that passes is UNAVAILABLE.
+/// What is final and what may be sent again, as senders of OTLP tell it: `RESOURCE_EXHAUSTED` without
+/// `RetryInfo` is final, and everything that passes is `UNAVAILABLE`.
 fn of_protocol(refusal: Refusal) -> Refusal {
     match refusal.kind {
         Kind::TooLarge => Refusal { kind: Kind::Exhausted, retry_after: None, ..refusal },

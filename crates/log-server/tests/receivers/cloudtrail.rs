@@ -218,3 +218,42 @@ async fn an_import_ends_with_an_event_that_counts() {
     assert_eq!(rig.size("audit"), 1);
     rig.stop().await;
 }
+
+/// The log files of `CAIRN_TEST_CLOUDTRAIL`, if it names a folder of them, and else files of the same
+/// shape.
+fn files() -> Vec<Vec<u8>> {
+    if let Some(folder) = std::env::var_os("CAIRN_TEST_CLOUDTRAIL") {
+        let mut paths: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|end| end == "json" || end == "gz"));
+        paths.sort();
+        assert!(!paths.is_empty());
+        return paths.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    }
+    let many = |file: usize| {
+        let one = |at: usize| record(&format!("{file}-{at}"), "DeleteBucket", &json!({}));
+        file_of(&(0..1_500).map(one).collect::<Vec<_>>())
+    };
+    (0..3).map(|number| gzip(many(number).as_bytes())).collect()
+}
+
+fn file_of(records: &[Value]) -> String {
+    json!({ "Records": records }).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_are_imported_twice_stand_there_once() {
+    let rig = Rig::new().await;
+    let files = files();
+    for round in 0..2 {
+        for body in &files {
+            let answer = import(&rig, body.clone()).await;
+            assert_eq!(answer["quarantined"], 0, "{answer}");
+            let none = if round == 0 { "duplicates" } else { "taken" };
+            assert_eq!(answer[none], 0, "{answer}");
+        }
+    }
+    let sizes: u64 = rig.size("audit");
+    assert!(sizes > 0 && rig.malformed().is_empty());
+    rig.stop().await;
+}

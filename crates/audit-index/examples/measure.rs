@@ -22,6 +22,10 @@ use log_core::{CreateLog, Limits, Log, NewLeaf, Registry, RegistryOptions};
 use storage::memory::MemoryEngine;
 use storage::{Attachment, IndexedEngine, LogKind};
 
+/// The server's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// An event of about 1.2 kB, with identifiers that no other has.
 fn event(number: u64) -> String {
     let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -156,18 +160,27 @@ async fn main() {
     let reads = Arc::new(Reads::new(Arc::clone(&engine) as Arc<dyn IndexedEngine>, 8 << 20));
     let follow = Arc::new(Follow::new(follower, registry.clone(), reads, 1_000));
     let time = SystemClock::default();
-    let started = time.monotonic();
+    let (started, cpu) = (time.monotonic(), cpu_seconds());
     let task = tokio::spawn(follow.run());
     while indexes.search(&log, &Query::default()).unwrap().indexed_to.get() < size {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    println!("caught up in {:.2?}", time.monotonic().saturating_sub(started));
+    let took = time.monotonic().saturating_sub(started);
+    println!("caught up in {took:.2?}, {:.2} s of a core", cpu_seconds() - cpu);
     let files = std::fs::read_dir(dir.path().join("index/trail")).unwrap();
     let sizes: Vec<u64> = files.map(|file| file.unwrap().metadata().unwrap().len()).collect();
     println!("{} parts, {} bytes an event", sizes.len(), sizes.iter().sum::<u64>() / size);
     measure(&indexes, &log, &time, size);
     task.abort();
     registry.shutdown().await;
+}
+
+/// What the process has had of the cores: others may use them too.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks = |at: usize| fields[at].parse::<f64>().unwrap();
+    (ticks(11) + ticks(12)) / 100.0
 }
 
 /// The query of a round.
@@ -197,6 +210,7 @@ fn measure(indexes: &AuditIndexes, log: &Log, time: &SystemClock, size: u64) {
         }),
     ];
     for (name, pairs) in queries {
+        let cpu = cpu_seconds();
         let mut took: Vec<Duration> = (0..40_u64)
             .map(|round| {
                 let pairs = pairs(round * 7_919 % size);
@@ -208,7 +222,8 @@ fn measure(indexes: &AuditIndexes, log: &Log, time: &SystemClock, size: u64) {
             })
             .collect();
         took.sort();
-        println!("{name:>12}: p50 {:.2?} p95 {:.2?}", took[20], took[38]);
+        let cpu = (cpu_seconds() - cpu) / 40.0 * 1_000.0;
+        println!("{name:>12}: p50 {:.2?} p95 {:.2?}, {cpu:.1} ms of a core", took[20], took[38]);
     }
     for (name, by, filter) in [
         ("day", By::Day, None),

@@ -2,11 +2,13 @@
 
 mod calendar;
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
 
 use audit_event::RecordedEvent;
 use audit_event::evidence::filter::TimeOf;
+use jiff::Timestamp;
 use log_core::Log;
 use merkle::{LeafIndex, TreeSize};
 use tantivy::TantivyError;
@@ -166,7 +168,11 @@ impl Tally {
     fn answer(self, by: By, indexed_to: TreeSize) -> Counts {
         let mut counts: Vec<(String, u64)> = self.counts.into_iter().collect();
         match by {
-            By::Day | By::Hour => counts.sort_by(|one, other| other.0.cmp(&one.0)),
+            By::Day => counts.sort_by(|one, other| other.0.cmp(&one.0)),
+            // The hour that comes twice is in order by its instant alone.
+            By::Hour => {
+                counts.sort_by_cached_key(|(key, _)| Reverse(key.parse::<Timestamp>().ok()));
+            }
             By::Key(_) => {
                 counts.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
             }

@@ -49,6 +49,13 @@ pub(crate) enum PartError {
     Storage(#[from] StorageError),
 }
 
+impl PartError {
+    /// Whether it is the index that is at fault, and not the log.
+    pub(crate) fn is_damage(&self) -> bool {
+        !matches!(self, Self::Storage(_))
+    }
+}
+
 impl From<TantivyError> for PartError {
     fn from(error: TantivyError) -> Self {
         Self::Tantivy(Box::new(error))

@@ -245,7 +245,7 @@ impl LogIndex {
         *lock(&self.view) = Some(view);
     }
 
-    /// Makes large parts of small ones. What fails is tried again when more events were taken.
+    /// Makes large parts of small ones. What the disk refuses is tried again when more events were taken.
     fn merge(&self, log: &Log) {
         loop {
             let Some(view) = lock(&self.view).clone() else { return };
@@ -254,6 +254,9 @@ impl LogIndex {
             let Some(run) = merging::due(&sizes) else { return };
             if let Err(error) = self.merge_run(&view, run) {
                 tracing::warn!(log = %log.name(), %error, "parts of a search index are not merged");
+                if matches!(&error, IndexError::Part(error) if error.is_damage()) {
+                    self.abandon();
+                }
                 return;
             }
         }

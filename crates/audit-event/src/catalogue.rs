@@ -161,6 +161,9 @@ const ENTRIES: &[Entry] = &[
     entry!("access.recovery", Admin Other, "signed in by a recovery link", "sign in by a recovery link"),
     entry!("access.bulk_read", Access Read, "opened {#records} records within a day", "open {#records} records within a day"),
     entry!("system.start", System Execute, "started", "start"),
+    entry!("system.stop", System Execute, "stopped", "stop"),
+    entry!("system.clock", System Update, "took another time for the right one", "take another time for the right one"),
+    entry!("system.configured", Config Update, "started with other settings", "start with other settings"),
     // Kubernetes: `k8s.<group or core>.<kind>[.<part>].<verb>`.
     entry!("k8s.*.*.get", Access Read, "opened {thing}", "open {thing}"),
     entry!("k8s.*.*.list", Access Read, "looked through {thing}", "look through {thing}"),

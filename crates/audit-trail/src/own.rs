@@ -6,7 +6,7 @@ use audit_event::event::{Actor, ActorKind, AuditEvent, Outcome, Target};
 use audit_event::json::ReadEvent;
 use audit_event::validate::Fill;
 use audit_event::{Flags, Instant, Raw, ValidEvent, Value};
-use log_core::{Log, NewLeaf, Repeats};
+use log_core::{AppendError, Log, NewLeaf, Repeats};
 
 use crate::record::{RecordError, Refused, Taken, append, secret};
 use crate::seal::{Random, seal};
@@ -31,6 +31,20 @@ pub enum OwnError {
     /// The event breaks a rule: a defect of ours.
     #[error(transparent)]
     Refused(#[from] Refused),
+}
+
+impl OwnError {
+    /// Whether the same event may be taken later.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Record(RecordError::Append(
+                AppendError::WitnessesPending { .. }
+                    | AppendError::QueueFull { .. }
+                    | AppendError::DiskLow { .. }
+            ))
+        )
+    }
 }
 
 impl OwnEvent {

@@ -17,6 +17,7 @@ use storage_rocksdb::backup::{self, Secrets};
 use crate::config::Config;
 use crate::copies::Copies;
 use crate::erase::{self, Order};
+use crate::system::System;
 
 /// The name of this server on its socket.
 const PROGRAM: &str = "cairn-server";
@@ -34,13 +35,14 @@ pub(crate) fn start(
     config: &Config,
     registry: &Registry,
     engine: Option<Arc<RocksEngine>>,
-    copies: Option<Copies>,
+    (system, copies): (Option<System>, Option<Copies>),
     supervisor: &Supervisor,
 ) -> Result<Option<AdminServer>, FileError> {
     if config.read_only {
         return Ok(None);
     }
-    let commands = commands(registry.downgrade(), engine, copies, config.data_dir.clone());
+    let commands =
+        commands(registry.downgrade(), engine, (system, copies), config.data_dir.clone());
     let clock = Arc::clone(registry.clock());
     AdminServer::start(&config.data_dir, commands, clock, supervisor).map(Some)
 }
@@ -49,15 +51,19 @@ pub(crate) fn start(
 pub(crate) fn commands(
     registry: WeakRegistry,
     engine: Option<Arc<RocksEngine>>,
-    copies: Option<Copies>,
+    (system, copies): (Option<System>, Option<Copies>),
     data_dir: PathBuf,
 ) -> Commands {
     let (clock_registry, erase_registry) = (registry.clone(), registry.clone());
     let table = Commands::new(PROGRAM).with(CLOCK_ACCEPT, move |arguments| {
-        let registry = clock_registry.clone();
+        let (registry, system) = (clock_registry.clone(), system.clone());
         async move {
             admin::none(&arguments)?;
-            accept_clock(registry).await
+            let said = accept_clock(registry).await?;
+            if let Some(system) = system {
+                system.clock_accepted().await;
+            }
+            Ok(said)
         }
     });
     let table = table.with(ERASE, move |arguments| {
@@ -179,7 +185,7 @@ mod tests {
         planner.record.name = LogName::new("trail").unwrap();
         storage::conformance::commit(&engine, &[planner.create()]);
         let commands =
-            commands(WeakRegistry::default(), Some(Arc::new(engine)), None, data.clone());
+            commands(WeakRegistry::default(), Some(Arc::new(engine)), (None, None), data.clone());
         let clock = Arc::new(SystemClock::new());
         let server = AdminServer::start(&data, commands, clock, &Supervisor::new()).unwrap();
         let ask = || tokio::task::block_in_place(|| back_up_live(&data, &out, Secrets::Leave));

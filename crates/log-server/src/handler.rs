@@ -6,16 +6,16 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{Request, Response};
+use http::{HeaderValue, Method, Request, Response, header};
 use log_proto::audit_v1::audit_service_server::AuditServiceServer;
 use log_proto::log_v1::log_service_server::LogServiceServer;
-use serve::body::Body;
+use serve::body::{self, Body};
 use serve::grpc;
 use serve::route::Matched;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 
-use crate::routes::To;
+use crate::routes::{OPENAPI, To};
 use audit_api::audit::Audit;
 use audit_receive::receive::Receive;
 use log_api::http::Http;
@@ -68,7 +68,12 @@ where
             }
             To::Audit(to) => {
                 let audit = self.audit.clone();
-                let answer = async move { Ok(audit.answer(request, route, to).await) };
+                let answer = async move { Ok(audit.answer(request, to).await) };
+                return Answering::Http(Box::pin(answer));
+            }
+            To::OpenApi => {
+                let is_head = request.method() == Method::HEAD;
+                let answer = std::future::ready(Ok(openapi(is_head)));
                 return Answering::Http(Box::pin(answer));
             }
             To::Receive(to) => {
@@ -90,6 +95,15 @@ where
         };
         Answering::Grpc(answer.unwrap_or_else(refuse))
     }
+}
+
+/// The document that describes the routes, which web pages may read.
+fn openapi(is_head: bool) -> Response<Body> {
+    let text = if is_head { "" } else { OPENAPI };
+    let mut response = Response::new(body::full(text));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    body::open_to_pages(response)
 }
 
 type Answer = BoxFuture<'static, Result<Response<Body>, Infallible>>;

@@ -10,4 +10,5 @@ pub mod server;
 mod handler;
 mod health;
 mod receivers;
+mod system;
 pub mod witnesses;

@@ -1,6 +1,7 @@
-//! Every route of a log server: those of logs, then those of audit logs, then those of receivers.
+//! Every route of a log server: those of logs, of audit logs, of receivers, and what
+//! describes them.
 
-use serve::route::{Route, RouteTable};
+use serve::route::{Action, Call, Load, Pattern, Route, RouteTable};
 
 /// What answers a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,15 +12,28 @@ pub enum To {
     Audit(audit_api::routes::To),
     /// The receivers.
     Receive(audit_receive::routes::To),
+    /// What the routes are.
+    OpenApi,
 }
 
 const LOG: usize = log_api::routes::ROWS.len();
 const AUDIT: usize = audit_api::routes::ROWS.len();
 const RECEIVE: usize = audit_receive::routes::ROWS.len();
 
-static ROWS: [(Route, To); LOG + AUDIT + RECEIVE] = {
-    let (route, to) = log_api::routes::ROWS[0];
-    let mut rows = [(route, To::Log(to)); LOG + AUDIT + RECEIVE];
+/// The document that describes the routes of plain HTTP: OpenAPI 3.1.
+pub const OPENAPI: &str = include_str!("openapi.json");
+
+const OPENAPI_ROUTE: Route = Route {
+    name: "http_openapi",
+    call: Call::Get,
+    pattern: Pattern::new("/v1/openapi.json"),
+    body_bytes_max: 0,
+    load: Load::Shed,
+    action: Action::Probe,
+};
+
+static ROWS: [(Route, To); LOG + AUDIT + RECEIVE + 1] = {
+    let mut rows = [(OPENAPI_ROUTE, To::OpenApi); LOG + AUDIT + RECEIVE + 1];
     let mut at = 0;
     while at < LOG {
         let (route, to) = log_api::routes::ROWS[at];

@@ -30,6 +30,7 @@ use crate::health;
 pub use crate::health::WITNESSED_HEALTH;
 use crate::receivers;
 use crate::routes::{self, To};
+use crate::system::System;
 use crate::witnesses::HttpWitnesses;
 use audit_api::audit::Audit;
 use audit_index::{AuditIndexes, IndexOptions};
@@ -101,6 +102,8 @@ pub struct Server {
     syslog: Option<tokio::task::JoinHandle<Option<()>>>,
     syslog_addresses: Vec<SocketAddr>,
     fatal: tokio::sync::watch::Receiver<Option<Fatal>>,
+    /// Speaks of itself; `None` if the server is read-only.
+    system: Option<System>,
     /// Answers operators; `None` if the server is read-only.
     admin: Option<AdminServer>,
 }
@@ -213,6 +216,9 @@ impl Server {
             // What its connections have read is recorded before the logs stop.
             drop(syslog.await);
         }
+        if let Some(system) = &self.system {
+            system.stopping().await;
+        }
         self.registry.shutdown().await;
         self.background.ended().await;
         if let Some(admin) = self.admin.take() {
@@ -291,6 +297,10 @@ impl Parts {
         health::follow(&reporter, &health, &self.registry, &mut background).await;
         let trail = Trail::new(self.registry.clone());
         let exports = self.start_exports(config, &trail, &mut background)?;
+        let system = (!config.read_only).then(|| System::new(trail.clone(), config));
+        if let Some(system) = system.clone() {
+            background.helper("system events", move || system.clone().started());
+        }
         let audit = self.audit(config, trail, exports.clone(), &stopping);
         let prefix = getrandom::u32().map_err(StartError::Random)?;
         let clock = Arc::clone(self.registry.clock()) as Arc<dyn Clock>;
@@ -304,7 +314,13 @@ impl Parts {
         let receive = handler.receive.clone();
         let stack = chain.around(handler);
         let copies = exports.map(|it| Copies::of_server(config, Arc::clone(&self.indexes), it));
-        let admin = admin::start(config, &self.registry, self.rocks.clone(), copies, &supervisor)?;
+        let admin = admin::start(
+            config,
+            &self.registry,
+            self.rocks.clone(),
+            (system.clone(), copies),
+            &supervisor,
+        )?;
         let port = self.open_port(config, &stopping)?;
         let address = port.address();
         let syslog = receivers::open_syslog(config)?;
@@ -318,6 +334,7 @@ impl Parts {
         Ok(Server {
             address,
             first_start,
+            system,
             registry,
             metrics,
             health,

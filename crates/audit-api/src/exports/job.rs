@@ -18,7 +18,7 @@ use crate::shown::{number, object};
 const PURPOSE_BYTES_MAX: usize = 1_024;
 
 /// What is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
     /// The query's parameters, as they were stated. They make a query.
     pub filter: Vec<(String, String)>,
@@ -66,18 +66,35 @@ impl Request {
     pub fn read(body: &[u8]) -> Result<Self, RequestError> {
         let value = json::read_value(body, Numbers::Own).map_err(|_| RequestError::Json)?;
         let Value::Object(members) = value else { return Err(RequestError::Json) };
-        let mut request = Self {
-            filter: Vec::new(),
-            csv: false,
-            json: false,
-            parquet: false,
-            withhold: Tags::NONE,
-            complete: false,
-            deflate: false,
-            purpose: String::new(),
-        };
+        let mut request = Self::default();
         for (name, value) in members {
             request.take(&name, value)?;
+        }
+        request.query()?;
+        Ok(request)
+    }
+
+    /// A request of parts that are typed already.
+    pub fn of_parts(
+        filter: Vec<(String, String)>,
+        formats: &[String],
+        withhold: &[String],
+        complete: bool,
+        deflate: bool,
+        purpose: String,
+    ) -> Result<Self, RequestError> {
+        let texts = |texts: &[String]| {
+            Value::List(texts.iter().map(|text| Value::from(text.as_str())).collect())
+        };
+        let mut request = Self { filter, ..Self::default() };
+        for (name, value) in [
+            ("formats", texts(formats)),
+            ("withhold", texts(withhold)),
+            ("complete", Value::Bool(complete)),
+            ("deflate", Value::Bool(deflate)),
+            ("purpose", Value::Text(purpose)),
+        ] {
+            request.take(name, value)?;
         }
         request.query()?;
         Ok(request)

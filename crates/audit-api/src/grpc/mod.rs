@@ -1,7 +1,9 @@
 //! The gRPC edge: `cairn.audit.v1.AuditService`.
 
+mod export;
 mod read;
 mod record;
+mod search;
 mod stream;
 
 use std::pin::Pin;
@@ -34,6 +36,8 @@ impl Audit {
 #[tonic::async_trait]
 impl AuditService for Audit {
     type RecordStreamStream = Answers<pb::RecordStreamResponse>;
+    type TailEventsStream = Answers<pb::StoredEvent>;
+    type ExportEventsStream = Answers<pb::ExportEventsResponse>;
 
     async fn record_event(
         &self,
@@ -68,5 +72,33 @@ impl AuditService for Audit {
         request: Request<pb::GetEventRequest>,
     ) -> Result<Response<pb::GetEventReceiptResponse>, Status> {
         self.grpc(read::receipt(self, request.into_inner()).await)
+    }
+
+    async fn search_events(
+        &self,
+        request: Request<pb::SearchEventsRequest>,
+    ) -> Result<Response<pb::SearchEventsResponse>, Status> {
+        self.grpc(search::search(self, request.into_inner()).await)
+    }
+
+    async fn count_events(
+        &self,
+        request: Request<pb::CountEventsRequest>,
+    ) -> Result<Response<pb::CountEventsResponse>, Status> {
+        self.grpc(search::count(self, request.into_inner()).await)
+    }
+
+    async fn tail_events(
+        &self,
+        request: Request<pb::TailEventsRequest>,
+    ) -> Result<Response<Self::TailEventsStream>, Status> {
+        self.grpc(search::tail(self, request.get_ref()))
+    }
+
+    async fn export_events(
+        &self,
+        request: Request<pb::ExportEventsRequest>,
+    ) -> Result<Response<Self::ExportEventsStream>, Status> {
+        self.grpc(export::export(self, request).await)
     }
 }

@@ -36,7 +36,7 @@ fn parse(index: u64) -> Result<LeafIndex, Refusal> {
     LeafIndex::new(index).map_err(|_| refusal::event_not_found())
 }
 
-fn message(stored: StoredEvent) -> pb::StoredEvent {
+pub(super) fn message(stored: StoredEvent) -> pb::StoredEvent {
     let names = |tags: Tags| tags.iter().map(|tag| tag.name().to_owned()).collect();
     let (sentence, damaged) = (shown::sentence(&stored), stored.damaged);
     let (received_at, leaf_hash) = (stored.received_at(), stored.leaf_hash);

@@ -19,8 +19,10 @@ use crate::audit::Audit;
 use crate::exports::{Exports, Job, Request, State};
 use crate::refusal;
 
+/// Bytes of an order for an export.
+const REQUEST_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of a download that are read at a time.
-const PIECE: usize = 256 * 1024;
+pub(crate) const PIECE: usize = 256 * 1024;
 
 /// Begins an export.
 pub(crate) async fn begin<B>(
@@ -33,12 +35,9 @@ where
 {
     asked.parameters.only(&[])?;
     let log = audit.log(asked.log)?;
-    let body = read(body, asked.body_bytes_max).await?;
+    let body = read(body, REQUEST_BYTES_MAX).await?;
     let request = Request::read(&body).map_err(|error| refusal::of_export_request(&error))?;
-    let made_by = match &asked.principal {
-        Principal::Anonymous => "anonymous".to_owned(),
-        Principal::Named(id) => id.as_ref().to_owned(),
-    };
+    let made_by = made_by(&asked.principal);
     let exports = audit.exports()?.clone();
     let begun = base::tasks::blocking(move || exports.begin(&log, request, &made_by)).await;
     let job = begun.map_err(refusal::of_export)?;
@@ -47,6 +46,14 @@ where
         response.headers_mut().insert(header::LOCATION, url);
     }
     Ok(response)
+}
+
+/// Who an export says that it was made by.
+pub(crate) fn made_by(principal: &Principal) -> String {
+    match principal {
+        Principal::Anonymous => "anonymous".to_owned(),
+        Principal::Named(id) => id.as_ref().to_owned(),
+    }
 }
 
 /// What one export is like, its archive, or its end.
@@ -156,7 +163,7 @@ fn pieces(path: PathBuf, range: Range<u64>) -> Body {
     Body::new(StreamBody::new(frames))
 }
 
-fn piece(path: &std::path::Path, range: Range<u64>) -> std::io::Result<Bytes> {
+pub(crate) fn piece(path: &std::path::Path, range: Range<u64>) -> std::io::Result<Bytes> {
     let mut file = std::fs::File::open(path)?;
     file.seek(SeekFrom::Start(range.start))?;
     let wanted = usize::try_from(range.end - range.start).unwrap_or(usize::MAX).min(PIECE);

@@ -1,11 +1,10 @@
 //! Events that match, a page at a time, and how many there are.
 
-use audit_event::Value;
-use audit_index::{By, Counts, Page, Query};
+use audit_event::{Value, text};
+use audit_index::{AuditIndexes, By, Counts, Cursor, Page, Query};
 use audit_trail::StoredEvent;
 use http::{Response, StatusCode};
 use log_core::Log;
-use merkle::LeafIndex;
 use serve::body::Body;
 use serve::refusal::Refusal;
 
@@ -14,8 +13,8 @@ use crate::audit::Audit;
 use crate::refusal;
 use crate::shown::{self, number, object};
 
-/// Bytes of events in one answer, about. A page that would be larger ends early and says where to go on.
-const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of the events in one answer: what gRPC clients take by default is 4 MiB, and JSON escapes.
+const PAGE_BYTES_MAX: usize = 3 * 1024 * 1024;
 
 /// One page of a search.
 pub(crate) async fn list(audit: &Audit, asked: &Asked<'_>) -> Result<Response<Body>, Refusal> {
@@ -36,53 +35,51 @@ fn query(asked: &Asked<'_>, aside: &[&str]) -> Result<Query, Refusal> {
     Query::parse(pairs).map_err(|error| refusal::of_query(&error))
 }
 
-fn page(
-    indexes: &audit_index::AuditIndexes,
-    log: &Log,
-    query: &Query,
-    raw: bool,
-) -> Result<String, Refusal> {
-    let found = indexes.search(log, query).map_err(refusal::of_search)?;
-    let (mut events, mut bytes) = (String::new(), 0);
-    let mut taken = 0;
-    for index in &found.hits {
+/// A page of events as they are stored, which ends early where it would be too large for one answer.
+pub(crate) struct Found {
+    pub(crate) page: Page,
+    pub(crate) events: Vec<StoredEvent>,
+    /// The cursor of the next page.
+    pub(crate) next: Option<String>,
+}
+
+/// Searches, and reads what is found. Blocks.
+pub(crate) fn page_of(indexes: &AuditIndexes, log: &Log, query: &Query) -> Result<Found, Refusal> {
+    let page = indexes.search(log, query).map_err(refusal::of_search)?;
+    let (mut events, mut bytes): (Vec<StoredEvent>, usize) = (Vec::new(), 0);
+    for index in &page.hits {
         let stored = StoredEvent::read(log, *index).map_err(refusal::of_stored)?;
-        let item = audit_event::text::write(&shown::listed(stored, raw));
-        if taken > 0 && bytes + item.len() > PAGE_BYTES_MAX {
+        bytes += stored.blocks.iter().map(|block| block.bytes.len()).sum::<usize>();
+        if bytes > PAGE_BYTES_MAX && !events.is_empty() {
             break;
         }
-        bytes += item.len();
-        if taken > 0 {
-            events.push(',');
-        }
-        events.push_str(&item);
-        taken += 1;
+        events.push(stored);
     }
-    let next = next(&found, query, log, taken)?;
-    Ok(format!(
-        "{{\"events\":[{events}],\"next\":{},\"count\":{{\"value\":{},\"exact\":{}}},\
-         \"indexed_to\":{},\"tree_size\":{}}}\n",
-        next.map_or_else(|| "null".to_owned(), |text| audit_event::text::write_value(&text)),
-        found.count.value,
-        found.count.exact,
-        found.indexed_to.get(),
-        found.tree_size.get(),
-    ))
-}
-
-/// The cursor behind the events that were answered.
-fn next(found: &Page, query: &Query, log: &Log, taken: usize) -> Result<Option<Value>, Refusal> {
-    let cut = found.hits.get(taken.wrapping_sub(1)).filter(|_| taken < found.hits.len());
-    let cursor = match cut {
-        None => found.next,
-        Some(last) => Some(cursor_at(log, *last)?),
+    let last = events.last().filter(|_| events.len() < page.hits.len());
+    let cursor = match last {
+        None => page.next,
+        Some(last) => {
+            Some(Cursor { received_at_ns: last.leaf.received_at_ns(), index: last.index })
+        }
     };
-    Ok(cursor.map(|cursor| Value::Text(query.cursor_text(cursor))))
+    let next = cursor.map(|cursor| query.cursor_text(cursor));
+    Ok(Found { page, events, next })
 }
 
-fn cursor_at(log: &Log, index: LeafIndex) -> Result<audit_index::Cursor, Refusal> {
-    let stored = StoredEvent::read(log, index).map_err(refusal::of_stored)?;
-    Ok(audit_index::Cursor { received_at_ns: stored.leaf.received_at_ns(), index })
+fn page(indexes: &AuditIndexes, log: &Log, query: &Query, raw: bool) -> Result<String, Refusal> {
+    let Found { page, events, next } = page_of(indexes, log, query)?;
+    let events = events.into_iter().map(|stored| text::write(&shown::listed(stored, raw)));
+    let events: Vec<String> = events.collect();
+    let next = next.map_or_else(|| "null".to_owned(), |next| text::write_value(&Value::Text(next)));
+    Ok(format!(
+        "{{\"events\":[{}],\"next\":{next},\"count\":{{\"value\":{},\"exact\":{}}},\
+         \"indexed_to\":{},\"tree_size\":{}}}\n",
+        events.join(","),
+        page.count.value,
+        page.count.exact,
+        page.indexed_to.get(),
+        page.tree_size.get(),
+    ))
 }
 
 /// How many events match, by day, by hour or by a member.

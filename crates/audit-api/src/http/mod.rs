@@ -4,8 +4,8 @@ pub mod answer;
 
 mod body;
 mod event;
-mod exports;
-mod list;
+pub(crate) mod exports;
+pub(crate) mod list;
 mod query;
 mod record;
 mod tail;
@@ -16,7 +16,6 @@ use serve::body::Body;
 use serve::middleware::deadline::Deadline;
 use serve::principal::Principal;
 use serve::refusal::Refusal;
-use serve::route::Route;
 
 use crate::audit::Audit;
 use crate::routes::To;
@@ -35,12 +34,11 @@ pub(crate) struct Asked<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) principal: Principal,
     pub(crate) deadline: Option<Deadline>,
-    pub(crate) body_bytes_max: usize,
 }
 
 impl Audit {
-    /// Answers one request, which is of this route.
-    pub async fn answer<B>(&self, request: Request<B>, route: &Route, to: To) -> Response<Body>
+    /// Answers one request, whose route is that of `to`.
+    pub async fn answer<B>(&self, request: Request<B>, to: To) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send,
     {
@@ -53,7 +51,6 @@ impl Audit {
             headers: &parts.headers,
             principal: Principal::of(&parts.extensions),
             deadline: parts.extensions.get::<Deadline>().copied(),
-            body_bytes_max: route.body_bytes_max,
         };
         let answer = match to {
             To::Record => record::record(self, &asked, body).await,

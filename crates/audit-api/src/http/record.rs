@@ -14,6 +14,7 @@ use super::body::{Part, parts};
 use super::{Asked, answer};
 use crate::audit::{Audit, writer};
 use crate::refusal::{self, EventRefusal};
+use crate::routes::BODY_BYTES_MAX;
 use crate::shown::{number, object};
 
 /// What became of one event.
@@ -38,7 +39,7 @@ where
     if body::encoded(asked.headers).is_some() {
         return Err(refusal::media_type());
     }
-    let body = read(body, asked.body_bytes_max).await?;
+    let body = read(body, BODY_BYTES_MAX).await?;
     let parts = parts(&body, asked.headers)?;
     let (results, tree_size) = take(audit, asked, &log, &parts, level).await?;
     Ok(answered(&parts, results, tree_size))
@@ -49,6 +50,12 @@ pub(crate) async fn read<B>(body: B, bytes_max: usize) -> Result<Bytes, Refusal>
 where
     B: http_body::Body<Data = Bytes> + Send,
 {
+    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX);
+    // What says that it is too large is not read.
+    let said = body.size_hint().lower();
+    if said > limit {
+        return Err(Refusal::body_too_large(said, bytes_max));
+    }
     body::read(body, bytes_max).await.map_err(|unread| match unread {
         Unread::CutShort => refusal::body_cut_short(),
         Unread::TooLarge { bytes } => {

@@ -401,6 +401,138 @@ pub mod stored_event {
         pub content: ::prost::bytes::Bytes,
     }
 }
+/// A parameter of a query, by the names and values of `GET /v1/logs/LOG/events`: from, to, time, zone, id,
+/// action, category, operation, outcome, severity, source, actor, target, ip, text, flag, label. A filter that
+/// is given twice means either.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Parameter {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SearchEventsRequest {
+    #[prost(string, tag = "1")]
+    pub log: ::prost::alloc::string::String,
+    /// With order (newest, oldest), limit (1 to 1,000; 50) and cursor.
+    #[prost(message, repeated, tag = "2")]
+    pub query: ::prost::alloc::vec::Vec<Parameter>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SearchEventsResponse {
+    /// Without blocks.
+    #[prost(message, repeated, tag = "1")]
+    pub events: ::prost::alloc::vec::Vec<StoredEvent>,
+    /// The cursor of the next page; empty once the whole range was searched.
+    #[prost(string, tag = "2")]
+    pub next: ::prost::alloc::string::String,
+    /// Events that match, of the whole query.
+    #[prost(uint64, tag = "3")]
+    pub count: u64,
+    /// Whether `count` is all of them; if not there may be more.
+    #[prost(bool, tag = "4")]
+    pub count_exact: bool,
+    /// Events that the search index has taken. Those beyond were read from the log.
+    #[prost(uint64, tag = "5")]
+    pub indexed_to: u64,
+    /// Events of the log when the answer was made.
+    #[prost(uint64, tag = "6")]
+    pub tree_size: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CountEventsRequest {
+    #[prost(string, tag = "1")]
+    pub log: ::prost::alloc::string::String,
+    /// day, hour, action, actor, outcome, source or category.
+    #[prost(string, tag = "2")]
+    pub by: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "3")]
+    pub query: ::prost::alloc::vec::Vec<Parameter>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CountEventsResponse {
+    /// At most 1,000.
+    #[prost(message, repeated, tag = "1")]
+    pub counts: ::prost::alloc::vec::Vec<count_events_response::KeyCount>,
+    /// Events of other keys, and of none.
+    #[prost(uint64, tag = "2")]
+    pub other: u64,
+    #[prost(uint64, tag = "3")]
+    pub indexed_to: u64,
+}
+/// Nested message and enum types in `CountEventsResponse`.
+pub mod count_events_response {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct KeyCount {
+        #[prost(string, tag = "1")]
+        pub key: ::prost::alloc::string::String,
+        #[prost(uint64, tag = "2")]
+        pub count: u64,
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TailEventsRequest {
+    #[prost(string, tag = "1")]
+    pub log: ::prost::alloc::string::String,
+    /// The first event to send; unset: the next one that comes.
+    #[prost(uint64, optional, tag = "2")]
+    pub from: ::core::option::Option<u64>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExportEventsRequest {
+    #[prost(string, tag = "1")]
+    pub log: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "2")]
+    pub filter: ::prost::alloc::vec::Vec<Parameter>,
+    /// csv, json, parquet; the events themselves are always there.
+    #[prost(string, repeated, tag = "3")]
+    pub formats: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Blocks that no line shows: actor, origin, target, changes, detail, raw.
+    #[prost(string, repeated, tag = "4")]
+    pub withhold: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Shows that nothing was left out: every event of the range is there, at least with its core.
+    #[prost(bool, tag = "5")]
+    pub complete: bool,
+    #[prost(bool, tag = "6")]
+    pub deflate: bool,
+    /// At most 1,024 bytes.
+    #[prost(string, tag = "7")]
+    pub purpose: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExportEventsResponse {
+    #[prost(oneof = "export_events_response::Message", tags = "1, 2")]
+    pub message: ::core::option::Option<export_events_response::Message>,
+}
+/// Nested message and enum types in `ExportEventsResponse`.
+pub mod export_events_response {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Progress {
+        /// waiting, running, done, failed or withdrawn; after `done` come the pieces.
+        #[prost(string, tag = "1")]
+        pub state: ::prost::alloc::string::String,
+        #[prost(uint64, tag = "2")]
+        pub done: u64,
+        #[prost(uint64, tag = "3")]
+        pub total: u64,
+        #[prost(uint64, tag = "4")]
+        pub bytes: u64,
+        /// Where the same export can be asked for over HTTP, for seven days.
+        #[prost(string, tag = "5")]
+        pub url: ::prost::alloc::string::String,
+        #[prost(string, tag = "6")]
+        pub error: ::prost::alloc::string::String,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Message {
+        #[prost(message, tag = "1")]
+        Progress(Progress),
+        /// The next bytes of the archive.
+        #[prost(bytes, tag = "2")]
+        Piece(::prost::bytes::Bytes),
+    }
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Category {
@@ -824,6 +956,107 @@ pub mod audit_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// One page of the events that match. UNAVAILABLE with RetryInfo, INDEX_BEHIND while the search index has
+        /// more to catch up with than is searched without it.
+        pub async fn search_events(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SearchEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SearchEventsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/cairn.audit.v1.AuditService/SearchEvents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("cairn.audit.v1.AuditService", "SearchEvents"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// How many events match, by day, by hour or by a member.
+        pub async fn count_events(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CountEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CountEventsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/cairn.audit.v1.AuditService/CountEvents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("cairn.audit.v1.AuditService", "CountEvents"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Events as they are committed, from an index or from now on, without end.
+        pub async fn tail_events(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TailEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::StoredEvent>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/cairn.audit.v1.AuditService/TailEvents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("cairn.audit.v1.AuditService", "TailEvents"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Makes an evidence file and sends it: first how far it is, then the bytes of the zip archive.
+        pub async fn export_events(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExportEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ExportEventsResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/cairn.audit.v1.AuditService/ExportEvents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("cairn.audit.v1.AuditService", "ExportEvents"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -888,6 +1121,48 @@ pub mod audit_service_server {
             request: tonic::Request<super::GetEventRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GetEventReceiptResponse>,
+            tonic::Status,
+        >;
+        /// One page of the events that match. UNAVAILABLE with RetryInfo, INDEX_BEHIND while the search index has
+        /// more to catch up with than is searched without it.
+        async fn search_events(
+            &self,
+            request: tonic::Request<super::SearchEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SearchEventsResponse>,
+            tonic::Status,
+        >;
+        /// How many events match, by day, by hour or by a member.
+        async fn count_events(
+            &self,
+            request: tonic::Request<super::CountEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CountEventsResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the TailEvents method.
+        type TailEventsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::StoredEvent, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Events as they are committed, from an index or from now on, without end.
+        async fn tail_events(
+            &self,
+            request: tonic::Request<super::TailEventsRequest>,
+        ) -> std::result::Result<tonic::Response<Self::TailEventsStream>, tonic::Status>;
+        /// Server streaming response type for the ExportEvents method.
+        type ExportEventsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ExportEventsResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Makes an evidence file and sends it: first how far it is, then the bytes of the zip archive.
+        async fn export_events(
+            &self,
+            request: tonic::Request<super::ExportEventsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::ExportEventsStream>,
             tonic::Status,
         >;
     }
@@ -1193,6 +1468,188 @@ pub mod audit_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/cairn.audit.v1.AuditService/SearchEvents" => {
+                    #[allow(non_camel_case_types)]
+                    struct SearchEventsSvc<T: AuditService>(pub Arc<T>);
+                    impl<
+                        T: AuditService,
+                    > tonic::server::UnaryService<super::SearchEventsRequest>
+                    for SearchEventsSvc<T> {
+                        type Response = super::SearchEventsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SearchEventsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AuditService>::search_events(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SearchEventsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/cairn.audit.v1.AuditService/CountEvents" => {
+                    #[allow(non_camel_case_types)]
+                    struct CountEventsSvc<T: AuditService>(pub Arc<T>);
+                    impl<
+                        T: AuditService,
+                    > tonic::server::UnaryService<super::CountEventsRequest>
+                    for CountEventsSvc<T> {
+                        type Response = super::CountEventsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CountEventsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AuditService>::count_events(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CountEventsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/cairn.audit.v1.AuditService/TailEvents" => {
+                    #[allow(non_camel_case_types)]
+                    struct TailEventsSvc<T: AuditService>(pub Arc<T>);
+                    impl<
+                        T: AuditService,
+                    > tonic::server::ServerStreamingService<super::TailEventsRequest>
+                    for TailEventsSvc<T> {
+                        type Response = super::StoredEvent;
+                        type ResponseStream = T::TailEventsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TailEventsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AuditService>::tail_events(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TailEventsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/cairn.audit.v1.AuditService/ExportEvents" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExportEventsSvc<T: AuditService>(pub Arc<T>);
+                    impl<
+                        T: AuditService,
+                    > tonic::server::ServerStreamingService<super::ExportEventsRequest>
+                    for ExportEventsSvc<T> {
+                        type Response = super::ExportEventsResponse;
+                        type ResponseStream = T::ExportEventsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExportEventsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AuditService>::export_events(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExportEventsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -305,7 +305,7 @@ async fn a_running_server_erases_and_a_stopped_one_leaves_it_to_the_caller() {
     let commands = admin::commands(
         opened.registry.downgrade(),
         Some(Arc::clone(&opened.engine)),
-        Some(Copies::of_folder(&config(data))),
+        (None, Some(Copies::of_folder(&config(data)))),
         data.to_owned(),
     );
     let clock = Arc::new(SystemClock::new());

@@ -23,6 +23,7 @@ mod proofs;
 mod sizes;
 
 mod add;
+mod audit;
 mod bundles;
 mod clock;
 mod operations;

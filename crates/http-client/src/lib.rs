@@ -153,6 +153,26 @@ impl Answer {
         self.head.headers()
     }
 
+    /// The next bytes of the body if they come within `timeout`, or `None` at its end. For bodies that are
+    /// too large or too slow to be taken as a whole: the time for the whole answer does not bound them.
+    pub async fn part(&mut self, timeout: Duration) -> Result<Option<Bytes>, CallError> {
+        let clock = &self.client.clock;
+        let ends_at = clock.monotonic().saturating_add(timeout);
+        loop {
+            let frame = clock.timeout_at(ends_at, self.body.frame()).await;
+            match frame.map_err(|TimeIsUp| CallError::Timeout { timeout })? {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(CallError::BrokenOff(error.into())),
+                // Trailers say nothing that is asked for here.
+                Some(Ok(frame)) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        return Ok(Some(bytes));
+                    }
+                }
+            }
+        }
+    }
+
     /// The whole answer, with at most `body_bytes_max` bytes of body.
     pub async fn whole(self, body_bytes_max: usize) -> Result<Response<Bytes>, CallError> {
         let Self { head, body, ends_at, client } = self;

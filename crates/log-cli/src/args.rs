@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    append, audit, bench, fetch_checkpoint, keygen, log, prove, tail, verify, verify_batch,
-    verify_consistency, verify_event, verify_evidence, verify_export, witness,
+    append, audit, bench, count, event, export, fetch_checkpoint, import, keygen, log, prove, record, search, tail,
+    verify, verify_batch, verify_consistency, verify_event, verify_evidence, verify_export, witness,
 };
 use crate::error::CliError;
 
@@ -91,6 +91,20 @@ pub(crate) enum Command {
     Log(log::LogCommand),
     /// Append entries, and keep their receipts
     Append(append::AppendArgs),
+    /// Record an event in an audit log, from a shell or a CI job
+    Record(Box<record::RecordArgs>),
+    /// Show an event of an audit log with its receipt, or follow events
+    #[command(subcommand)]
+    Event(event::EventCommand),
+    /// Search the events of an audit log
+    Search(Box<search::SearchArgs>),
+    /// Count the events of an audit log by day, action, actor or the like
+    Count(Box<count::CountArgs>),
+    /// Have an evidence file made of an audit log, and bring it here
+    Export(Box<export::ExportArgs>),
+    /// Import files of events into an audit log
+    #[command(subcommand)]
+    Import(import::ImportCommand),
     /// Fetch a receipt of entries already in the log, or a proof that the log only grew
     Prove(prove::ProveArgs),
     /// Fetch and verify what a log has signed, to keep
@@ -118,6 +132,16 @@ pub(crate) enum Command {
     Bench(bench::BenchArgs),
 }
 
+/// The name of a log.
+pub(crate) fn log_name(text: &str) -> Result<String, String> {
+    let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_name = (1..=64).contains(&text.len()) && text.bytes().all(is_part);
+    if is_name && !text.starts_with('-') {
+        return Ok(text.to_owned());
+    }
+    Err("is not 1 to 64 characters of a-z, 0-9 and -, the first a letter or a digit".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -127,6 +151,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn names_of_logs_go_into_addresses_and_names_of_files() {
+        for name in ["a", "audit-2026", &"9".repeat(64)] {
+            assert_eq!(log_name(name).as_deref(), Ok(name));
+        }
+        for other in ["", "-a", "A", "a/b", "..", "a b", &"a".repeat(65)] {
+            assert!(log_name(other).is_err(), "{other}");
+        }
     }
 
     #[test]

@@ -11,9 +11,14 @@ use log_client::tiles::{Resource, SourceError};
 use log_client::trusted::TrustedError;
 use log_client::verified::ReadError;
 
+use crate::api::ApiError;
 use crate::commands::append::InputError;
+use crate::commands::export::ExportError;
+use crate::commands::import::ImportError;
+use crate::commands::record::SpoolError;
 use crate::commands::verify_consistency::Refusal;
 use crate::commands::witness::WitnessError;
+use crate::events::DraftError;
 use crate::range_receipt::{RANGE_ENTRIES_MAX, RangeReceiptError};
 use crate::ui::complain;
 
@@ -159,6 +164,22 @@ pub(crate) enum CliError {
     NotGrown { source: Refusal },
     #[error("the server {url:?} cannot be reached")]
     Connect { url: String, source: tonic::transport::Error },
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    #[error("the event is not valid")]
+    Event { source: audit_event::FieldError },
+    #[error("the event is not valid")]
+    EventText { source: DraftError },
+    #[error("no event is given")]
+    NothingToRecord,
+    #[error("events are read from stdin or from --spool, and arguments state one too")]
+    EventTwice,
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    #[error(transparent)]
+    Import(#[from] ImportError),
     #[error("mode http speaks plain HTTP alone, and {url:?} is not of the form http://HOST:PORT")]
     PlainHttpOnly { url: String },
 }
@@ -191,6 +212,9 @@ impl CliError {
             Self::Audit { source, of_folder } => audit_exit(source, *of_folder),
             Self::Witness(error) => error.exit(),
             Self::Client(error) => client_exit(error),
+            Self::Api(error) => error.exit(),
+            Self::Spool(error) => error.exit(),
+            Self::Export(error) => error.exit(),
             Self::Distrusted { source } => distrusted_exit(source),
             Self::Read { source, .. }
             | Self::Write { source, .. }
@@ -241,6 +265,11 @@ impl CliError {
             | Self::NoStateFolder
             | Self::AuditResume { .. }
             | Self::OneEntryManyReceipts
+            | Self::Event { .. }
+            | Self::EventText { .. }
+            | Self::NothingToRecord
+            | Self::EventTwice
+            | Self::Import(_)
             | Self::PlainHttpOnly { .. } => Exit::Unusable,
         }
     }
@@ -285,6 +314,13 @@ impl CliError {
                 "make room, fetch what is missing of the printed entries with `cairn prove`, and append the rest"
             }
             Self::Client(error) => error.hint(),
+            Self::Api(error) => error.hint(),
+            Self::Spool(error) => error.hint(),
+            Self::Export(error) => return error.hint(),
+            Self::Import(_) => "check the paths",
+            Self::Event { .. } | Self::EventText { .. } => "change the argument that states it",
+            Self::NothingToRecord => "give an ACTION, or events on stdin with -",
+            Self::EventTwice => "leave the arguments out, or give an ACTION",
             Self::Connect { .. } | Self::Post { .. } => {
                 "check that the server runs, and name it with --server or CAIRN_SERVER"
             }
@@ -352,7 +388,7 @@ fn trusted_hint(error: &TrustedError) -> &'static str {
 /// The exit code for a file that could not be read or written. If the path is missing or is
 /// something else, the caller must change it; any other trouble, such as permissions, is the
 /// machine's.
-fn file_exit(error: &io::Error) -> Exit {
+pub(crate) fn file_exit(error: &io::Error) -> Exit {
     match error.kind() {
         io::ErrorKind::NotFound
         | io::ErrorKind::AlreadyExists

@@ -1,17 +1,23 @@
 //! `cairn`: append to a transparency log, prove, verify offline, follow, audit and measure.
 //!
-//! Reading order: `args` (what can be asked), `commands` (one file each), `exit` and `ui` (what the
-//! caller sees), `bench` (the load generator).
+//! Reading order: `args` (what can be asked), `commands` (one file each), `error` and `ui` (what the
+//! caller sees), `api` (audit logs over HTTP), `bench` (the load generator).
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
+mod api;
 mod args;
 mod bench;
+mod cloudtrail;
 mod commands;
 mod error;
+mod events;
 mod files;
+mod filters;
+mod kept;
+mod lines;
 mod range_receipt;
 mod trust;
 mod ui;

@@ -75,6 +75,11 @@ impl Ui {
             .map_err(|source| CliError::Stdout { source })
     }
 
+    /// A part of the output as it is.
+    pub(crate) fn text(&self, text: impl Display) -> Result<(), CliError> {
+        write!(self.lock(), "{text}").map_err(|source| CliError::Stdout { source })
+    }
+
     /// The verdict of a verification: why it failed, or `held`, which `--quiet` leaves out.
     pub(crate) fn verdict(
         &self,

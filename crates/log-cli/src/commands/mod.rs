@@ -3,10 +3,16 @@
 pub(crate) mod append;
 pub(crate) mod audit;
 pub(crate) mod bench;
+pub(crate) mod count;
+pub(crate) mod event;
+pub(crate) mod export;
 pub(crate) mod fetch_checkpoint;
+pub(crate) mod import;
 pub(crate) mod keygen;
 pub(crate) mod log;
 pub(crate) mod prove;
+pub(crate) mod record;
+pub(crate) mod search;
 pub(crate) mod tail;
 pub(crate) mod verify;
 pub(crate) mod verify_batch;
@@ -43,6 +49,12 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<Exit, CliError> {
         Command::Log(command) => online(log::run(command, server, ui)),
         Command::Witness(command) => online(witness::run(command, ui)),
         Command::Append(args) => online(append::run(args, server, ui)),
+        Command::Record(args) => online(record::run(*args, server, ui)),
+        Command::Event(command) => online(event::run(command, server, ui)),
+        Command::Search(args) => online(search::run(*args, server, ui)),
+        Command::Export(args) => online(export::run(*args, server, ui)),
+        Command::Import(command) => online(import::run(command, server, ui)),
+        Command::Count(args) => online(count::run(*args, server, ui)),
         Command::Prove(args) => online(prove::run(args, server, ui)),
         Command::Checkpoint(args) => online(fetch_checkpoint::run(args, server, ui)),
         Command::Tail(args) => online(tail::run(args, server, ui)),

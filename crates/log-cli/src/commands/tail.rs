@@ -15,7 +15,7 @@ use log_client::{Advice, Client, ClientError};
 use merkle::{LeafIndex, TreeSize};
 use serde::Serialize;
 
-use super::{client, fork_error, trust_or_servers};
+use super::{client, event, fork_error, trust_or_servers};
 use crate::args::{Server, State};
 use crate::error::{CliError, Exit};
 use crate::trust::OptionalTrustArgs;
@@ -60,6 +60,9 @@ pub(crate) struct TailArgs {
     /// Print entries as they are
     #[arg(long, conflicts_with = "json")]
     raw: bool,
+    /// Print what the events of an audit log say, as `cairn event tail` does
+    #[arg(long, conflicts_with_all = ["raw", "verify"])]
+    events: bool,
     #[command(flatten)]
     trust: OptionalTrustArgs,
     #[command(flatten)]
@@ -75,6 +78,10 @@ enum Document {
 }
 
 pub(crate) async fn run(args: TailArgs, server: &Server, ui: &Ui) -> Result<Exit, CliError> {
+    if args.events {
+        let TailArgs { log, from, no_follow, .. } = args;
+        return event::tail(event::TailArgs { log, from, no_follow }, server, ui).await;
+    }
     let client = client(server)?;
     let printer = Printer { ui, raw: args.raw, verified: args.verify };
     if args.verify {

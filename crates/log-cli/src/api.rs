@@ -294,7 +294,8 @@ mod tests {
             let answer = Response::builder().status(status).header("retry-after", "3");
             refused(&answer.body(Bytes::from_static(body.as_bytes())).unwrap())
         };
-        let named = answer(400, r#"{"error":{"message":"from is not a time","reason":"BAD_FIELD"}}"#);
+        let named =
+            answer(400, r#"{"error":{"message":"from is not a time","reason":"BAD_FIELD"}}"#);
         assert_eq!(named.to_string(), "the server refused: from is not a time [BAD_FIELD]");
         assert_eq!((named.exit(), named.is_passing()), (Exit::Unusable, false));
         let busy = answer(503, "<html>\u{1b}[2J");

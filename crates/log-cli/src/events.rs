@@ -44,8 +44,10 @@ impl Draft {
             return Err(DraftError::NotObject);
         };
         // JSON has line ends between its members alone.
-        let mut line: Vec<u8> =
-            text.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect();
+        let mut line: Vec<u8> = text
+            .iter()
+            .map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte })
+            .collect();
         let id = match members.get("id") {
             Some(Value::Text(id)) => id.clone(),
             // The server says what is wrong with it.
@@ -133,7 +135,11 @@ pub(crate) async fn post(
     match serde_json::from_slice::<Answer>(answer.body()) {
         Ok(Answer { results }) if of_events => {
             let what = "it does not say what became of each event";
-            if results.len() == drafts.len() { Ok(results) } else { Err(ApiError::BadAnswer { what }) }
+            if results.len() == drafts.len() {
+                Ok(results)
+            } else {
+                Err(ApiError::BadAnswer { what })
+            }
         }
         _ if answer.status().is_success() => {
             Err(ApiError::BadAnswer { what: "it does not say what became of the events" })

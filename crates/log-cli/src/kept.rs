@@ -34,7 +34,11 @@ impl Fetched {
         let body = api.get(&path(log, index, "")).await?;
         let fetched = Self::parse(&body)?;
         let is_other = fetched.line.index.get() != index;
-        if is_other { Err(ApiError::BadAnswer { what: "it is another event" }) } else { Ok(fetched) }
+        if is_other {
+            Err(ApiError::BadAnswer { what: "it is another event" })
+        } else {
+            Ok(fetched)
+        }
     }
 
     fn parse(body: &[u8]) -> Result<Self, ApiError> {

@@ -149,9 +149,8 @@ pub(crate) fn verify(
         verify_series(&files, signatures, keys, &mut report);
     }
     let given: BTreeSet<&str> = logs.iter().map(|name| unpacked(name_of(name))).collect();
-    let missing = report.stated.iter().filter(|(name, (_, holds))| {
-        *holds && !given.contains(name.as_str())
-    });
+    let missing =
+        report.stated.iter().filter(|(name, (_, holds))| *holds && !given.contains(name.as_str()));
     report.missing_logs = missing.map(|(name, _)| name.clone()).collect();
     report
 }
@@ -205,11 +204,7 @@ fn look_between(before: &Digest, digest: &Digest, report: &mut Report) {
 }
 
 /// What is wrong with a digest by itself.
-fn fault_of(
-    file: &DigestFile,
-    signatures: &Signatures,
-    keys: &PublicKeys,
-) -> Option<DigestFault> {
+fn fault_of(file: &DigestFile, signatures: &Signatures, keys: &PublicKeys) -> Option<DigestFault> {
     let digest = &file.digest;
     if unpacked(name_of(&file.name)) != unpacked(name_of(&digest.key)) {
         return Some(DigestFault::OtherName);

@@ -85,9 +85,10 @@ impl Digest {
                 signature: document.previous_digest_signature?,
             }),
         };
-        let logs = document.log_files.into_iter().map(|log| {
-            Some(StatedLog { key: log.s3_object, sha256: hash(&log.hash_value)? })
-        });
+        let logs = document
+            .log_files
+            .into_iter()
+            .map(|log| Some(StatedLog { key: log.s3_object, sha256: hash(&log.hash_value)? }));
         Some(Self {
             start: Instant::parse(&document.digest_start_time).ok()?.instant,
             end: Instant::parse(&document.digest_end_time).ok()?.instant,

@@ -43,6 +43,16 @@ struct Key {
     end: Instant,
 }
 
+impl Key {
+    fn of(document: KeyDocument) -> Option<(String, Self)> {
+        let KeyDocument { value, fingerprint, validity_start_time, validity_end_time } = document;
+        let der = STANDARD.decode(&value).ok()?;
+        let der = pkcs1_of(&der)?.to_vec();
+        let (start, end) = (time(&validity_start_time)?, time(&validity_end_time)?);
+        Some((fingerprint, Self { der, start, end }))
+    }
+}
+
 /// Keys by their fingerprints.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PublicKeys {
@@ -50,16 +60,16 @@ pub(crate) struct PublicKeys {
 }
 
 impl PublicKeys {
-    /// Takes the keys of a file; `None` if it is none of keys, or one of them cannot be read.
-    pub(crate) fn read(&mut self, bytes: &[u8]) -> Option<()> {
-        let document: Document = serde_json::from_slice(bytes).ok()?;
-        for key in document.public_key_list {
-            let der = STANDARD.decode(&key.value).ok()?;
-            let der = pkcs1_of(&der)?.to_vec();
-            let (start, end) = (time(&key.validity_start_time)?, time(&key.validity_end_time)?);
-            self.keys.entry(key.fingerprint).or_default().push(Key { der, start, end });
+    /// Takes the keys of a file; false if it is none of keys, or one of them cannot be read.
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> bool {
+        let document = serde_json::from_slice(bytes).ok();
+        let keys = document.and_then(|Document { public_key_list }| {
+            public_key_list.into_iter().map(Key::of).collect::<Option<Vec<_>>>()
+        });
+        for (fingerprint, key) in keys.iter().flatten() {
+            self.keys.entry(fingerprint.clone()).or_default().push(key.clone());
         }
-        Some(())
+        keys.is_some()
     }
 
     /// Whether `signature` is one of `text` by the key of this fingerprint; `None` if there is no key
@@ -153,7 +163,7 @@ mod tests {
         };
         for start in ["1767139200.0", "1767139200", "\"2025-12-31T00:00:00+00:00\""] {
             let mut keys = PublicKeys::default();
-            keys.read(list(start).as_bytes()).unwrap();
+            assert!(keys.read(list(start).as_bytes()));
             let at = |time: &str| {
                 let at = Instant::parse(time).unwrap().instant;
                 keys.verify("f", at, b"text", b"no signature")
@@ -164,7 +174,7 @@ mod tests {
             assert_eq!(at("2025-12-30T23:59:59Z"), None, "{start}");
         }
         let mut keys = PublicKeys::default();
-        assert!(keys.read(list("true").as_bytes()).is_none());
-        assert!(keys.read(b"{}").is_none() && keys.keys.is_empty());
+        assert!(!keys.read(list("true").as_bytes()));
+        assert!(!keys.read(b"{}") && keys.keys.is_empty());
     }
 }

@@ -38,8 +38,8 @@ could not be reached, or has no such event.
 
 Examples:
   cairn event show audit 42
-  cairn event show audit 42 --out evidence
-  cairn event show audit 42 --json | jq .event.actor";
+  cairn event show audit 42 --out kept
+  cairn event show audit 42 --json";
 
 const TAIL_HELP: &str = "\
 Prints each event as it is committed: its index, a tab, the time it happened in UTC, a tab and what it
@@ -89,11 +89,7 @@ pub(crate) struct TailArgs {
     pub(super) no_follow: bool,
 }
 
-pub(crate) async fn run(
-    command: EventCommand,
-    server: &Server,
-    ui: &Ui,
-) -> Result<Exit, CliError> {
+pub(crate) async fn run(command: EventCommand, server: &Server, ui: &Ui) -> Result<Exit, CliError> {
     match command {
         EventCommand::Show(args) => show(args, server, ui).await,
         EventCommand::Tail(args) => tail(args, server, ui).await,

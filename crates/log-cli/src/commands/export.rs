@@ -45,7 +45,7 @@ Exit codes: 0 made and brought here; 1 the server refused to make it, or --compl
 
 Examples:
   cairn export audit --from 2026-01-01 --to 2026-04-01 --format csv --purpose 'audit Q1' --out q1.zip
-  cairn export audit --action invoice.deleted --withhold actor,origin --out deleted/
+  cairn export audit --action invoice.deleted --withhold actor,origin --out deleted
   cairn export audit --from 2026-03-01 --complete --yes --format parquet --out march.zip --json";
 
 #[derive(Debug, Args)]
@@ -101,7 +101,9 @@ impl Format {
 /// Why there is no evidence file.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ExportError {
-    #[error("a complete file shows strangers the core of every event in its range, and nobody said yes")]
+    #[error(
+        "a complete file shows strangers the core of every event in its range, and nobody said yes"
+    )]
     Unconfirmed,
     #[error("the server refused to make the file: {why}")]
     Refused { why: String },

@@ -44,8 +44,8 @@ or does not hold; 2 an argument breaks a rule, which is named; 3 the server coul
 Examples:
   cairn record deploy.finished --actor service:ci --target app:shop --meta commit=4f2a9c1
   cairn record invoice.updated --target invoice:4711 --change 'amount=100:120' --receipt signed
-  cairn record backup.finished --outcome failure --spool /var/spool/cairn --json
-  jq -c .events[] trail.json | cairn record - --log payments";
+  cairn record backup.finished --outcome failure --spool spool --json
+  cairn record - --receipt signed --out kept < events.ndjson";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -127,8 +127,16 @@ pub(crate) async fn run(args: RecordArgs, server: &Server, ui: &Ui) -> Result<Ex
     };
     let trust = trust.filter(|_| wants_proof);
     let log = args.log.clone();
-    let mut recorder =
-        Recorder { api, log, level: args.receipt.name(), trust, out: args.out.clone(), waiting, ui, missed: 0 };
+    let mut recorder = Recorder {
+        api,
+        log,
+        level: args.receipt.name(),
+        trust,
+        out: args.out.clone(),
+        waiting,
+        ui,
+        missed: 0,
+    };
     match from {
         From::Spool => recorder.flush().await?,
         From::Arguments(draft) => recorder.record(vec![draft]).await?,

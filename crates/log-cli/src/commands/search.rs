@@ -28,7 +28,7 @@ server could not be reached.
 Examples:
   cairn search audit --operation delete --from 2026-03-01
   cairn search audit --actor ana@example.com --outcome denied --outcome failure --limit 20
-  cairn search audit --text 'invoice 4711' --all --ndjson | jq -r .actor.id";
+  cairn search audit --text 'invoice 4711' --all --ndjson > found.ndjson";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]

@@ -10,7 +10,8 @@ use crate::common::{Folder, Run};
 #[expect(dead_code, unreachable_pub, reason = "the tests of evidence files use more of it")]
 mod kit;
 
-use kit::{Export, Log, all_views, key, other_key};
+pub(crate) use kit::{Export, Log, key};
+use kit::{all_views, other_key};
 
 /// A log of eleven events, some of them in `e` and `e.zip`, and one alone.
 fn exported() -> (Folder, Log) {

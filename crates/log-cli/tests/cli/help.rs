@@ -28,6 +28,10 @@ fn every_command_has_examples() {
     let commands = [
         "keygen",
         "append",
+        "record",
+        "search",
+        "count",
+        "export",
         "prove",
         "checkpoint",
         "verify",
@@ -45,6 +49,10 @@ fn every_command_has_examples() {
         &["log", "list"],
         &["log", "show"],
         &["log", "freeze"],
+        &["event", "show"],
+        &["event", "tail"],
+        &["import", "ndjson"],
+        &["import", "cloudtrail"],
         &["witness", "add-log"],
         &["witness", "status"],
     ];
@@ -92,6 +100,12 @@ fn without_a_server_online_commands_say_what_to_do() {
         &["prove", "default", "--index", "0", "--out", "x"],
         &["checkpoint", "default"],
         &["tail", "default"],
+        &["record", "deploy.finished"],
+        &["event", "show", "audit", "0"],
+        &["event", "tail", "audit"],
+        &["search", "audit"],
+        &["count", "audit", "--by", "day"],
+        &["export", "audit", "--out", "x"],
         &["bench", "default", "--duration", "0.1"],
     ] {
         let run = folder.cairn(args);

@@ -53,9 +53,11 @@ pub(super) fn plain(log: &str, fetched: &Fetched) -> String {
         ("damaged", fetched.damaged),
     ];
     let states = states.into_iter().filter(|(_, tags)| !tags.is_empty());
-    rows.extend(states.map(|(state, tags)| {
-        (state, tags.iter().map(Tag::name).collect::<Vec<_>>().join(", "))
-    }));
+    rows.extend(
+        states.map(|(state, tags)| {
+            (state, tags.iter().map(Tag::name).collect::<Vec<_>>().join(", "))
+        }),
+    );
     let rows = rows.into_iter().filter(|(_, value)| !value.is_empty());
     let rows = rows.map(|(name, value)| format!("  {name:NAMES_WIDTH$}{}", shown(&value)));
     [shown(&fetched.sentence)].into_iter().chain(rows).collect::<Vec<_>>().join("\n")

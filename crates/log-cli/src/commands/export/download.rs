@@ -71,7 +71,8 @@ pub(super) async fn download(
     target: &Path,
     ui: &Ui,
 ) -> Result<Downloaded, CliError> {
-    let made = tempfile::Builder::new().prefix(".cairn-").suffix(".part").tempfile_in(parent(target));
+    let made =
+        tempfile::Builder::new().prefix(".cairn-").suffix(".part").tempfile_in(parent(target));
     let file = made.map_err(|source| CliError::Write { path: target.to_owned(), source })?;
     let path = format!("{path}/download");
     let mut download = Download { api, path, target, file, bytes: 0, tag: None };

@@ -16,7 +16,8 @@ use crate::error::CliError;
 pub(super) fn unpack(file: Downloaded, target: &Path) -> Result<(), CliError> {
     let unwritten = |source| CliError::Write { path: target.to_owned(), source };
     let zip = Zip::open(file.reopen()?).map_err(|source| ExportError::NotAnArchive { source })?;
-    let aside = tempfile::Builder::new().prefix(".cairn-").suffix(".part").tempdir_in(parent(target));
+    let aside =
+        tempfile::Builder::new().prefix(".cairn-").suffix(".part").tempdir_in(parent(target));
     let aside = aside.map_err(unwritten)?;
     for name in zip.names() {
         let Some(mut reader) = zip.reader(name) else { continue };

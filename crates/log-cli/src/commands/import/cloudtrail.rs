@@ -45,7 +45,7 @@ is cut short or is of another form, and the others were imported; 3 the server c
 
 Examples:
   cairn import cloudtrail AWSLogs/ --public-keys public-keys.json
-  cairn import cloudtrail trail.json.gz --log aws --json";
+  cairn import cloudtrail trail.json --json";
 
 #[derive(Debug, Args)]
 pub(crate) struct CloudtrailArgs {
@@ -72,8 +72,9 @@ pub(super) async fn run(args: CloudtrailArgs, api: &Api, ui: &Ui) -> Result<Exit
     let mut given = Given::default();
     for path in &args.public_keys {
         let bytes = files::read(path, KEYS_BYTES_MAX)?;
-        let read = given.keys.read(&bytes);
-        read.ok_or_else(|| ImportError::NotKeys { path: path.clone() })?;
+        if !given.keys.read(&bytes) {
+            return Err(ImportError::NotKeys { path: path.clone() }.into());
+        }
     }
     let paths = given::files(&args.paths, &[".json", ".json.gz"])?;
     let beside = read::beside(&args.paths);
@@ -85,7 +86,9 @@ pub(super) async fn run(args: CloudtrailArgs, api: &Api, ui: &Ui) -> Result<Exit
     drop(progress);
     if let Some(path) = &given.keys_beside {
         let path = shown(&path.display().to_string());
-        ui.note(format_args!("note: digests are verified under the keys in {path}, as it lies there"));
+        ui.note(format_args!(
+            "note: digests are verified under the keys in {path}, as it lies there"
+        ));
     }
     let names = given.logs.iter().map(|log| log.name.clone()).collect();
     let mut totals = Totals::new(&given);

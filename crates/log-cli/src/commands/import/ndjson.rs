@@ -29,7 +29,7 @@ be reached, and what was recorded stays.
 
 Examples:
   cairn import ndjson events.ndjson
-  cairn import ndjson 2026/ --log payments --json";
+  cairn import ndjson events/ --json";
 
 #[derive(Debug, Args)]
 pub(crate) struct NdjsonArgs {
@@ -65,7 +65,8 @@ pub(super) async fn run(args: NdjsonArgs, api: &Api, ui: &Ui) -> Result<Exit, Cl
     drop(progress);
     let Counts { files, events, duplicates, refused } = &counts;
     let outcome = if *refused == 0 { "success" } else { "failure" };
-    let numbers = [("files", files), ("events", events), ("duplicates", duplicates), ("refused", refused)];
+    let numbers =
+        [("files", files), ("events", events), ("duplicates", duplicates), ("refused", refused)];
     let mut members: Map<String, Value> =
         numbers.into_iter().map(|(name, count)| (name.to_owned(), (*count).into())).collect();
     members.insert("kind".to_owned(), "ndjson".into());

@@ -230,7 +230,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let waiting = Waiting::open(folder.path()).unwrap();
         let make = |name: &str| File::create_new(folder.path().join(name)).unwrap();
-        for name in ["notes.event", "x@audit.event", ".000000000000001-000000-0000000000000000.tmp"] {
+        for name in ["notes.event", "x@audit.event", ".000000000000001-000000-0000000000000000.tmp"]
+        {
             drop(make(name));
         }
         assert!(waiting.oldest().unwrap().is_none());

@@ -70,8 +70,8 @@ impl Given {
                     self.signatures.insert(&key, signature.to_owned());
                 }
             }
-        } else if PublicKeys::default().read(&bytes).is_some() {
-            if takes_keys && self.keys.read(&bytes).is_some() {
+        } else if PublicKeys::default().read(&bytes) {
+            if takes_keys && self.keys.read(&bytes) {
                 self.keys_beside = Some(path.to_owned());
             }
         } else if audit_event::mapping::cloudtrail::split(&bytes).is_ok() {
@@ -100,9 +100,7 @@ pub(super) fn beside(paths: &[PathBuf]) -> Vec<PathBuf> {
     let parents = folders.filter_map(|path| Some(path.canonicalize().ok()?.parent()?.to_owned()));
     let files = parents.flat_map(|folder| BESIDE.map(|name| folder.join(name)));
     let is_given = |file: &PathBuf| {
-        paths.iter().any(|path| {
-            path.canonicalize().is_ok_and(|path| file.starts_with(&path))
-        })
+        paths.iter().any(|path| path.canonicalize().is_ok_and(|path| file.starts_with(&path)))
     };
     let mut files: Vec<_> = files.filter(|file| file.is_file() && !is_given(file)).collect();
     files.sort_unstable();

@@ -171,7 +171,9 @@ fn tell_gap(gap: Gap) {
     let hours = gap.hours();
     if hours.is_empty() {
         let (from, to) = (gap.from, gap.to);
-        complain(format_args!("missing: a digest between the one up to {from} and that from {to} on"));
+        complain(format_args!(
+            "missing: a digest between the one up to {from} and that from {to} on"
+        ));
     }
     for (from, to) in hours {
         complain(format_args!("missing: the digest from {from} to {to}"));

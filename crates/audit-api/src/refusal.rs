@@ -88,7 +88,16 @@ pub fn of_query(error: &QueryError) -> Refusal {
     let reason = match error.rule {
         QueryRule::Unknown => "UNKNOWN_PARAMETER",
         QueryRule::Cursor => "BAD_CURSOR",
-        _ => BAD_FIELD,
+        QueryRule::Twice
+        | QueryRule::Empty
+        | QueryRule::TooLong { .. }
+        | QueryRule::TooMany { .. }
+        | QueryRule::Word { .. }
+        | QueryRule::Time
+        | QueryRule::Zone
+        | QueryRule::Number { .. }
+        | QueryRule::Flag
+        | QueryRule::Label => BAD_FIELD,
     };
     Refusal::new(Kind::Invalid, reason).says(error.to_string()).field(error.name.clone())
 }
@@ -133,7 +142,7 @@ pub fn of_export_request(error: &RequestError) -> Refusal {
 }
 
 /// Why an export was not begun, or not deleted.
-pub fn of_export(error: BeginError) -> Refusal {
+pub fn of_export(error: &BeginError) -> Refusal {
     match error {
         BeginError::TooMany => {
             Refusal::new(Kind::Exhausted, "TOO_MANY_EXPORTS").says(error.to_string())

@@ -18,6 +18,9 @@ pub(crate) enum Wire<'a> {
     Bytes(&'a [u8], usize),
 }
 
+/// Number, value, and the value as it is encoded.
+type Field<'a> = (u64, Wire<'a>, &'a [u8]);
+
 /// Takes fields from the front of a message.
 struct Reader<'a> {
     rest: &'a [u8],
@@ -26,7 +29,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// A field, and its value as it is encoded.
-    fn next(&mut self) -> Result<Option<(u64, Wire<'a>, &'a [u8])>, Malformed> {
+    fn next(&mut self) -> Result<Option<Field<'a>>, Malformed> {
         if self.rest.is_empty() {
             return Ok(None);
         }

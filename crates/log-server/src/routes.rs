@@ -20,7 +20,7 @@ const LOG: usize = log_api::routes::ROWS.len();
 const AUDIT: usize = audit_api::routes::ROWS.len();
 const RECEIVE: usize = audit_receive::routes::ROWS.len();
 
-/// The document that describes the routes of plain HTTP: OpenAPI 3.1.
+/// The document that describes the routes of plain HTTP, as `OpenAPI` 3.1.
 pub const OPENAPI: &str = include_str!("openapi.json");
 
 const OPENAPI_ROUTE: Route = Route {

@@ -1,6 +1,9 @@
 //! The server put together: storage, logs, services, and one port for gRPC and HTTP.
 
 mod audit;
+mod offline;
+
+pub use offline::with_logs;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -334,7 +337,6 @@ impl Parts {
         Ok(Server {
             address,
             first_start,
-            system,
             registry,
             metrics,
             health,
@@ -345,6 +347,7 @@ impl Parts {
             syslog,
             syslog_addresses,
             fatal,
+            system,
             admin,
         })
     }
@@ -402,36 +405,6 @@ impl Parts {
         let calls = calls.max_decoding_message_size(MESSAGE_BYTES_MAX);
         Handler { log, health, reflection, http, audit, calls, receive }
     }
-}
-
-/// Opens the logs of a store that nobody serves, as a server does but without a port, and stops when
-/// `work` is done.
-///
-/// # Errors
-/// There is no store, another process has it open, or a server would not start on it.
-pub async fn with_logs<T>(
-    config: &Config,
-    work: impl AsyncFnOnce(&Registry) -> T,
-) -> Result<T, StartError> {
-    let path = config.db_dir();
-    if !RocksEngine::exists(&path) {
-        return Err(StorageError::NotAStore { path }.into());
-    }
-    let engine: Arc<dyn Store> = Arc::new(open_engine(config)?);
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let metrics = Arc::new(Metrics::new(&routes::table(), Supervisor::on(Arc::clone(&clock))));
-    let reads = Arc::new(Reads::new(Arc::<dyn Store>::clone(&engine), config.tile_cache_bytes));
-    let (mut options, _fatal) = registry_options(config, &engine, &clock, &metrics);
-    options.witness = witness_options(config, &reads, &clock)?;
-    let registry = tokio::task::block_in_place(|| Registry::open(options))?;
-    let asked = registry.ask_witnesses().await;
-    let done = match asked {
-        Ok(()) => Ok(work(&registry).await),
-        Err(error) => Err(error.into()),
-    };
-    registry.shutdown().await;
-    drop(clock.timeout(TASKS_END_WITHIN, metrics.supervisor().ended()).await);
-    done
 }
 
 /// The options to open the logs with, and the channel on which they say that the process must end.

@@ -29,8 +29,8 @@ pub(crate) struct System {
 impl System {
     pub(crate) fn new(trail: Trail, config: &Config) -> Self {
         // The digest only tells one set of settings from another.
-        let digest = Sha256::digest(format!("{config:?}").as_bytes());
-        let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest: [u8; 32] = Sha256::digest(format!("{config:?}").as_bytes()).into();
+        let digest = merkle::Hash::from(digest).to_string();
         Self { trail, settings: config.data_dir.join("settings.sha256"), digest }
     }
 

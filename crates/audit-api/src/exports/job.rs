@@ -1,7 +1,7 @@
 //! One export: what was asked for, and how far it is. Kept in a file beside what it makes, so that a
 //! restart goes on with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use audit_event::evidence::view::Separator;
@@ -11,23 +11,41 @@ use audit_event::value::Object;
 use audit_event::{Tag, Tags, Value};
 use audit_index::{Query, QueryError};
 use base::durable::{self, FileError};
+use evidence_file::write::Csv;
 
 use crate::shown::{number, object};
 
 /// Bytes of a purpose.
 const PURPOSE_BYTES_MAX: usize = 1_024;
 
+/// A table made of the events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum View {
+    /// `events.csv`.
+    Csv,
+    /// `events.json`.
+    Json,
+    /// `events.parquet`.
+    Parquet,
+}
+
+impl View {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Json => "json",
+            Self::Parquet => "parquet",
+        }
+    }
+}
+
 /// What is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
     /// The query's parameters, as they were stated. They make a query.
     pub filter: Vec<(String, String)>,
-    /// `events.csv`.
-    pub csv: bool,
-    /// `events.json`.
-    pub json: bool,
-    /// `events.parquet`.
-    pub parquet: bool,
+    /// The views that the file has beside the events.
+    pub views: BTreeSet<View>,
     /// Blocks that no line shows.
     pub withhold: Tags,
     /// Whether the file shows that nothing was left out.
@@ -106,9 +124,9 @@ impl Request {
             ("formats", Value::List(names)) => {
                 for name in names {
                     match name.as_text() {
-                        Some("csv") => self.csv = true,
-                        Some("json") => self.json = true,
-                        Some("parquet") => self.parquet = true,
+                        Some("csv") => drop(self.views.insert(View::Csv)),
+                        Some("json") => drop(self.views.insert(View::Json)),
+                        Some("parquet") => drop(self.views.insert(View::Parquet)),
                         // The events themselves are always there.
                         Some("ndjson") => {}
                         _ => return Err(bad("formats", "a list of csv, json, ndjson and parquet")),
@@ -171,9 +189,7 @@ impl Request {
         }
         let filter =
             filter.into_iter().map(|(name, values)| (name.to_owned(), Value::List(values)));
-        let formats = [(self.csv, "csv"), (self.json, "json"), (self.parquet, "parquet")];
-        let formats = formats.into_iter().filter(|(wanted, _)| *wanted);
-        let formats = formats.map(|(_, name)| Value::from(name)).collect();
+        let formats = self.views.iter().map(|view| Value::from(view.name())).collect();
         let withhold = self.withhold.iter().map(|tag| Value::from(tag.name())).collect();
         Value::Object(object([
             ("filter", Value::Object(filter.collect())),
@@ -186,8 +202,9 @@ impl Request {
     }
 
     /// How `events.csv` is written, if it is wanted.
-    pub fn csv(&self) -> Option<evidence_file::write::Csv> {
-        self.csv.then(|| evidence_file::write::Csv { separator: Separator::Comma, mark: false })
+    pub fn csv(&self) -> Option<Csv> {
+        let csv = Csv { separator: Separator::Comma, mark: false };
+        self.views.contains(&View::Csv).then_some(csv)
     }
 }
 
@@ -347,7 +364,7 @@ mod tests {
             br#"{"filter":{"actor":["a","b"],"from":"2026-01-01"},"formats":["csv","ndjson"],
             "withhold":["actor"],"complete":true,"deflate":true,"purpose":"audit"}"#;
         let request = Request::read(body).unwrap();
-        assert!(request.csv && !request.json && request.complete && request.deflate);
+        assert!(request.views == [View::Csv].into() && request.complete && request.deflate);
         assert!(request.withhold.contains(Tag::Raw), "RAW says who did it too");
         assert_eq!(request.in_words(), "actor is (withheld); actor is (withheld); from 2026-01-01");
         assert_eq!(Request::read(b"{}").unwrap().in_words(), "all events");
@@ -388,7 +405,7 @@ mod tests {
         (job.error, job.state) = (None, State::Done);
         job.store(&dir).unwrap();
         assert_eq!(Job::load(&dir), Some(job));
-        std::fs::write(dir.join(JOB), "{}").unwrap();
+        durable::replace(&dir.join(JOB), b"{}", 0o600).unwrap();
         assert_eq!(Job::load(&dir), None);
         std::fs::remove_dir_all(&dir).unwrap();
     }

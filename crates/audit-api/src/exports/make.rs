@@ -14,7 +14,7 @@ use log_core::read::{Access, ReadError, Reads};
 use merkle::{LeafIndex, TreeSize};
 use storage::StorageError;
 
-use super::job::Request;
+use super::job::{Request, View};
 
 /// Events that are read at a time.
 const READ_MAX: usize = 32;
@@ -84,8 +84,8 @@ impl Maker<'_> {
         let query = self.request.query()?;
         let options = Options {
             csv: self.request.csv(),
-            json: self.request.json,
-            parquet: self.request.parquet,
+            json: self.request.views.contains(&View::Json),
+            parquet: self.request.views.contains(&View::Parquet),
             deflate: self.request.deflate,
         };
         let mut file = Writer::create(Target::Zip(path), options, checkpoint)?;
@@ -125,7 +125,8 @@ impl Maker<'_> {
 
     /// The log's policy with its keys, or one that asks for its keys alone.
     fn policy(&self, keys: &[String]) -> String {
-        let logs: String = keys.iter().map(|key| format!("log {key}\n")).collect();
+        let logs: Vec<String> = keys.iter().map(|key| format!("log {key}\n")).collect();
+        let logs = logs.concat();
         match self.log.policy() {
             None => format!("{logs}quorum none\n"),
             Some(policy) => {
@@ -147,7 +148,7 @@ impl Maker<'_> {
             audit_index::read::first_received(self.log, 0, size.get(), nanos)
         };
         let start = query.from().map(place).transpose()?.unwrap_or(0);
-        let end = query.to().map(place).transpose()?.unwrap_or(size.get());
+        let end = query.to().map(place).transpose()?.unwrap_or_else(|| size.get());
         Ok(start.saturating_sub(1)..(end.max(start) + 1).min(size.get()))
     }
 

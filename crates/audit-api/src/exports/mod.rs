@@ -11,7 +11,7 @@
 mod job;
 mod make;
 
-pub use job::{Job, Request, RequestError, State};
+pub use job::{Job, Request, RequestError, State, View};
 pub use make::MakeError;
 
 use std::collections::BTreeMap;
@@ -161,14 +161,13 @@ impl Exports {
                 .filter(|job| job.state == State::Waiting)
                 .min_by_key(|job| (job.asked_ms, job.id.clone()))
                 .cloned();
-            match next {
-                Some(job) => self.make(job).await,
-                None => {
-                    let clock: &dyn Clock = &**self.clock();
-                    let rung = clock.timeout(SWEEP_EVERY, self.parts.bell.notified()).await;
-                    // Either way there may be work.
-                    drop(rung);
-                }
+            if let Some(job) = next {
+                self.make(job).await;
+            } else {
+                let clock: &dyn Clock = &**self.clock();
+                let rung = clock.timeout(SWEEP_EVERY, self.parts.bell.notified()).await;
+                // Either way there may be work.
+                drop(rung);
             }
         }
     }
@@ -231,8 +230,7 @@ impl Exports {
     /// Says in the log `system` what left the house.
     async fn record(&self, log: &Log, job: &Job, made: &Made) {
         let Some(system) = self.parts.trail.system() else { return };
-        let sha256 = made.written.manifest_sha256;
-        let sha256: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = merkle::Hash::from(made.written.manifest_sha256).to_string();
         let event = OwnEvent::new("audit.exported")
             .target("export", &job.id)
             .target("log", log.name().as_str())

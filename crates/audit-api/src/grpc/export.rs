@@ -41,7 +41,7 @@ pub(super) async fn export(
     let exports = audit.exports()?.clone();
     let beginning = exports.clone();
     let begun = base::tasks::blocking(move || beginning.begin(&log, asked, &made_by)).await;
-    let job = begun.map_err(refusal::of_export)?;
+    let job = begun.map_err(|error| refusal::of_export(&error))?;
     let audit = audit.clone();
     let stopping = audit.stopping();
     let sending = Sending { audit, exports, job, told: None, at: None };

@@ -40,7 +40,7 @@ where
     let made_by = made_by(&asked.principal);
     let exports = audit.exports()?.clone();
     let begun = base::tasks::blocking(move || exports.begin(&log, request, &made_by)).await;
-    let job = begun.map_err(refusal::of_export)?;
+    let job = begun.map_err(|error| refusal::of_export(&error))?;
     let mut response = answer::members(StatusCode::ACCEPTED, &job.shown());
     if let Ok(url) = HeaderValue::from_str(&job.url()) {
         response.headers_mut().insert(header::LOCATION, url);
@@ -78,7 +78,7 @@ pub(crate) async fn one(
         }
         let (exports, log, id) = (exports.clone(), name.to_owned(), id.to_owned());
         let deleted = base::tasks::blocking(move || exports.delete(&log, &id)).await;
-        deleted.map_err(|error| refusal::of_export(error.into()))?;
+        deleted.map_err(|error| refusal::of_export(&error.into()))?;
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
         return Ok(response);

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use tls::{Address, AddressError, AuthoritiesError};
 
 use crate::args::Server;
+use crate::cloudtrail::to_hex;
 use crate::error::Exit;
 
 /// How long one answer may take, from connecting to its last byte.
@@ -258,7 +259,8 @@ pub(crate) fn segment(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            encoded.push('%');
+            encoded.push_str(&to_hex(&[byte]).to_ascii_uppercase());
         }
     }
     encoded

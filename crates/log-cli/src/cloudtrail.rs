@@ -36,6 +36,12 @@ pub(crate) fn name_of(key: &str) -> &str {
     key.rsplit('/').next().unwrap_or(key)
 }
 
+/// Small letters and digits, two a byte.
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
 fn from_hex(text: &str) -> Option<Vec<u8>> {
     if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;

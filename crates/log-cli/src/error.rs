@@ -283,15 +283,11 @@ impl CliError {
             Self::Exists { .. } => "choose another path, or move the file away first",
             Self::Stdout { .. } | Self::Runtime { .. } | Self::Random { .. } => return None,
             Self::KeyName { .. } => "use a name like example.com/log: no spaces, no +",
-            Self::Vkey { .. } => {
-                "pass a line of a .vkey file, like example.com/log+5a21c5d4+AX..., or @FILE for a file of them"
-            }
+            Self::Vkey { .. } => VKEY_HINT,
             Self::VkeyFile { .. } => "put one verifier key a line, each line ended",
             Self::Policy { .. } => "see c2sp.org/tlog-policy for the form",
             Self::PolicyWithoutLog { .. } => POLICY_WITHOUT_LOG_HINT,
-            Self::Receipt { .. } => {
-                "pass the FILE.tlog-proof that `cairn append --out` or `cairn prove` wrote"
-            }
+            Self::Receipt { .. } => RECEIPT_HINT,
             Self::RangeReceipt { .. } => "pass what `cairn prove --range` or several --index wrote",
             Self::Checkpoint { .. } => "pass a checkpoint, or a receipt as a file of its own",
             Self::Consistency { .. } => "pass what `cairn prove --consistency` wrote",
@@ -347,9 +343,7 @@ impl CliError {
             Self::CheckpointRefused { .. }
             | Self::ProofRefused { .. }
             | Self::RangeProofRefused { .. } => KEYS_OR_OPERATOR_HINT,
-            Self::NotGrown { .. } => {
-                "check that both are of one log; if so, keep both files: they may be evidence of a fork"
-            }
+            Self::NotGrown { .. } => NOT_GROWN_HINT,
         })
     }
 
@@ -358,6 +352,15 @@ impl CliError {
         matches!(self, Self::Stdout { source } if source.kind() == io::ErrorKind::BrokenPipe)
     }
 }
+
+const VKEY_HINT: &str =
+    "pass a line of a .vkey file, like example.com/log+5a21c5d4+AX..., or @FILE for a file of them";
+
+const RECEIPT_HINT: &str =
+    "pass the FILE.tlog-proof that `cairn append --out` or `cairn prove` wrote";
+
+const NOT_GROWN_HINT: &str =
+    "check that both are of one log; if so, keep both files: they may be evidence of a fork";
 
 const POLICY_WITHOUT_LOG_HINT: &str = "add the log's verifier key, which `cairn log show LOG --vkeys` prints, \
                                        in the form of c2sp.org/tlog-policy";

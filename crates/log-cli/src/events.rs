@@ -7,6 +7,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{self, Api, ApiError, LINES};
+use crate::cloudtrail::to_hex;
 use crate::error::CliError;
 
 /// Events of one call: what the server takes.
@@ -76,7 +77,7 @@ impl Draft {
 pub(crate) fn random_id() -> Result<String, CliError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|source| CliError::Random { source })?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(to_hex(&bytes))
 }
 
 /// What became of an event.

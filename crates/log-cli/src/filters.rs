@@ -52,7 +52,7 @@ pub(crate) struct Filters {
     /// Words, all of which an event says somewhere
     #[arg(long, value_name = "WORDS")]
     text: Vec<String>,
-    /// What the server noticed, as clock_skew
+    /// What the server noticed, as `clock_skew`
     #[arg(long, value_name = "FLAG")]
     flag: Vec<String>,
     /// A label

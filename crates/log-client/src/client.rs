@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// The largest message accepted and sent, in bytes: the API's 8 MiB of entries and what surrounds them.
-const MESSAGE_BYTES_MAX: usize = 9 * 1024 * 1024;
+pub(crate) const MESSAGE_BYTES_MAX: usize = 9 * 1024 * 1024;
 /// HTTP/2 windows wide enough that a batch is sent without waiting for the other side.
 const WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 
@@ -376,7 +376,7 @@ impl Client {
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
     }
 
-    fn request<T>(&self, message: T) -> Request<T> {
+    pub(crate) fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         if let Some(timeout) = self.shared.call_timeout {
             request.set_timeout(timeout);
@@ -444,12 +444,15 @@ impl Watch {
     }
 }
 
-fn checked<M, T>(
+pub(crate) fn checked<M, T>(
     call: &'static str,
     answer: Result<Response<M>, Status>,
     convert: impl FnOnce(M) -> Result<T, AnswerError>,
 ) -> Result<T, ClientError> {
-    let changes = matches!(call, "Append" | "AppendBatch" | "CreateLog" | "FreezeLog");
+    let changes = matches!(
+        call,
+        "Append" | "AppendBatch" | "CreateLog" | "FreezeLog" | "RecordEvent" | "RecordEvents"
+    );
     let failed = if changes { ClientError::from } else { ClientError::of_read };
     convert(answer.map_err(failed)?.into_inner())
         .map_err(|source| ClientError::BadAnswer { call, source })

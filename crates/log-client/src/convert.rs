@@ -93,7 +93,7 @@ fn concat(hashes: &[Hash]) -> Bytes {
     bytes.into()
 }
 
-fn reached(value: i32) -> Answer<ReceiptLevel> {
+pub(crate) fn reached(value: i32) -> Answer<ReceiptLevel> {
     match proto::Receipt::try_from(value) {
         Ok(proto::Receipt::Unspecified | proto::Receipt::Index) => Ok(ReceiptLevel::Index),
         Ok(proto::Receipt::Signed) => Ok(ReceiptLevel::Signed),
@@ -102,12 +102,16 @@ fn reached(value: i32) -> Answer<ReceiptLevel> {
     }
 }
 
-fn optional(bytes: Bytes) -> Option<Bytes> {
+pub(crate) fn optional(bytes: Bytes) -> Option<Bytes> {
     (!bytes.is_empty()).then_some(bytes)
 }
 
 /// A level above `INDEX` must come with what proves it.
-fn proven<T>(reached: ReceiptLevel, proof: Option<T>, field: &'static str) -> Answer<Option<T>> {
+pub(crate) fn proven<T>(
+    reached: ReceiptLevel,
+    proof: Option<T>,
+    field: &'static str,
+) -> Answer<Option<T>> {
     if reached > ReceiptLevel::Index && proof.is_none() {
         return Err(AnswerError::Missing { field });
     }
@@ -139,7 +143,7 @@ pub(crate) fn appended(message: proto::AppendResponse, leaf: &Hash) -> Answer<Ap
     Ok(answer)
 }
 
-fn covers(size: TreeSize, index: LeafIndex) -> Answer<()> {
+pub(crate) fn covers(size: TreeSize, index: LeafIndex) -> Answer<()> {
     if size.contains(index) {
         return Ok(());
     }

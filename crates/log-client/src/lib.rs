@@ -21,6 +21,11 @@
 //! # }
 //! ```
 //!
+//! # Record events
+//!
+//! [`AuditClient`](events::AuditClient) records events in an audit log and reads them back, and
+//! [`AuditLayer`](layer::AuditLayer) makes events of what a service says with `tracing`.
+//!
 //! # Verify
 //!
 //! [`verify`] is plain functions over bytes: a receipt, a batch receipt, a consistency proof, a
@@ -52,6 +57,8 @@ mod convert;
 mod tasks;
 
 pub mod appender;
+pub mod events;
+pub mod layer;
 pub mod producer;
 pub mod receipt;
 pub mod spool;
@@ -73,6 +80,8 @@ pub use appender::{Appender, AppenderOptions};
 pub use backoff::RetryPolicy;
 pub use client::{Client, ClientOptions, Entries, Watch};
 pub use error::{Advice, ClientError};
+pub use events::AuditClient;
+pub use layer::{AuditGuard, AuditLayer};
 pub use types::{
     AppendAnswer, BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, BatchAnswer, ENTRY_BYTES_MAX, EntryOutcome,
     EntryRef, LogInfo, LogKind, LogState, LookupBy, NewEntry, NewLog, RangeReceipt, ReceiptLevel,

@@ -53,12 +53,18 @@ impl Site {
             place.file(&format!("{name}.json"), format!("{{\"of\":\"{name}\"}}"));
         }
         place.file("trail.json", r#"{"Records":[{"n":1},{"n":2}]}"#);
+        place.file("AWSLogs/a.json", r#"{"Records":[{"eventID":"1"}]}"#);
+        place.file("public-keys.json", r#"{"PublicKeyList":[]}"#);
+        place.file("events.ndjson", events(EVENTS));
+        place.file("events/more.ndjson", events(3));
         for command in FIXTURE {
             place.run(command);
         }
         let vkeys = fs::read_to_string(place.path("audit.vkey")).unwrap();
         witness.add_log("default", &vkeys);
-        let logs: Vec<String> = vkeys.lines().map(|vkey| format!("log {vkey}\n")).collect();
+        let trail = fs::read_to_string(place.path("trail.vkey")).unwrap();
+        let logs = vkeys.lines().chain(trail.lines());
+        let logs: Vec<String> = logs.map(|vkey| format!("log {vkey}\n")).collect();
         place.file("policy.txt", logs.concat() + &witness.policy_lines() + "quorum none\n");
         let receipt = fs::read_to_string(place.path("42.tlog-proof")).unwrap();
         place.file("yesterday.checkpoint", receipt.split_once("\n\n").unwrap().1);
@@ -83,7 +89,27 @@ impl Site {
     }
 }
 
-const FIXTURE: [&str; 9] = [
+/// Events of the audit log before any example, as one looks at the last of them by its index.
+const EVENTS: usize = 43;
+
+/// Events as JSON, a line each.
+fn events(count: usize) -> String {
+    let event = |at: usize| {
+        format!(
+            "{{\"source\":\"urn:x\",\"id\":\"{at}\",\"time\":\"2026-03-04T09:10:11Z\",\
+             \"action\":\"invoice.updated\",\"outcome\":\"success\",\
+             \"actor\":{{\"type\":\"user\",\"id\":\"ana\"}}}}\n"
+        )
+    };
+    (0..count).map(event).collect::<Vec<_>>().concat()
+}
+
+const FIXTURE: [&str; 14] = [
+    "cairn record - < events.ndjson",
+    "cairn log show audit --vkeys > trail.vkey",
+    "cairn event show audit 42 --out kept",
+    "cairn export audit --out evidence.zip",
+    "cairn export audit --out evidence",
     "cairn log create payments-2025",
     "cairn log create invoices-2025",
     "cairn log show default --vkeys | tee default.vkey > audit.vkey",
@@ -135,7 +161,18 @@ async fn every_example_of_cairn_works() {
     for (words, example) in all {
         let before = copy_of(&site.place);
         remove_output(&site.place, &example);
-        if words == "cairn tail" && !example.contains("--no-follow") {
+        if words == "cairn event tail" && !example.contains("--no-follow") {
+            let mut tail = site.place.start(&example);
+            let line = std::thread::scope(|scope| {
+                let line = scope.spawn(|| tail.first_line());
+                eventually(|| {
+                    site.place.run("cairn record shop.opened");
+                    line.is_finished().then_some(())
+                });
+                line.join().unwrap()
+            });
+            assert!(line.contains('\t'), "{example}: {line}");
+        } else if words == "cairn tail" && !example.contains("--no-follow") {
             let mut tail = site.place.start(&example);
             let line = std::thread::scope(|scope| {
                 let line = scope.spawn(|| tail.first_line());

@@ -4,7 +4,7 @@ use audit_event::Instant;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{from_hex, name_of};
+use super::{from_hex, name_of, to_hex};
 
 /// Bytes of SHA-256.
 pub(crate) type Sha256Hash = [u8; 32];
@@ -105,7 +105,7 @@ impl Digest {
 
     /// What the signature is made of: four lines, joined by line feeds.
     pub(crate) fn signed_text(&self) -> String {
-        let hash: String = self.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = to_hex(&self.sha256);
         let previous = self.previous.as_ref().map_or("null", |previous| &previous.signature);
         format!("{}\n{}/{}\n{hash}\n{previous}", self.end_text, self.bucket, self.key)
     }

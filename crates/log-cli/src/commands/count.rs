@@ -60,7 +60,8 @@ impl By {
 /// The server's answer, and what `--json` prints.
 #[derive(Deserialize, Serialize)]
 struct Counts {
-    counts: Vec<Counted>,
+    #[serde(rename = "counts")]
+    keys: Vec<Counted>,
     other: u64,
     indexed_to: u64,
 }
@@ -82,7 +83,7 @@ pub(crate) async fn run(args: CountArgs, server: &Server, ui: &Ui) -> Result<Exi
         ui.result("", &counts)?;
         return Ok(Exit::Done);
     }
-    for Counted { key, count } in &counts.counts {
+    for Counted { key, count } in &counts.keys {
         ui.text(format_args!("{count}\t{}\n", shown(key)))?;
     }
     if counts.other > 0 {

@@ -38,7 +38,7 @@ could not be reached, or has no such event.
 
 Examples:
   cairn event show audit 42
-  cairn event show audit 42 --out kept
+  cairn event show audit 42 --out shown
   cairn event show audit 42 --json";
 
 const TAIL_HELP: &str = "\

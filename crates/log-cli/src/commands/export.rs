@@ -20,6 +20,7 @@ use std::io::Read as _;
 
 use crate::api::{self, Api, ApiError, JSON};
 use crate::args::Server;
+use crate::cloudtrail::to_hex;
 use crate::error::{CliError, Exit};
 use crate::filters::Filters;
 use crate::ui::{Ui, counted};
@@ -217,7 +218,7 @@ async fn export(
     if is_archive {
         file.keep(&args.out)?;
     } else {
-        unpack::unpack(file, &args.out)?;
+        unpack::unpack(&file, &args.out)?;
     }
     let (parsed, sha256) = manifest;
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
@@ -293,11 +294,7 @@ fn manifest_of(file: &download::Downloaded) -> Result<(Manifest, String), CliErr
         .read_to_end(&mut bytes)
         .map_err(|_| ExportError::NoManifest)?;
     let manifest = Manifest::parse(&bytes).map_err(|_| ExportError::NoManifest)?;
-    Ok((manifest, hex(&Sha256::digest(&bytes))))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok((manifest, to_hex(&Sha256::digest(&bytes))))
 }
 
 /// The folder that something stands in.

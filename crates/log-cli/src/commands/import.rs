@@ -26,7 +26,7 @@ pub(crate) enum ImportError {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImportCommand {
-    /// Import AuditEvents, one a line
+    /// Import audit events as JSON, one a line
     #[command(after_help = ndjson::AFTER_HELP)]
     Ndjson(ndjson::NdjsonArgs),
     /// Import log files of AWS CloudTrail, and verify them by their digests

@@ -26,8 +26,8 @@ Exit codes: 0 all holds; 1 both can be read, and something does not hold; 2 one 
 used.
 
 Examples:
-  cairn verify-event 42.event.json 42.tlog-proof --vkey @audit.vkey
-  cairn verify-event 42.event.json 42.tlog-proof --policy policy.txt --json";
+  cairn verify-event kept/42.event.json kept/42.tlog-proof --vkey @trail.vkey
+  cairn verify-event kept/42.event.json kept/42.tlog-proof --policy policy.txt --json";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]

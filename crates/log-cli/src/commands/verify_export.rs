@@ -33,9 +33,9 @@ Exit codes: 0 all holds; 1 it can be read, and something does not hold, which is
 and step; 2 it cannot be used: damaged, of another form, or a file too many or too few.
 
 Examples:
-  cairn verify-export evidence.zip --vkey @audit.vkey
+  cairn verify-export evidence.zip --vkey @trail.vkey
   cairn verify-export evidence/ --policy policy.txt
-  cairn verify-export evidence.zip --vkey @audit.vkey --json";
+  cairn verify-export evidence.zip --vkey @trail.vkey --json";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]

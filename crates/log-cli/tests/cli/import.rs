@@ -44,7 +44,8 @@ fn log_text(part: &str) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    bytes.concat()
 }
 
 fn sha256(text: &str) -> String {
@@ -317,8 +318,8 @@ fn lines_are_imported_and_those_that_are_refused_are_named_by_file_and_line() {
         assert!(run.stderr.contains(named), "{named}: {run:?}");
     }
     assert_eq!(import("absent").exit, Some(2));
-    let many: String = (0..2_500).map(|at| format!("{{\"x\":{at}}}\n")).collect();
-    folder.file("many.ndjson", many);
+    let many: Vec<String> = (0..2_500).map(|at| format!("{{\"x\":{at}}}\n")).collect();
+    folder.file("many.ndjson", many.concat());
     let before = server.asked().len();
     assert_eq!(import("many.ndjson").exit, Some(0));
     assert_eq!(server.asked().len(), before + 3 + 1);

@@ -109,13 +109,13 @@ fn read(stream: &mut TcpStream) -> Option<Asked> {
 }
 
 fn write(stream: &mut TcpStream, answer: &Answer) {
-    let mut head = format!("HTTP/1.1 {} x\r\nconnection: close\r\n", answer.status);
-    head.push_str(&format!("content-length: {}\r\n", answer.body.len()));
-    for (name, value) in &answer.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
+    let mut head = vec![
+        format!("HTTP/1.1 {} x\r\nconnection: close\r\n", answer.status),
+        format!("content-length: {}\r\n", answer.body.len()),
+    ];
+    head.extend(answer.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")));
     let body = &answer.body[..answer.cut_at.unwrap_or(answer.body.len())];
     // The client may be gone.
-    let written = stream.write_all((head + "\r\n").as_bytes());
+    let written = stream.write_all((head.concat() + "\r\n").as_bytes());
     drop(written.and_then(|()| stream.write_all(body)));
 }

@@ -10,6 +10,7 @@ mod fake;
 mod append;
 mod audit;
 mod errors;
+mod layer;
 mod reads;
 mod spool;
 mod stream;

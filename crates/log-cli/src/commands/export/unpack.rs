@@ -13,7 +13,7 @@ use crate::error::CliError;
 
 /// Unpacks into a folder that appears whole and synced, or not at all. Names are those that an evidence
 /// file has: the reader of the archive refuses all others.
-pub(super) fn unpack(file: Downloaded, target: &Path) -> Result<(), CliError> {
+pub(super) fn unpack(file: &Downloaded, target: &Path) -> Result<(), CliError> {
     let unwritten = |source| CliError::Write { path: target.to_owned(), source };
     let zip = Zip::open(file.reopen()?).map_err(|source| ExportError::NotAnArchive { source })?;
     let aside =

@@ -1,4 +1,4 @@
-//! `cairn import ndjson`: AuditEvents, one a line.
+//! `cairn import ndjson`: audit events, one a line.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};

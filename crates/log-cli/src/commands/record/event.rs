@@ -15,11 +15,11 @@ const MS_PER_SECOND: u64 = 1_000;
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct EventArgs {
-    /// What happened, as `invoice.updated`: 2 to 12 parts of a-z, 0-9, _ and - with dots between; - for
-    /// events from stdin
+    /// What happened, as invoice.updated: 2 to 12 words of small letters with dots between; - for events
+    /// from stdin
     #[arg(value_name = "ACTION")]
     pub(super) action: Option<String>,
-    /// Who did it, as user:ana; the types are user, service, api_key, system, agent and anonymous
+    /// Who did it, as user:ana; the types are user, service, `api_key`, system, agent and anonymous
     /// [default: the Unix user]
     #[arg(long, value_name = "TYPE:ID", value_parser = actor)]
     actor: Option<(ActorKind, String)>,

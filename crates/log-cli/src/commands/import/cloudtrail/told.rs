@@ -132,17 +132,18 @@ impl Totals {
     fn plain(&self) -> String {
         let Self { events, duplicates, quarantined, .. } = self;
         let files = counted(self.files, "log file", "log files");
-        let mut plain = format!(
+        let plain = format!(
             "{files}: {events} recorded, {duplicates} were there before, {quarantined} quarantined"
         );
         if self.digests > 0 {
             let digests = counted(self.digests, "digest", "digests");
-            plain.push_str(&format!(
-                "\n{digests}, {} valid; {} of the log files valid; {} without a digest between them",
+            return format!(
+                "{plain}\n{digests}, {} valid; {} of the log files valid; {} without a digest between \
+                 them",
                 self.digests_valid,
                 self.logs_valid,
                 counted(super::count(self.missing_hours.len()), "hour", "hours")
-            ));
+            );
         }
         plain
     }

@@ -27,7 +27,7 @@ pub(crate) struct EventArgs {
     #[arg(long, value_name = "NAME")]
     actor_name: Option<String>,
     /// To what it was done, as invoice:4711; repeatable
-    #[arg(long = "target", value_name = "TYPE:ID", value_parser = target, num_args = 1..)]
+    #[arg(long = "target", value_name = "TYPE:ID", value_parser = target)]
     targets: Vec<(String, String)>,
     /// How it ended: success, failure, denied or unknown [default: success]
     #[arg(long, value_name = "OUTCOME", value_parser = word::<Outcome>)]
@@ -57,13 +57,13 @@ pub(crate) struct EventArgs {
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
     /// A detail; repeatable
-    #[arg(long = "meta", value_name = "KEY=VALUE", value_parser = pair, num_args = 1..)]
+    #[arg(long = "meta", value_name = "KEY=VALUE", value_parser = pair)]
     metadata: Vec<(String, String)>,
     /// A label, which can be searched for; repeatable
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair, num_args = 1..)]
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair)]
     labels: Vec<(String, String)>,
     /// What is different; OLD ends at the first colon, and an empty OLD or NEW says nothing; repeatable
-    #[arg(long = "change", value_name = "FIELD=OLD:NEW", value_parser = change, num_args = 1..)]
+    #[arg(long = "change", value_name = "FIELD=OLD:NEW", value_parser = change)]
     changes: Vec<Change>,
     /// The address that it came from
     #[arg(long, value_name = "ADDRESS")]

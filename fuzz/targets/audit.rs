@@ -4,11 +4,16 @@
 use audit_event::evidence::view::{Row, Separator, csv_row, json_item, next_item, split_row};
 use audit_event::evidence::{BatchProof, Line, Manifest};
 use audit_event::json::{self, Numbers};
+use audit_event::event::{Actor, ActorKind};
+use audit_event::mapping::{Intake, Mapped, cloudevents, cloudtrail, hec, kubernetes, otlp};
 use audit_event::sentence::Naming;
 use audit_event::{
     Blocks, Fill, Instant, Leaf, RecordedEvent, Salt, Sentence, Shown, Stamp, Tag, Tags,
-    ValidEvent, text,
+    ValidEvent, protobuf, text,
 };
+
+/// Items of one input that are looked at.
+const ITEMS_MAX: usize = 20;
 
 /// Events of our own API, and items of others that are such events inside.
 pub(crate) fn event(input: &[u8]) -> bool {
@@ -42,6 +47,44 @@ fn sealed(valid: &ValidEvent) {
         blocks.iter().map(|it| Shown { tag: it.tag(), salt: &salt, bytes: it.bytes() }).collect();
     assert!(leaf.verify(&shown, Tags::NONE).is_ok());
     drop(Sentence::of(valid.event(), Naming::Name).to_string());
+}
+
+/// Items of other formats, and events as protobuf. Whatever an event is made of can be sealed, and RAW is
+/// part of what came.
+pub(crate) fn mapping(input: &[u8]) -> bool {
+    let now = Instant::from_nanos(1);
+    let actor = Actor::new(ActorKind::Service, "fuzz");
+    let (source, action, actor) = ("/fuzz", Some("fuzz.item"), Some(&actor));
+    let intake = Intake { now, source, action, actor, category: None };
+    let mut taken = false;
+    let mut take = |mapped: Result<Mapped<'_>, _>| {
+        let Ok(mapped) = mapped else { return };
+        taken = true;
+        let is_part = input.windows(mapped.raw.len().max(1)).any(|part| part == &*mapped.raw);
+        assert!(is_part || mapped.raw.is_empty(), "RAW is as it came");
+        if let Ok(valid) = mapped.check(Fill { now, id: "01" }) {
+            sealed(&valid);
+        }
+    };
+    for item in kubernetes::split(input).into_iter().flatten().take(ITEMS_MAX) {
+        take(kubernetes::map(item, &intake));
+    }
+    for item in cloudtrail::split(input).into_iter().flatten().take(ITEMS_MAX) {
+        take(cloudtrail::map(item, &intake));
+    }
+    take(cloudevents::map(input, &intake));
+    for item in hec::split(input).flatten().take(ITEMS_MAX) {
+        take(hec::map(item, &intake));
+    }
+    for split in [otlp::split_json, otlp::split_protobuf] {
+        for record in split(input).into_iter().flatten().take(ITEMS_MAX) {
+            take(otlp::map(&record, &intake));
+        }
+    }
+    let own = protobuf::read(input, json::EVENT_BYTES_MAX).inspect(|read| {
+        drop(ValidEvent::own(read.event.clone(), read.flags.clone(), Fill { now, id: "01" }));
+    });
+    taken || own.is_ok_and(|read| read.event.id.is_some())
 }
 
 /// Texts of blocks, leaves.

@@ -21,3 +21,8 @@ fn block() {
 fn evidence() {
     run("audit_evidence", targets::evidence);
 }
+
+#[test]
+fn mapping() {
+    run("audit_mapping", targets::mapping);
+}

@@ -1,11 +1,13 @@
 //! The server's settings: what each of [`Settings`] means.
 
 mod command;
+mod destination;
 mod receive;
 mod settings;
 mod witness;
 
 pub use command::{Command, parse};
+pub use destination::DestinationList;
 pub use receive::{ReceiveConfig, SyslogConfig};
 pub use settings::{LogKey, LogSettings, SOURCES, Settings};
 pub use witness::WitnessConfig;
@@ -18,6 +20,7 @@ use serve::config::{self, ConfigError, Listen, PortConfig};
 use serve::files::TooFewFiles;
 
 use audit_api::audit::AuditOptions;
+use audit_stream::Destination;
 use log_api::receipts::Waits;
 use log_api::service::ServiceOptions;
 use log_core::Limits;
@@ -42,6 +45,7 @@ pub struct Config {
     pub service: ServiceOptions,
     pub audit: AuditOptions,
     pub receive: ReceiveConfig,
+    pub destinations: Vec<Destination>,
     pub limits: Limits,
     pub storage: RocksOptions,
     pub witness: WitnessConfig,
@@ -77,6 +81,11 @@ impl Config {
     /// Evidence files that were asked for.
     pub fn exports_dir(&self) -> PathBuf {
         self.data_dir.join("exports")
+    }
+
+    /// What destinations remember.
+    pub fn destinations_dir(&self) -> PathBuf {
+        self.data_dir.join("destinations")
     }
 
     /// Marks of erasures under way.
@@ -119,6 +128,7 @@ impl Config {
                 streams_max: settings.streams_max.count(),
             },
             receive,
+            destinations: settings.destination.0.destinations(),
             limits: limits(settings),
             storage: storage(settings),
             witness: WitnessConfig::new(settings)?,

@@ -1,5 +1,5 @@
 //! What the server has made of events, and what becomes of that when something of them is erased: search
-//! indexes and exports.
+//! indexes, exports, and what waits for destinations.
 //!
 //! Before an erasure is committed, a mark is written to `DATA/erasing`. The mark goes once the copies are
 //! rid of what was erased. If we crash in between, the next start finds the mark and does it.
@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use audit_api::exports::{self, Exports};
 use audit_index::{AuditIndexes, IndexOptions};
+use audit_stream::Destinations;
 use base::durable::{self, FileError};
 use log_core::{Log, Registry};
 use merkle::LeafIndex;
@@ -21,12 +22,20 @@ pub struct Copies {
     marks: PathBuf,
     indexes: Arc<AuditIndexes>,
     exports: Made,
+    destinations: Waiting,
 }
 
 /// The exports: those of this server, or those in a folder that no server has.
 #[derive(Clone, Debug)]
 enum Made {
     Here(Exports),
+    Folder(PathBuf),
+}
+
+/// What waits for destinations: of this server, or in a folder that no server has.
+#[derive(Clone, Debug)]
+enum Waiting {
+    Here(Destinations),
     Folder(PathBuf),
 }
 
@@ -43,15 +52,22 @@ pub enum CopyError {
 
 impl Copies {
     /// The copies that a running server has.
-    pub fn of_server(config: &Config, indexes: Arc<AuditIndexes>, exports: Exports) -> Self {
-        Self { marks: config.erasing_dir(), indexes, exports: Made::Here(exports) }
+    pub fn of_server(
+        config: &Config,
+        indexes: Arc<AuditIndexes>,
+        exports: Exports,
+        destinations: Destinations,
+    ) -> Self {
+        let (exports, destinations) = (Made::Here(exports), Waiting::Here(destinations));
+        Self { marks: config.erasing_dir(), indexes, exports, destinations }
     }
 
     /// The copies in a data folder that nobody serves.
     pub fn of_folder(config: &Config) -> Self {
         let indexes = AuditIndexes::new(IndexOptions::new(config.index_dir()));
         let (indexes, exports) = (Arc::new(indexes), Made::Folder(config.exports_dir()));
-        Self { marks: config.erasing_dir(), indexes, exports }
+        let destinations = Waiting::Folder(config.destinations_dir());
+        Self { marks: config.erasing_dir(), indexes, exports, destinations }
     }
 
     /// Marks that something of an event is about to be erased. Blocks.
@@ -67,6 +83,10 @@ impl Copies {
         match &self.exports {
             Made::Here(exports) => exports.withdraw(name, index)?,
             Made::Folder(folder) => exports::withdraw_stored(folder, name, index)?,
+        }
+        match &self.destinations {
+            Waiting::Here(destinations) => destinations.forget(name, index.get())?,
+            Waiting::Folder(folder) => audit_stream::forget_stored(folder, name, index.get())?,
         }
         let mark = self.place(name, index);
         match std::fs::remove_file(&mark) {

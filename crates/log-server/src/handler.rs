@@ -18,6 +18,7 @@ use tonic_health::server::HealthService;
 use crate::routes::{OPENAPI, To};
 use audit_api::audit::Audit;
 use audit_receive::receive::Receive;
+use audit_stream::Destinations;
 use log_api::http::Http;
 use log_api::refusal::API;
 use log_api::routes::To as Log;
@@ -33,6 +34,7 @@ pub(crate) struct Handler<R> {
     pub(crate) audit: Audit,
     pub(crate) calls: AuditServiceServer<Audit>,
     pub(crate) receive: Receive,
+    pub(crate) destinations: Destinations,
 }
 
 impl<R, B> tower::Service<Matched<B, To>> for Handler<R>
@@ -79,6 +81,11 @@ where
             To::Receive(to) => {
                 let receive = self.receive.clone();
                 let answer = async move { Ok(receive.answer(request, route, to).await) };
+                return Answering::Http(Box::pin(answer));
+            }
+            To::Stream(to) => {
+                let destinations = self.destinations.clone();
+                let answer = async move { Ok(destinations.answer(request, route, to).await) };
                 return Answering::Http(Box::pin(answer));
             }
         };

@@ -1,4 +1,4 @@
-//! Every route of a log server: those of logs, of audit logs, of receivers, and what
+//! Every route of a log server: those of logs, of audit logs, of receivers, of destinations, and what
 //! describes them.
 
 use serve::route::{Action, Call, Load, Pattern, Route, RouteTable};
@@ -12,6 +12,8 @@ pub enum To {
     Audit(audit_api::routes::To),
     /// The receivers.
     Receive(audit_receive::routes::To),
+    /// Destinations.
+    Stream(audit_stream::routes::To),
     /// What the routes are.
     OpenApi,
 }
@@ -19,6 +21,7 @@ pub enum To {
 const LOG: usize = log_api::routes::ROWS.len();
 const AUDIT: usize = audit_api::routes::ROWS.len();
 const RECEIVE: usize = audit_receive::routes::ROWS.len();
+const STREAM: usize = audit_stream::routes::ROWS.len();
 
 /// The document that describes the routes of plain HTTP, as `OpenAPI` 3.1.
 pub const OPENAPI: &str = include_str!("openapi.json");
@@ -32,8 +35,8 @@ const OPENAPI_ROUTE: Route = Route {
     action: Action::Probe,
 };
 
-static ROWS: [(Route, To); LOG + AUDIT + RECEIVE + 1] = {
-    let mut rows = [(OPENAPI_ROUTE, To::OpenApi); LOG + AUDIT + RECEIVE + 1];
+static ROWS: [(Route, To); LOG + AUDIT + RECEIVE + STREAM + 1] = {
+    let mut rows = [(OPENAPI_ROUTE, To::OpenApi); LOG + AUDIT + RECEIVE + STREAM + 1];
     let mut at = 0;
     while at < LOG {
         let (route, to) = log_api::routes::ROWS[at];
@@ -48,6 +51,11 @@ static ROWS: [(Route, To); LOG + AUDIT + RECEIVE + 1] = {
     while at < LOG + AUDIT + RECEIVE {
         let (route, to) = audit_receive::routes::ROWS[at - LOG - AUDIT];
         rows[at] = (route, To::Receive(to));
+        at += 1;
+    }
+    while at < LOG + AUDIT + RECEIVE + STREAM {
+        let (route, to) = audit_stream::routes::ROWS[at - LOG - AUDIT - RECEIVE];
+        rows[at] = (route, To::Stream(to));
         at += 1;
     }
     rows

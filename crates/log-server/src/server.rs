@@ -1,5 +1,6 @@
 //! The server put together: storage, logs, services, and one port for gRPC and HTTP.
 
+mod answering;
 mod audit;
 mod offline;
 
@@ -12,42 +13,30 @@ use std::time::Duration;
 use base::clock::{Clock, SystemClock};
 use base::durable::FileError;
 use base::tasks::{Background, Supervisor};
-use log_proto::audit_v1::audit_service_server::AuditServiceServer;
-use log_proto::log_v1::log_service_server::LogServiceServer;
 use serve::admin::AdminServer;
 use serve::config::{ConfigError, Listen};
 use serve::health::Health;
-use serve::middleware::Chain;
-use serve::ops::Ops;
 use serve::port::Port;
 use serve::process::{self, Serving};
 use tokio_util::sync::CancellationToken;
-use tonic_health::pb::health_server::HealthServer;
-use tonic_health::server::{HealthReporter, HealthService};
+use tonic_health::server::HealthReporter;
 
 use crate::admin;
 use crate::config::{Config, WitnessConfig};
 use crate::copies::{Copies, CopyError};
-use crate::handler::Handler;
 use crate::health;
 pub use crate::health::WITNESSED_HEALTH;
 use crate::receivers;
-use crate::routes::{self, To};
+use crate::routes;
 use crate::system::System;
 use crate::witnesses::HttpWitnesses;
-use audit_api::audit::Audit;
 use audit_index::{AuditIndexes, IndexOptions};
 use audit_receive::syslog::Syslog;
 use audit_trail::Trail;
-use log_api::http::Http;
-use log_api::http::encoding::Encoder;
 use log_api::http::ops::{RegistryGauges, readiness};
-use log_api::logs::Logs;
 use log_api::metrics::Metrics;
 use log_api::metrics::followers::FollowerCollector;
 use log_api::metrics::witness::WitnessCollector;
-use log_api::refusal::API;
-use log_api::service::{MESSAGE_BYTES_MAX, Service};
 use log_core::follow::Follow;
 use log_core::follow::leaf_index::LeafIndexer;
 use log_core::read::Reads;
@@ -299,7 +288,8 @@ impl Parts {
         let reporter = HealthReporter::new();
         health::follow(&reporter, &health, &self.registry, &mut background).await;
         let trail = Trail::new(self.registry.clone());
-        let exports = self.start_exports(config, &trail, &mut background)?;
+        let streams = self.destinations(config, &trail);
+        let exports = self.start_exports(config, &trail, &streams, &mut background)?;
         let system = (!config.read_only).then(|| System::new(trail.clone(), config));
         if let Some(system) = system.clone() {
             background.helper("system events", move || system.clone().started());
@@ -307,23 +297,20 @@ impl Parts {
         let audit = self.audit(config, trail, exports.clone(), &stopping);
         let prefix = getrandom::u32().map_err(StartError::Random)?;
         let clock = Arc::clone(self.registry.clock()) as Arc<dyn Clock>;
-        let chain = chain(config, &self.metrics, prefix, clock);
+        let chain = answering::chain(config, &self.metrics, prefix, clock);
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(log_proto::AUDIT_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(log_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
-        let handler = self.handler(config, &health, &reporter, reflection, audit, &stopping);
+        let handler =
+            self.handler(config, &health, &reporter, reflection, audit, streams.clone(), &stopping);
         let receive = handler.receive.clone();
         let stack = chain.around(handler);
-        let copies = exports.map(|it| Copies::of_server(config, Arc::clone(&self.indexes), it));
-        let admin = admin::start(
-            config,
-            &self.registry,
-            self.rocks.clone(),
-            (system.clone(), copies),
-            &supervisor,
-        )?;
+        let indexes = Arc::clone(&self.indexes);
+        let copies = exports.map(|it| Copies::of_server(config, indexes, it, streams));
+        let own = (system.clone(), copies);
+        let admin = admin::start(config, &self.registry, self.rocks.clone(), own, &supervisor)?;
         let port = self.open_port(config, &stopping)?;
         let address = port.address();
         let syslog = receivers::open_syslog(config)?;
@@ -381,29 +368,6 @@ impl Parts {
             clock: Arc::clone(self.registry.clock()),
         }));
         self.metrics.collect(WitnessCollector::new(self.registry.downgrade()));
-    }
-
-    fn handler<R>(
-        &self,
-        config: &Config,
-        health: &Health,
-        reporter: &HealthReporter,
-        reflection: R,
-        audit: Audit,
-        stopping: &CancellationToken,
-    ) -> Handler<R> {
-        let (reads, metrics) = (Arc::clone(&self.reads), Arc::clone(&self.metrics));
-        let logs = Logs::new(self.registry.clone(), reads, Arc::clone(&metrics));
-        let service = Service::new(logs.clone(), config.service, stopping.clone());
-        let ops = Ops::new(health.clone(), move || metrics.encode());
-        let trail = audit.trail().clone();
-        let receive = receivers::receive(config, trail, logs.clone(), health.clone());
-        let http = Http::new(logs, Encoder::new(config.bundle_cache_bytes), ops);
-        let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
-        let log = LogServiceServer::new(service).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        let calls = AuditServiceServer::new(audit.clone());
-        let calls = calls.max_decoding_message_size(MESSAGE_BYTES_MAX);
-        Handler { log, health, reflection, http, audit, calls, receive }
     }
 }
 
@@ -466,25 +430,4 @@ fn open_engine(config: &Config) -> Result<RocksEngine, StorageError> {
             RocksEngine::open(&path, &config.storage)
         }
     })
-}
-
-fn chain(
-    config: &Config,
-    metrics: &Arc<Metrics>,
-    request_id_prefix: u32,
-    clock: Arc<dyn Clock>,
-) -> Chain<To> {
-    Chain {
-        api: &API,
-        routes: Arc::new(routes::table()),
-        requests: Arc::clone(metrics.requests()),
-        request_id_prefix,
-        header_bytes_max: config.port.header_bytes_max,
-        requests_max: config.requests_max,
-        clock,
-        http_timeout: config.http_timeout,
-        grpc_timeout: config.http_timeout + config.service.waits.max,
-        identity: None,
-        quota: None,
-    }
 }

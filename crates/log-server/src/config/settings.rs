@@ -13,6 +13,7 @@ use serve::config::{
 };
 use storage::LogName;
 
+use super::destination::DestinationList;
 use super::receive::{SourceSettings, SourceUri};
 
 const MIB: u64 = 1024 * 1024;
@@ -201,6 +202,19 @@ pub struct Settings {
                 of times without one."
     )]
     pub sources: Inline<BTreeMap<SourceUri, SourceSettings>>,
+    /// Who else gets events.
+    #[arg(
+        long,
+        hide = true,
+        default_value = "[]",
+        help = "Who else gets events, each under [[destination]]: name; kind = \"elasticsearch\", \
+                \"splunk\", \"webhook\" or \"otlp\"; url; logs = [\"audit\"]; filter = {}, a search's \
+                members; secret_file; pin = \"sha256//...\"; timeout_ms = 30000. elasticsearch: index = \
+                \"cairn-audit\", format = \"event\" or \"ocsf\". splunk: index, format, sourcetype = \
+                \"audit:json\", ack = \"auto\", \"required\" or \"off\", ack_wait_ms = 120000. webhook: \
+                domain = \"com.example\"."
+    )]
+    pub destination: Inline<DestinationList>,
 }
 
 /// The settings of one log.

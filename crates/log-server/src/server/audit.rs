@@ -5,6 +5,7 @@ use std::sync::Arc;
 use audit_api::audit::Audit;
 use audit_api::exports::Exports;
 use audit_index::AuditFollower;
+use audit_stream::Destinations;
 use audit_trail::{AUDIT_LOG, SYSTEM_LOG, Trail};
 use base::tasks::Background;
 use log_api::logs::Logs;
@@ -41,6 +42,7 @@ impl Parts {
         &self,
         config: &Config,
         trail: &Trail,
+        destinations: &Destinations,
         background: &mut Background,
     ) -> Result<Option<Exports>, StartError> {
         if config.read_only {
@@ -48,11 +50,22 @@ impl Parts {
         }
         let (reads, indexes) = (Arc::clone(&self.reads), Arc::clone(&self.indexes));
         let exports = Exports::open(config.exports_dir(), trail.clone(), reads, indexes);
-        let copies = Copies::of_server(config, Arc::clone(&self.indexes), exports.clone());
+        let waiting = destinations.clone();
+        let copies = Copies::of_server(config, Arc::clone(&self.indexes), exports.clone(), waiting);
         tokio::task::block_in_place(|| copies.clean_marked(&self.registry))?;
         let making = exports.clone();
         background.helper("exports", move || making.clone().run());
+        destinations.start(background);
         Ok(Some(exports))
+    }
+
+    /// What is sent to others. Nothing is before the exports have begun, which is after what erasures left
+    /// undone is done.
+    pub(super) fn destinations(&self, config: &Config, trail: &Trail) -> Destinations {
+        let (root, all) = (config.destinations_dir(), config.destinations.clone());
+        let destinations = Destinations::new(root, trail.clone(), all);
+        self.metrics.collect(destinations.collector());
+        destinations
     }
 
     pub(super) fn audit(

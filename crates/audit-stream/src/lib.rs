@@ -45,3 +45,6 @@ mod reply;
 pub use destination::{Ack, Destination, Form, Kind};
 pub use reply::{Reason, SetUp, Trouble};
 pub use streams::{Destinations, forget_stored};
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    append, audit, bench, count, event, export, fetch_checkpoint, import, keygen, log, prove,
+    append, audit, bench, count, destination, event, export, fetch_checkpoint, import, keygen, log, prove,
     record, search, tail, verify, verify_batch, verify_consistency, verify_event, verify_evidence,
     verify_export, witness,
 };
@@ -129,6 +129,9 @@ pub(crate) enum Command {
     /// Have a witness witness a log, and ask witnesses what they hold
     #[command(subcommand)]
     Witness(witness::WitnessCommand),
+    /// List who else gets events, and send again or give up what they did not take
+    #[command(subcommand)]
+    Destination(destination::DestinationCommand),
     /// Put load on a log, and measure it against the floor of empty calls
     Bench(bench::BenchArgs),
 }

@@ -13,6 +13,7 @@ use log_client::verified::ReadError;
 
 use crate::api::ApiError;
 use crate::commands::append::InputError;
+use crate::commands::destination::DestinationError;
 use crate::commands::export::ExportError;
 use crate::commands::import::ImportError;
 use crate::commands::record::SpoolError;
@@ -108,6 +109,8 @@ pub(crate) enum CliError {
     ReceiptBelowPolicy,
     #[error(transparent)]
     Witness(#[from] WitnessError),
+    #[error(transparent)]
+    Destination(#[from] DestinationError),
     #[error(transparent)]
     Input(#[from] InputError),
     #[error("cannot append")]
@@ -211,6 +214,7 @@ impl CliError {
         match self {
             Self::Audit { source, of_folder } => audit_exit(source, *of_folder),
             Self::Witness(error) => error.exit(),
+            Self::Destination(error) => error.exit(),
             Self::Client(error) => client_exit(error),
             Self::Api(error) => error.exit(),
             Self::Spool(error) => error.exit(),
@@ -302,6 +306,7 @@ impl CliError {
             Self::EntryCount { .. } => "pass --entry once for each proven index, or --entries DIR",
             Self::TooManyEntries { .. } => "ask for several receipts",
             Self::Witness(error) => return error.hint(),
+            Self::Destination(error) => error.hint(),
             Self::ReceiptBelowPolicy => "pass --receipt witnessed",
             Self::Input(error) => error.hint(),
             Self::Appender { .. } => "try again",

@@ -39,7 +39,9 @@ struct Site {
 impl Site {
     async fn new() -> Self {
         let (home, witness, mut place) = (Home::new(), Witness::start("w1"), Place::new());
-        let server = home.start();
+        place.file("destinations.toml", DESTINATION);
+        let config = place.path("destinations.toml");
+        let server = home.start_with(&["--config".as_ref(), config.as_os_str()]).unwrap();
         place.set("CAIRN_SERVER", server.url());
         place.replace("https://log.example/logs/audit", "https://log.example/logs/default");
         place.replace("https://log.example", server.url());
@@ -88,6 +90,10 @@ impl Site {
         }
     }
 }
+
+/// The destination of the examples, which nobody answers for; there are no events for it.
+const DESTINATION: &str =
+    "[[destination]]\nname = \"siem\"\nkind = \"otlp\"\nurl = \"http://127.0.0.1:1\"\n";
 
 /// Events of the audit log before any example, as one looks at the last of them by its index.
 const EVENTS: usize = 43;

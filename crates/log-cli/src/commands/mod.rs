@@ -4,6 +4,7 @@ pub(crate) mod append;
 pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod count;
+pub(crate) mod destination;
 pub(crate) mod event;
 pub(crate) mod export;
 pub(crate) mod fetch_checkpoint;
@@ -48,6 +49,7 @@ pub(crate) fn run(cli: Cli, ui: &Ui) -> Result<Exit, CliError> {
         Command::VerifyEvent(args) => verify_event::run(&args, ui),
         Command::Log(command) => online(log::run(command, server, ui)),
         Command::Witness(command) => online(witness::run(command, ui)),
+        Command::Destination(command) => online(destination::run(command, server, ui)),
         Command::Append(args) => online(append::run(args, server, ui)),
         Command::Record(args) => online(record::run(*args, server, ui)),
         Command::Event(command) => online(event::run(command, server, ui)),

@@ -1,10 +1,10 @@
 //! What each target does with its input: whatever a reader of audit events accepts is written back in one
 //! way and read again, and nothing panics. Each says whether any reader accepted.
 
+use audit_event::event::{Actor, ActorKind};
 use audit_event::evidence::view::{Row, Separator, csv_row, json_item, next_item, split_row};
 use audit_event::evidence::{BatchProof, Line, Manifest};
 use audit_event::json::{self, Numbers};
-use audit_event::event::{Actor, ActorKind};
 use audit_event::mapping::{Intake, Mapped, cloudevents, cloudtrail, hec, kubernetes, otlp};
 use audit_event::sentence::Naming;
 use audit_event::{

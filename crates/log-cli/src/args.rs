@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    append, audit, bench, count, destination, event, export, fetch_checkpoint, import, keygen, log, prove,
-    record, search, tail, verify, verify_batch, verify_consistency, verify_event, verify_evidence,
-    verify_export, witness,
+    append, audit, bench, count, destination, event, export, fetch_checkpoint, import, keygen, log,
+    prove, record, search, tail, verify, verify_batch, verify_consistency, verify_event,
+    verify_evidence, verify_export, witness,
 };
 use crate::error::CliError;
 

@@ -1,7 +1,7 @@
 //! The events of one log on their way to one destination.
 //!
-//! The task of a lane owns its place in the log. Operators and erasures change dead letters and wishes,
-//! which are behind locks that nobody holds across a wait.
+//! The task of a lane owns its place in the log. Operators and erasures change dead letters and
+//! wishes, which are behind locks that nobody holds across a wait.
 
 mod deliver;
 
@@ -28,7 +28,8 @@ use deliver::Delivery;
 
 /// How often it is looked for a log that is not there yet.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
-/// Events passed without a word to the disk: those left out by a filter are looked at again after a start.
+/// Events that a filter left out between two writes of the cursor: they are looked at again after a
+/// start.
 const PASSED_MAX: u64 = 1_000;
 
 /// How a lane is.
@@ -165,8 +166,8 @@ impl Lane {
         Ok(skipped)
     }
 
-    /// Wishes that dead letters be sent again, all or these, that the lane go on after a stop, and where
-    /// from. Says how many dead letters. Blocks.
+    /// Wishes that dead letters be sent again, all or these, that the lane go on after a stop, and
+    /// where from. Says how many dead letters. Blocks.
     pub(crate) fn retry(
         &self,
         indexes: Option<&BTreeSet<u64>>,
@@ -256,7 +257,13 @@ impl Running {
                 }
                 continue;
             }
-            Delivery::of(self, &log, &sender, batch).run().await?;
+            if let Err(set_up) = Delivery::of(self, &log, &sender, batch).run().await {
+                let next = lock(&self.lane.shown).next;
+                if next > self.saved {
+                    self.save(next).await;
+                }
+                return Err(set_up);
+            }
         }
     }
 
@@ -317,7 +324,7 @@ impl Running {
         self.save(next).await;
     }
 
-    /// The first event that is not done. It is written if `is_sent`: what was sent must not be sent again.
+    /// The first event that is not done. It is written at once if events were sent.
     async fn advance(&mut self, next: u64, is_sent: bool) {
         lock(&self.lane.shown).next = next;
         if is_sent || next.saturating_sub(self.saved) >= PASSED_MAX {
@@ -359,8 +366,8 @@ impl Running {
         self.record(event).await;
     }
 
-    /// Says in the log `system` what happened here. Not of the log `system` itself: each such event would
-    /// be one more to send.
+    /// Says in the log `system` what happened here. Not of the log `system` itself: each such event
+    /// would be one more to send.
     async fn record(&self, event: OwnEvent) {
         let Some(system) = self.trail.system().filter(|_| self.lane.log != SYSTEM_LOG) else {
             return;

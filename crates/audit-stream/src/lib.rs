@@ -1,5 +1,5 @@
-//! Events that go out: each destination gets the events of its logs in their order, at least once, with what
-//! is needed to find each of them in its log again.
+//! Events that go out: each destination gets the events of its logs in their order, at least once,
+//! with what is needed to find each of them in its log again.
 //!
 //! ```text
 //! log ─► batch ─► records ─► attempt ─► fates ─► dead letters ─► cursor
@@ -18,12 +18,12 @@
 //! | `kinds` | requests and answers, a file a kind; pure |
 //! | `metrics` | lanes in a scrape |
 //!
-//! **At least once.** The cursor is the index of the first event that is neither confirmed nor a dead letter.
-//! It is written after the destination has answered, so what was sent before a crash is sent again. Dead
-//! letters are written before the cursor passes them.
+//! **At least once.** The cursor is the index of the first event that is neither confirmed nor a dead
+//! letter. It is written after the destination has answered, so what was sent just before a crash is
+//! sent again. Dead letters are written before the cursor passes them.
 //!
-//! **Nothing personal is kept here.** Cursors and dead letters hold indexes; what is sent is read from the
-//! log for each batch, and read again for the next attempt if something was erased meanwhile.
+//! **Nothing personal is kept here.** Cursors and dead letters hold indexes; what is sent is read from
+//! the log for each batch, and read again for the next attempt if something was erased meanwhile.
 
 #![warn(missing_docs)]
 

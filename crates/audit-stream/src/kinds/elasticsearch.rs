@@ -1,5 +1,5 @@
-//! The Bulk API of Elasticsearch and OpenSearch, into a data stream: `create` alone, with ids that make a
-//! repetition harmless.
+//! The Bulk API of Elasticsearch and of what speaks it, into a data stream: `create` alone, with ids
+//! that make a repetition harmless.
 
 use std::collections::BTreeMap;
 
@@ -27,8 +27,11 @@ pub(crate) fn request(
     authorization: Option<&str>,
     records: &[Record],
 ) -> Option<Request<Bytes>> {
-    let path = format!("/{index}/_bulk");
-    let url = super::below(url, &[&path, "/_bulk"], &path);
+    let url = if url.path().ends_with("/_bulk") {
+        url.to_string()
+    } else {
+        super::below(url, &[], &format!("/{index}/_bulk"))
+    };
     let body = records.iter().map(|record| record.body.as_str()).collect();
     super::post(&url, "application/x-ndjson", authorization, body)
 }

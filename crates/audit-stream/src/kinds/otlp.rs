@@ -1,7 +1,7 @@
 //! OTLP logs over HTTP, as JSON. What this server takes by OTLP reads the attributes back.
 
 use audit_api::shown::object;
-use audit_event::event::{AuditEvent, Severity, Word as _};
+use audit_event::event::{AuditEvent, Severity, Word};
 use audit_event::value::Object;
 use audit_event::{Value, json, text};
 use bytes::Bytes;
@@ -76,9 +76,9 @@ fn texts(event: &AuditEvent) -> Vec<(&'static str, Option<&str>)> {
     vec![
         ("log.record.uid", event.id.as_deref()),
         ("audit.source", event.source.as_deref()),
-        ("audit.category", event.category.map(|it| it.word())),
-        ("audit.operation", event.operation.map(|it| it.word())),
-        ("audit.outcome", event.outcome.map(|it| it.word())),
+        ("audit.category", event.category.map(Word::word)),
+        ("audit.operation", event.operation.map(Word::word)),
+        ("audit.outcome", event.outcome.map(Word::word)),
         ("error.type", event.outcome_code.as_deref()),
         ("user.id", actor.map(|it| it.id.as_str())),
         ("user.name", actor.and_then(|it| it.name.as_deref())),

@@ -137,7 +137,7 @@ async fn read(stream: &mut TcpStream) -> Option<Sent> {
     let path = head.split(' ').nth(1).unwrap().to_owned();
     let lines = head.lines().filter_map(|line| line.split_once(": "));
     let head: String =
-        lines.map(|(name, value)| format!("{}: {value}\n", name.to_lowercase())).collect();
+        lines.flat_map(|(name, value)| [name.to_lowercase(), format!(": {value}\n")]).collect();
     let sent = Sent { path, head, body: String::new() };
     let length = sent.header("content-length").unwrap().parse().unwrap();
     let mut body = vec![0; length];

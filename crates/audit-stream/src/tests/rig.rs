@@ -214,10 +214,9 @@ impl Rig {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        match tokio::time::timeout(PATIENCE, waiting).await {
-            Ok(lane) => lane,
-            Err(_) => panic!("still {:?}", self.lane().await),
-        }
+        let found = tokio::time::timeout(PATIENCE, waiting).await.ok();
+        let Some(lane) = found else { panic!("still {:?}", self.lane().await) };
+        lane
     }
 
     /// Waits until everything is sent, and gives what is shown.

@@ -46,12 +46,15 @@ async fn without_acknowledgements_it_says_so() {
     let first = &receiver.sent()[0];
     assert_eq!(first.header("authorization"), Some("Splunk s3cret"));
     assert_eq!(first.header("x-splunk-request-channel").unwrap().len(), 36);
-    let line = &first.lines()[0];
+    let envelope = &first.lines()[0];
     assert!(first.body.starts_with(r#"{"time":1772615411.500000,"#), "{}", first.body);
-    assert_eq!((&line["sourcetype"], &line["source"]), (&json!("audit:json"), &json!("/gate")));
-    assert_eq!(line["fields"]["log_origin"], "cairn.example");
     assert_eq!(
-        (&line["event"]["id"], &line["event"]["cairn"]["leaf_index"]),
+        (&envelope["sourcetype"], &envelope["source"]),
+        (&json!("audit:json"), &json!("/gate"))
+    );
+    assert_eq!(envelope["fields"]["log_origin"], "cairn.example");
+    assert_eq!(
+        (&envelope["event"]["id"], &envelope["event"]["cairn"]["leaf_index"]),
         (&json!("e-20"), &json!(20))
     );
 }

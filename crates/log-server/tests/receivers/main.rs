@@ -9,6 +9,7 @@ mod harness;
 mod busy;
 mod cloudevents;
 mod cloudtrail;
+mod destinations;
 mod hec;
 mod json;
 mod kubernetes;

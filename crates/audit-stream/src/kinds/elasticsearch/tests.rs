@@ -69,3 +69,14 @@ fn what_is_too_large_is_halved_and_what_is_busy_waits() {
     let after = Some(std::time::Duration::from_secs(2));
     assert_eq!(of("busy"), Reply::Later { why: Trouble::Status { status: 429 }, after });
 }
+
+#[test]
+fn the_address_is_that_of_the_server_or_of_its_bulk_api() {
+    let of = |url: &str| {
+        let request = request(&url.parse().unwrap(), "cairn-audit", None, &records()).unwrap();
+        request.uri().to_string()
+    };
+    assert_eq!(of("http://h:1"), "http://h:1/cairn-audit/_bulk");
+    assert_eq!(of("http://h:1/es/"), "http://h:1/es/cairn-audit/_bulk");
+    assert_eq!(of("http://h:1/other/_bulk?x=y"), "http://h:1/other/_bulk?x=y");
+}

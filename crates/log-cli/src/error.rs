@@ -16,6 +16,7 @@ use log_client::trusted::TrustedError;
 use log_client::verified::ReadError;
 
 use crate::api::ApiError;
+use crate::bench::items::ItemsError;
 use crate::commands::append::InputError;
 use crate::commands::destination::DestinationError;
 use crate::commands::export::ExportError;
@@ -187,7 +188,9 @@ pub(crate) enum CliError {
     Export(#[from] ExportError),
     #[error(transparent)]
     Import(#[from] ImportError),
-    #[error("mode http speaks plain HTTP alone, and {url:?} is not of the form http://HOST:PORT")]
+    #[error("{path} cannot be sent")]
+    BenchItems { path: PathBuf, source: ItemsError },
+    #[error("this mode speaks plain HTTP alone, and {url:?} is not of the form http://HOST:PORT")]
     PlainHttpOnly { url: String },
 }
 
@@ -278,6 +281,7 @@ impl CliError {
             | Self::NothingToRecord
             | Self::EventTwice
             | Self::Import(_)
+            | Self::BenchItems { .. }
             | Self::PlainHttpOnly { .. } => Exit::Unusable,
         }
     }

@@ -290,10 +290,7 @@ impl Parts {
         let trail = Trail::new(self.registry.clone());
         let streams = self.destinations(config, &trail);
         let exports = self.start_exports(config, &trail, &streams, &mut background)?;
-        let system = (!config.read_only).then(|| System::new(trail.clone(), config));
-        if let Some(system) = system.clone() {
-            background.helper("system events", move || system.clone().started());
-        }
+        let system = audit::start_system(config, &trail, &mut background);
         let audit = self.audit(config, trail, exports.clone(), &stopping);
         let prefix = getrandom::u32().map_err(StartError::Random)?;
         let clock = Arc::clone(self.registry.clock()) as Arc<dyn Clock>;
@@ -303,8 +300,14 @@ impl Parts {
             .register_encoded_file_descriptor_set(log_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
-        let handler =
-            self.handler(config, &health, &reporter, reflection, audit, streams.clone(), &stopping);
+        let handler = self.handler(
+            config,
+            &health,
+            &reporter,
+            reflection,
+            (audit, streams.clone()),
+            &stopping,
+        );
         let receive = handler.receive.clone();
         let stack = chain.around(handler);
         let indexes = Arc::clone(&self.indexes);

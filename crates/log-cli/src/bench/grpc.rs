@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use log_client::ClientError;
+use log_proto::audit_v1::RecordEventsResponse;
+use log_proto::audit_v1::record_result::Result as Recorded;
 use log_proto::log_v1::append_result::Result as Outcome;
 use log_proto::log_v1::{AppendBatchResponse, AppendResponse, AppendResult};
 use merkle::{Hash, LeafIndex};
@@ -70,32 +72,48 @@ pub(crate) trait Answer: Message + Default + 'static {
 pub(crate) struct Unary<A: Answer> {
     client: Grpc<Channel>,
     path: PathAndQuery,
-    template: Arc<Template>,
+    /// Requests in turn; never none.
+    templates: Arc<[Arc<Template>]>,
     check: A::Check,
 }
 
 impl Unary<AppendResponse> {
     pub(crate) fn append(channel: Channel, template: Arc<Template>, check: Verifier) -> Self {
-        Self::new(channel, "/cairn.log.v1.LogService/Append", template, check)
+        Self::new(channel, "/cairn.log.v1.LogService/Append", [template].into(), check)
     }
 }
 
 impl Unary<AppendBatchResponse> {
     pub(crate) fn append_batch(channel: Channel, template: Arc<Template>, check: Verifier) -> Self {
-        Self::new(channel, "/cairn.log.v1.LogService/AppendBatch", template, check)
+        Self::new(channel, "/cairn.log.v1.LogService/AppendBatch", [template].into(), check)
     }
 }
 
 impl Unary<HealthCheckResponse> {
     /// The empty call: `grpc.health.v1.Health/Check` of the whole server.
     pub(crate) fn empty(channel: Channel, template: Arc<Template>) -> Self {
-        Self::new(channel, "/grpc.health.v1.Health/Check", template, ())
+        Self::new(channel, "/grpc.health.v1.Health/Check", [template].into(), ())
+    }
+}
+
+impl Unary<RecordEventsResponse> {
+    pub(crate) fn record_events(
+        channel: Channel,
+        templates: Arc<[Arc<Template>]>,
+        check: Verifier,
+    ) -> Self {
+        Self::new(channel, "/cairn.audit.v1.AuditService/RecordEvents", templates, check)
     }
 }
 
 impl<A: Answer> Unary<A> {
-    fn new(channel: Channel, path: &'static str, template: Arc<Template>, check: A::Check) -> Self {
-        Self { client: client(channel), path: PathAndQuery::from_static(path), template, check }
+    fn new(
+        channel: Channel,
+        path: &'static str,
+        templates: Arc<[Arc<Template>]>,
+        check: A::Check,
+    ) -> Self {
+        Self { client: client(channel), path: PathAndQuery::from_static(path), templates, check }
     }
 }
 
@@ -104,16 +122,24 @@ impl<A: Answer> Call for Unary<A> {
         if self.client.ready().await.is_err() {
             return Reply::Failed("the connection to the server is lost".to_owned());
         }
-        let body = Body::Stamped(Arc::clone(&self.template), number);
+        let template = in_turn(&self.templates, number);
+        let body = Body::Stamped(Arc::clone(template), number);
         let codec = TemplateCodec::<A>::new();
         match self.client.unary(Request::new(body), self.path.clone(), codec).await {
-            Ok(answer) => match answer.into_inner().done(number, &self.template, &self.check) {
+            Ok(answer) => match answer.into_inner().done(number, template, &self.check) {
                 Ok(done) => Reply::Done(done),
                 Err(error) => Reply::Failed(error),
             },
             Err(status) => refused(&status),
         }
     }
+}
+
+/// The item whose turn it is.
+pub(super) fn in_turn<T>(items: &[T], number: u64) -> &T {
+    let count = u64::try_from(items.len()).expect("a length in memory fits 64 bits");
+    let turn = number.checked_rem(count).expect("there is at least one");
+    &items[usize::try_from(turn).expect("it is below a length in memory")]
 }
 
 /// A call the server did not answer with OK.
@@ -138,7 +164,12 @@ impl Answer for AppendResponse {
     fn done(self, number: u64, template: &Template, check: &Verifier) -> Result<Done, String> {
         check.append(&self, || merkle::leaf_hash(&template.entry_bytes(number, 0)))?;
         let duplicates = u64::from(self.duplicate);
-        Ok(Done { leaves: 1 - duplicates, duplicates, last_index: Some(self.leaf_index) })
+        Ok(Done {
+            leaves: 1 - duplicates,
+            duplicates,
+            last_index: Some(self.leaf_index),
+            ..Done::default()
+        })
     }
 }
 
@@ -160,6 +191,28 @@ impl Answer for AppendBatchResponse {
             }
         }
         check.batch(reached, self.range_receipt, || leaves(&self.results, number, template))?;
+        Ok(done)
+    }
+}
+
+impl Answer for RecordEventsResponse {
+    type Check = Verifier;
+
+    fn done(self, _: u64, template: &Template, check: &Verifier) -> Result<Done, String> {
+        check.reached(self.receipt_reached())?;
+        let bytes = u64::try_from(template.len()).unwrap_or(u64::MAX);
+        let mut done = Done { bytes, ..Done::default() };
+        for result in self.results {
+            match result.result {
+                Some(Recorded::Recorded(recorded)) => {
+                    done.leaves += u64::from(!recorded.duplicate);
+                    done.duplicates += u64::from(recorded.duplicate);
+                    done.last_index = done.last_index.max(Some(recorded.index));
+                }
+                Some(Recorded::Refused(refused)) => return Err(refused.message),
+                None => return Err("a result of the batch is empty".to_owned()),
+            }
+        }
         Ok(done)
     }
 }

@@ -1,17 +1,21 @@
-//! `POST` over keep-alive HTTP/1.1 connections, written by hand: one write and usually one read for
+//! Requests over keep-alive HTTP/1.1 connections, written by hand: one write and usually one read for
 //! each call, so that we measure the server and not the client.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::grpc::in_turn;
 use super::load::{Call, Done, Reply};
 use super::template::Template;
 use crate::error::CliError;
 
 /// Largest answer taken, head and body.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The server's authority, from an `http://` URL without a path.
 #[derive(Clone, Debug)]
@@ -30,40 +34,64 @@ impl Authority {
     }
 }
 
-/// One keep-alive connection that posts templates.
+/// What an answer of 200 stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// The route does nothing.
+    Nothing,
+    /// Everything that was sent is in the log.
+    Sent,
+    /// A page of events.
+    Page,
+    /// Numbers of events by key.
+    Counts,
+}
+
+/// A request that is made again and again.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    head: Vec<u8>,
+    body: Template,
+}
+
+impl Prepared {
+    pub(crate) fn get(authority: &Authority, path: &str) -> Self {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", authority.host_and_port);
+        Self { head: head.into_bytes(), body: Template::empty() }
+    }
+
+    pub(crate) fn post(
+        authority: &Authority,
+        path: &str,
+        content_type: Option<&str>,
+        body: Template,
+    ) -> Self {
+        let kind = content_type.map(|kind| format!("content-type: {kind}\r\n"));
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\n{}content-length: {}\r\n\r\n",
+            authority.host_and_port,
+            kind.unwrap_or_default(),
+            body.len()
+        );
+        Self { head: head.into_bytes(), body }
+    }
+}
+
+/// One keep-alive connection that makes prepared requests in turn.
 #[derive(Debug)]
 pub(crate) struct Poster {
     authority: Authority,
     connection: Option<TcpStream>,
-    head: Vec<u8>,
-    template: Arc<Template>,
-    /// How many leaves an answer of 200 stands for.
-    leaves: u64,
+    /// Never none.
+    requests: Arc<[Prepared]>,
+    counted: Counted,
     buffer: Vec<u8>,
 }
 
 impl Poster {
-    /// `leaves` is 1 for `/add`, 0 for a route that does nothing.
-    pub(crate) fn new(
-        authority: Authority,
-        path: &str,
-        template: Arc<Template>,
-        leaves: u64,
-    ) -> Self {
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n\r\n",
-            authority.host_and_port,
-            template.len()
-        );
-        let head = head.into_bytes();
-        Self {
-            authority,
-            connection: None,
-            head,
-            template,
-            leaves,
-            buffer: Vec::with_capacity(4096),
-        }
+    pub(crate) fn new(authority: Authority, requests: Arc<[Prepared]>, counted: Counted) -> Self {
+        let buffer = Vec::with_capacity(4096);
+        Self { authority, connection: None, requests, counted, buffer }
     }
 
     /// Makes one call and gives its status, which says whether the route exists.
@@ -77,9 +105,10 @@ impl Poster {
             Some(connection) => connection,
             None => self.connect().await?,
         };
+        let request = in_turn(&self.requests, number);
         self.buffer.clear();
-        self.buffer.extend_from_slice(&self.head);
-        self.template.write(number, &mut self.buffer);
+        self.buffer.extend_from_slice(&request.head);
+        request.body.write(number, &mut self.buffer);
         connection.write_all(&self.buffer).await?;
         self.buffer.clear();
         let answer = loop {
@@ -99,6 +128,32 @@ impl Poster {
         Ok(answer)
     }
 
+    /// What the answer to request `number`, which is in the buffer, stands for.
+    fn done(&self, number: u64, answer: &Answer) -> Result<Done, serde_json::Error> {
+        let body = &self.buffer[answer.body.clone()];
+        let sent = &in_turn(&self.requests, number).body;
+        Ok(match self.counted {
+            Counted::Nothing => Done::default(),
+            Counted::Sent => Done {
+                leaves: sent.entries(),
+                last_index: std::str::from_utf8(body)
+                    .ok()
+                    .and_then(|it| it.trim_end().parse().ok()),
+                bytes: wide(sent.len()),
+                ..Done::default()
+            },
+            Counted::Page => {
+                let page: Page = serde_json::from_slice(body)?;
+                Done { found: wide(page.events.len()), bytes: wide(body.len()), ..Done::default() }
+            }
+            Counted::Counts => {
+                let counts: Counts = serde_json::from_slice(body)?;
+                let found = counts.counts.iter().map(|key| key.count).sum::<u64>() + counts.other;
+                Done { found, bytes: wide(body.len()), ..Done::default() }
+            }
+        })
+    }
+
     async fn connect(&self) -> Result<TcpStream, std::io::Error> {
         let connection = TcpStream::connect(&self.authority.host_and_port).await?;
         connection.set_nodelay(true)?;
@@ -109,9 +164,10 @@ impl Poster {
 impl Call for Poster {
     async fn call(&mut self, number: u64) -> Reply {
         match self.exchange(number).await {
-            Ok(Answer { status: 200, body_number, .. }) => {
-                Reply::Done(Done { leaves: self.leaves, duplicates: 0, last_index: body_number })
-            }
+            Ok(answer) if answer.status == 200 => match self.done(number, &answer) {
+                Ok(done) => Reply::Done(done),
+                Err(_) => Reply::Failed("the answer has another form".to_owned()),
+            },
             Ok(Answer { status: 429 | 503, .. }) => Reply::Shed { retry_after: None },
             Ok(Answer { status, .. }) => Reply::Failed(format!("HTTP status {status}")),
             Err(error) => Reply::Failed(format!("the connection failed: {error}")),
@@ -119,13 +175,30 @@ impl Call for Poster {
     }
 }
 
+/// A page of events; nothing of them is looked at.
+#[derive(Deserialize)]
+struct Page {
+    events: Vec<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Counts {
+    counts: Vec<KeyCount>,
+    other: u64,
+}
+
+#[derive(Deserialize)]
+struct KeyCount {
+    count: u64,
+}
+
 /// The parts of an answer that this tool uses.
 #[derive(Debug, PartialEq, Eq)]
 struct Answer {
     status: u16,
     keep_alive: bool,
-    /// A body that is a decimal and a newline: the index.
-    body_number: Option<u64>,
+    /// Where the body stands.
+    body: Range<usize>,
 }
 
 /// The answer, once it is complete with its body; `None` while bytes are missing.
@@ -151,9 +224,15 @@ fn parse_answer(bytes: &[u8]) -> Result<Option<Answer>, std::io::Error> {
         }
     }
     let body_len = body_len.ok_or_else(|| bad_answer("no content-length"))?;
-    let Some(body) = bytes[head_len + 4..].get(..body_len) else { return Ok(None) };
-    let body_number = std::str::from_utf8(body).ok().and_then(|body| body.trim_end().parse().ok());
-    Ok(Some(Answer { status, keep_alive, body_number }))
+    let start = head_len + 4;
+    if bytes.len() - start < body_len {
+        return Ok(None);
+    }
+    Ok(Some(Answer { status, keep_alive, body: start..start + body_len }))
+}
+
+fn wide(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 fn bad_answer(what: &'static str) -> std::io::Error {
@@ -167,7 +246,8 @@ mod tests {
     #[test]
     fn answers_are_whole_or_not_yet() {
         let bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\ndate: x\r\n\r\n42\n";
-        let answer = Answer { status: 200, keep_alive: true, body_number: Some(42) };
+        let body = bytes.len() - 3..bytes.len();
+        let answer = Answer { status: 200, keep_alive: true, body };
         assert_eq!(parse_answer(bytes).unwrap(), Some(answer));
         for cut in 0..bytes.len() {
             assert_eq!(parse_answer(&bytes[..cut]).unwrap(), None, "cut at {cut}");
@@ -182,7 +262,8 @@ mod tests {
             assert!(parse_answer(bytes.as_bytes()).is_err(), "{bytes}");
         }
         let closing = b"HTTP/1.1 503 X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-        let answer = Answer { status: 503, keep_alive: false, body_number: None };
+        let body = closing.len()..closing.len();
+        let answer = Answer { status: 503, keep_alive: false, body };
         assert_eq!(parse_answer(closing).unwrap(), Some(answer));
     }
 

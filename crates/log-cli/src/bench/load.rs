@@ -47,6 +47,10 @@ pub(crate) struct Done {
     pub(crate) duplicates: u64,
     /// The highest index among them, if the answer says it.
     pub(crate) last_index: Option<u64>,
+    /// Events of an audit log that were found or counted.
+    pub(crate) found: u64,
+    /// Bytes of the body that carried the events: sent with new ones, received with what was found.
+    pub(crate) bytes: u64,
 }
 
 /// How long a run lasts, and how fast it sends.
@@ -65,6 +69,8 @@ pub(crate) struct Measured {
     pub(crate) calls: u64,
     pub(crate) leaves: u64,
     pub(crate) duplicates: u64,
+    pub(crate) found: u64,
+    pub(crate) bytes: u64,
     pub(crate) shed: u64,
     pub(crate) errors: u64,
     pub(crate) first_error: Option<String>,
@@ -214,6 +220,8 @@ impl Measured {
             calls: 0,
             leaves: 0,
             duplicates: 0,
+            found: 0,
+            bytes: 0,
             shed: 0,
             errors: 0,
             first_error: None,
@@ -240,6 +248,8 @@ impl Measured {
             self.calls += 1;
             self.leaves += done.leaves;
             self.duplicates += done.duplicates;
+            self.found += done.found;
+            self.bytes += done.bytes;
             let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
             self.latency_us.saturating_record(latency_us);
         }
@@ -285,15 +295,11 @@ mod tests {
     fn whole_run_and_window_are_counted_apart() {
         let mut measured = Measured::new();
         measured.add_done(
-            Done { leaves: 5, duplicates: 1, last_index: None },
+            Done { leaves: 5, duplicates: 1, ..Done::default() },
             Duration::from_millis(2),
             false,
         );
-        measured.add_done(
-            Done { leaves: 7, duplicates: 0, last_index: None },
-            Duration::from_millis(4),
-            true,
-        );
+        measured.add_done(Done { leaves: 7, ..Done::default() }, Duration::from_millis(4), true);
         measured.add(Reply::Failed("gone".into()), Duration::ZERO, true);
         measured.add(Reply::Shed { retry_after: None }, Duration::ZERO, true);
         assert_eq!((measured.calls, measured.leaves, measured.duplicates), (1, 7, 0));

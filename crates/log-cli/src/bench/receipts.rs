@@ -54,7 +54,7 @@ impl Verifier {
     }
 
     /// A receipt of a lower level than asked for does not count as a success of this run.
-    fn reached(&self, reached: Receipt) -> Result<(), String> {
+    pub(crate) fn reached(&self, reached: Receipt) -> Result<(), String> {
         if i32::from(reached) >= i32::from(self.wanted) {
             return Ok(());
         }

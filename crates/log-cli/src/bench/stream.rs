@@ -153,7 +153,7 @@ impl Producer {
     /// Records the latency of every message that is now answered in full.
     fn settle(&self, reached: u64, window: &Window, clock: &RunClock, tally: &Mutex<Measured>) {
         let now = machine::now();
-        let done = Done { leaves: self.template.entries(), duplicates: 0, last_index: None };
+        let done = Done { leaves: self.template.entries(), ..Done::default() };
         let mut sent = window.lock();
         let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(message) = sent.pop_front_if(|message| message.last_sequence <= reached) {

@@ -3,13 +3,19 @@
 //! Every entry starts with a stamp that makes it unique: 8 random bytes of this run, then its number
 //! as a big-endian u64. An entry shorter than 16 bytes keeps the stamp's end. The rest is the same
 //! filler in every entry, so that building a request costs one copy and no allocation of its own.
+//! Events are different from each other, and of theirs the id is the stamp, in hex.
 
 use bytes::{BufMut, Bytes};
 use log_proto::log_v1::Receipt;
+
+use super::items::{Framing, Item};
 use prost::encoding::{encode_varint, encoded_len_varint};
 
 /// Bytes of a stamp.
 const STAMP_LEN: usize = 16;
+
+/// Bytes of an id: a stamp in hex.
+pub(super) const ID_LEN: usize = 2 * STAMP_LEN;
 
 /// What follows the stamp.
 const FILLER: u8 = b'.';
@@ -43,6 +49,15 @@ pub(crate) struct Template {
     entries: u64,
     entry_bytes: usize,
     run: [u8; 8],
+    stamp_form: StampForm,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum StampForm {
+    /// The bytes themselves, or their end where the hole is shorter.
+    Bytes,
+    /// [`ID_LEN`] digits.
+    Hex,
 }
 
 /// Where a stamp goes, and which entry of the request it belongs to.
@@ -86,9 +101,38 @@ impl Template {
         template
     }
 
+    /// A request of items that each have room for an id.
+    pub(crate) fn items<'a>(
+        items: impl Iterator<Item = &'a Item>,
+        framing: &Framing,
+        run: [u8; 8],
+    ) -> Self {
+        let mut template = Self { run, stamp_form: StampForm::Hex, ..Self::empty() };
+        template.entries = 0;
+        template.bytes.extend_from_slice(&framing.before);
+        for item in items {
+            if template.entries > 0 {
+                template.bytes.extend_from_slice(framing.between);
+            }
+            template.bytes.extend_from_slice(&item.before_id);
+            template.filler(ID_LEN, template.entries);
+            template.bytes.extend_from_slice(&item.after_id);
+            template.entries += 1;
+        }
+        template.bytes.extend_from_slice(&framing.after);
+        template
+    }
+
     /// A request without entries: an empty message.
     pub(crate) fn empty() -> Self {
-        Self { bytes: Vec::new(), stamps: Vec::new(), entries: 1, entry_bytes: 0, run: [0; 8] }
+        Self {
+            bytes: Vec::new(),
+            stamps: Vec::new(),
+            entries: 1,
+            entry_bytes: 0,
+            run: [0; 8],
+            stamp_form: StampForm::Bytes,
+        }
     }
 
     /// Bytes of one request.
@@ -107,7 +151,10 @@ impl Template {
             to.put_slice(&self.bytes[written..hole.start]);
             let number = request.wrapping_mul(self.entries).wrapping_add(hole.entry);
             let stamp = stamp(self.run, number);
-            to.put_slice(&stamp[STAMP_LEN - hole.len..]);
+            match self.stamp_form {
+                StampForm::Bytes => to.put_slice(&stamp[STAMP_LEN - hole.len..]),
+                StampForm::Hex => to.put_slice(&hex(stamp)),
+            }
             written = hole.start + hole.len;
         }
         to.put_slice(&self.bytes[written..]);
@@ -124,7 +171,7 @@ impl Template {
 
     fn new(shape: &Shape) -> Self {
         let Shape { entries, entry_bytes, run, .. } = *shape;
-        Self { bytes: Vec::new(), stamps: Vec::new(), entries, entry_bytes, run }
+        Self { entries, entry_bytes, run, ..Self::empty() }
     }
 
     fn entry(&mut self, shape: &Shape, entry: u64) {
@@ -150,7 +197,11 @@ impl Template {
     /// `len` bytes that start with the stamp of `entry`.
     fn filler(&mut self, len: usize, entry: u64) {
         let start = self.bytes.len();
-        self.stamps.push(Hole { start, len: len.min(STAMP_LEN), entry });
+        let stamp_len = match self.stamp_form {
+            StampForm::Bytes => STAMP_LEN,
+            StampForm::Hex => ID_LEN,
+        };
+        self.stamps.push(Hole { start, len: len.min(stamp_len), entry });
         self.bytes.resize(start + len, FILLER);
     }
 
@@ -182,6 +233,16 @@ fn stamp(run: [u8; 8], number: u64) -> [u8; STAMP_LEN] {
     stamp[..8].copy_from_slice(&run);
     stamp[8..].copy_from_slice(&number.to_be_bytes());
     stamp
+}
+
+fn hex(stamp: [u8; STAMP_LEN]) -> [u8; ID_LEN] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut digits = [0; ID_LEN];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(stamp) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 0xf)];
+    }
+    digits
 }
 
 /// Bytes of a length-delimited field with a one-byte tag.

@@ -1,5 +1,6 @@
 //! `cairn bench`: load, and the floors it is measured against.
 
+mod audit;
 mod report;
 mod run;
 
@@ -26,11 +27,19 @@ carries one append stream, and --in-flight messages of --batch entries are open 
 read fetches and verifies inclusion proofs of random entries. Calls the server sheds are counted
 apart and are no leaves. It is an error if the log grew by less than is reported.
 
+Of an audit log: events records batches over gRPC, events-json one event a call over HTTP, k8s posts of
+an apiserver and otlp of a collector, which take the way of those into the log that is named. search
+asks for pages by filters in turn, counts for events by day. --events FILE gives what is sent, a line
+each: AuditEvents, items of an EventList or records of OTLP as JSON. They are sent again and again,
+under fresh ids. `events_per_s` and `bytes_per_event` are of what was new, or was found or counted.
+
 Examples:
   cairn bench default --connections 8 --in-flight 256
   cairn bench default --mode batch --batch 1000 --in-flight 8 --duration 30
   cairn bench default --rate 10000 --receipt signed --verify --json
-  cairn bench default --mode http --in-flight 256 --server-pid $(pidof cairn-server)";
+  cairn bench default --mode http --in-flight 256 --server-pid $(pidof cairn-server)
+  cairn bench audit --mode events --batch 50 --in-flight 4 --json
+  cairn bench audit --mode search --duration 30";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -43,12 +52,17 @@ pub(crate) struct BenchArgs {
     /// Connections
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=4096))]
     connections: u16,
-    /// Calls in flight over all connections [default: 256, for batch and stream 8]
+    /// Calls in flight over all connections [default: 256; batch, stream, events, k8s and otlp 8;
+    /// events-json 64; search and counts 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16384))]
     in_flight: Option<u16>,
-    /// Entries of one batch, or of one message of a stream
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=10_000))]
-    batch: u64,
+    /// Entries of one batch, or of one message of a stream, or events of a call [default: 1000; events
+    /// and otlp 500; k8s 400]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    batch: Option<u64>,
+    /// Events, items of Kubernetes or records of OTLP, one a line [default: invented ones of 1.2 kB]
+    #[arg(long, value_name = "FILE.ndjson")]
+    events: Option<PathBuf>,
     /// Bytes of one entry
     #[arg(long, value_name = "BYTES", default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..))]
     size: u16,
@@ -88,7 +102,7 @@ pub(crate) struct BenchArgs {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 enum Mode {
     /// One entry a call
     Unary,
@@ -100,6 +114,18 @@ enum Mode {
     Http,
     /// The inclusion proof of a random entry, verified
     Read,
+    /// gRPC, --batch events a call
+    Events,
+    /// POST /v1/logs/<log>/events, one event a call
+    EventsJson,
+    /// POST /v1/k8s/bench/audit, --batch items a call
+    K8s,
+    /// POST /v1/logs of OpenTelemetry as JSON, --batch records a call
+    Otlp,
+    /// GET /v1/logs/<log>/events, a page by filters in turn
+    Search,
+    /// GET /v1/logs/<log>/events/counts by day
+    Counts,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
@@ -120,11 +146,57 @@ impl From<Level> for Receipt {
     }
 }
 
+impl Mode {
+    /// Whether calls go over HTTP/1.1, each with a connection of its own.
+    fn is_http(self) -> bool {
+        match self {
+            Self::Http
+            | Self::EventsJson
+            | Self::K8s
+            | Self::Otlp
+            | Self::Search
+            | Self::Counts => true,
+            Self::Unary | Self::Batch | Self::Stream | Self::Read | Self::Events => false,
+        }
+    }
+
+    /// Whether it is about the events of an audit log.
+    fn is_audit(self) -> bool {
+        match self {
+            Self::Events
+            | Self::EventsJson
+            | Self::K8s
+            | Self::Otlp
+            | Self::Search
+            | Self::Counts => true,
+            Self::Unary | Self::Batch | Self::Stream | Self::Http | Self::Read => false,
+        }
+    }
+}
+
 impl BenchArgs {
+    /// Entries of one call, where a call has more than one.
+    fn batch(&self) -> Option<u64> {
+        let default = match self.mode {
+            Mode::Batch | Mode::Stream => 1_000,
+            Mode::Events | Mode::Otlp => 500,
+            Mode::K8s => 400,
+            Mode::Unary
+            | Mode::Http
+            | Mode::Read
+            | Mode::EventsJson
+            | Mode::Search
+            | Mode::Counts => return None,
+        };
+        Some(self.batch.unwrap_or(default))
+    }
+
     fn in_flight(&self) -> u16 {
         let default = match self.mode {
             Mode::Unary | Mode::Http | Mode::Read => 256,
-            Mode::Batch | Mode::Stream => 8,
+            Mode::Batch | Mode::Stream | Mode::Events | Mode::K8s | Mode::Otlp => 8,
+            Mode::EventsJson => 64,
+            Mode::Search | Mode::Counts => 1,
         };
         self.in_flight.unwrap_or(default)
     }

@@ -42,6 +42,7 @@ impl CliError {
             Self::Spool(error) => error.hint(),
             Self::Export(error) => return error.hint(),
             Self::Import(_) => "check the paths",
+            Self::BenchItems { .. } => "put one item of the mode a line, as JSON",
             Self::Event { .. } | Self::EventText { .. } => "change the argument that states it",
             Self::NothingToRecord | Self::EventTwice => RECORD_HINT,
             Self::Connect { .. } | Self::Post { .. } => SERVER_HINT,

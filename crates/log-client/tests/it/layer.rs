@@ -29,6 +29,9 @@ struct Service {
 impl AuditService for Service {
     type RecordStreamStream =
         Pin<Box<dyn Stream<Item = Result<pb::RecordStreamResponse, Status>> + Send>>;
+    type TailEventsStream = Pin<Box<dyn Stream<Item = Result<pb::StoredEvent, Status>> + Send>>;
+    type ExportEventsStream =
+        Pin<Box<dyn Stream<Item = Result<pb::ExportEventsResponse, Status>> + Send>>;
 
     async fn record_event(
         &self,
@@ -81,6 +84,34 @@ impl AuditService for Service {
         &self,
         _: Request<pb::GetEventRequest>,
     ) -> Result<Response<pb::GetEventReceiptResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn search_events(
+        &self,
+        _: Request<pb::SearchEventsRequest>,
+    ) -> Result<Response<pb::SearchEventsResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn count_events(
+        &self,
+        _: Request<pb::CountEventsRequest>,
+    ) -> Result<Response<pb::CountEventsResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn tail_events(
+        &self,
+        _: Request<pb::TailEventsRequest>,
+    ) -> Result<Response<Self::TailEventsStream>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn export_events(
+        &self,
+        _: Request<pb::ExportEventsRequest>,
+    ) -> Result<Response<Self::ExportEventsStream>, Status> {
         Err(Status::unimplemented("not here"))
     }
 }

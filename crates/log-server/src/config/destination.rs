@@ -86,7 +86,7 @@ impl DestinationSettings {
 
     fn destination(self) -> Destination {
         let url = self.url.0;
-        let known = self.pin.map_or(url.known(), |PinText(pin)| Known::ByKey(pin));
+        let known = self.pin.map_or_else(|| url.known(), |PinText(pin)| Known::ByKey(pin));
         let logs =
             self.logs.unwrap_or_default().into_iter().map(|LogKey(log)| log.as_str().to_owned());
         let mut logs: Vec<String> = logs.collect();

@@ -33,8 +33,7 @@ impl Parts {
         health: &Health,
         reporter: &HealthReporter,
         reflection: R,
-        audit: Audit,
-        destinations: Destinations,
+        (audit, destinations): (Audit, Destinations),
         stopping: &CancellationToken,
     ) -> Handler<R> {
         let (reads, metrics) = (Arc::clone(&self.reads), Arc::clone(&self.metrics));

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{DEFAULT_LOG, Parts, StartError};
 use crate::config::Config;
 use crate::copies::Copies;
+use crate::system::System;
 
 /// Events that the search indexes take in a second while others are appended; they keep up with every
 /// rate at which events can be recorded.
@@ -34,6 +35,18 @@ pub(super) async fn create_first_logs(registry: &Registry) -> Result<(), StartEr
         created.map_err(|source| StartError::FirstLog { name, source })?;
     }
     Ok(())
+}
+
+/// Says that the server started, unless nothing is written in this process.
+pub(super) fn start_system(
+    config: &Config,
+    trail: &Trail,
+    background: &mut Background,
+) -> Option<System> {
+    let system = (!config.read_only).then(|| System::new(trail.clone(), config))?;
+    let saying = system.clone();
+    background.helper("system events", move || saying.clone().started());
+    Some(system)
 }
 
 impl Parts {

@@ -58,9 +58,9 @@ async fn what_is_recorded_goes_on_and_is_listed_and_counted() {
     };
     tokio::time::timeout(Duration::from_mins(1), sent).await.unwrap();
     let all = listed().await;
-    let (destination, lane) = (&all["destinations"][0], &all["destinations"][0]["logs"][0]);
+    let (destination, of_log) = (&all["destinations"][0], &all["destinations"][0]["logs"][0]);
     assert_eq!((&destination["name"], &destination["kind"]), (&json!("siem"), &json!("otlp")));
-    assert_eq!((&lane["log"], &lane["sent"]), (&json!("audit"), &json!(1)));
+    assert_eq!((&of_log["log"], &of_log["sent"]), (&json!("audit"), &json!(1)));
     assert!(bodies.lock().unwrap()[0].contains("d-1"));
     let metrics = rig.ask("GET", "/metrics", &[], "").await;
     let labels = "{destination=\"siem\",log=\"audit\"}";

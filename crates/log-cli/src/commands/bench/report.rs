@@ -32,7 +32,7 @@ pub(super) struct Report {
     connections: u16,
     in_flight: u16,
     batch: Option<u64>,
-    size: u16,
+    size: Option<u16>,
     duration_s: f64,
     receipt: Level,
     verify: bool,
@@ -41,8 +41,13 @@ pub(super) struct Report {
     rate: Option<f64>,
     leaves_per_s: f64,
     calls_per_s: f64,
+    /// Events of an audit log: new ones, or those that were found or counted.
+    events_per_s: Option<f64>,
+    /// Of the bodies that carried them.
+    bytes_per_event: Option<f64>,
     p50_ms: f64,
     p90_ms: f64,
+    p95_ms: f64,
     p99_ms: f64,
     p999_ms: f64,
     max_ms: f64,
@@ -70,6 +75,7 @@ impl Report {
     pub(super) fn new(args: &BenchArgs, results: Results) -> Self {
         let Results { measured, floor, fdatasync_per_s, server_cpu_us_per_call, .. } = results;
         let duration_s = args.duration.as_secs_f64();
+        let events = measured.leaves + measured.found;
         let calls_per_s = float(measured.calls) / duration_s;
         let floor_calls_per_s = floor.map(|floor| floor.before_per_s.max(floor.after_per_s));
         Self {
@@ -77,8 +83,8 @@ impl Report {
             mode: args.mode,
             connections: args.connections(),
             in_flight: args.in_flight(),
-            batch: matches!(args.mode, Mode::Batch | Mode::Stream).then_some(args.batch),
-            size: args.size,
+            batch: args.batch(),
+            size: (!args.mode.is_audit()).then_some(args.size),
             duration_s,
             receipt: args.receipt,
             verify: args.verify || args.mode == Mode::Read,
@@ -87,8 +93,12 @@ impl Report {
             rate: args.rate,
             leaves_per_s: float(measured.leaves) / duration_s,
             calls_per_s,
+            events_per_s: args.mode.is_audit().then(|| float(events) / duration_s),
+            bytes_per_event: (events > 0 && args.mode.is_audit())
+                .then(|| float(measured.bytes) / float(events)),
             p50_ms: measured.quantile_ms(0.5),
             p90_ms: measured.quantile_ms(0.9),
+            p95_ms: measured.quantile_ms(0.95),
             p99_ms: measured.quantile_ms(0.99),
             p999_ms: measured.quantile_ms(0.999),
             max_ms: measured.max_ms(),
@@ -133,6 +143,12 @@ impl Report {
             ("ratio", self.ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.3}"))),
             ("fdatasync/s", format!("{:.0}", self.fdatasync_per_s)),
         ];
+        if let Some(events_per_s) = self.events_per_s {
+            rows.insert(0, ("events/s", format!("{events_per_s:.0}")));
+        }
+        if let Some(bytes) = self.bytes_per_event {
+            rows.insert(1, ("bytes/event", format!("{bytes:.0}")));
+        }
         if let Some(cpu) = self.server_cpu_us_per_call {
             rows.push(("server CPU", format!("{cpu:.1} us a call")));
         }
@@ -144,9 +160,9 @@ impl Report {
     }
 
     fn latencies(&self) -> String {
-        let Self { p50_ms, p90_ms, p99_ms, p999_ms, max_ms, .. } = self;
+        let Self { p50_ms, p90_ms, p95_ms, p99_ms, p999_ms, max_ms, .. } = self;
         format!(
-            "p50 {p50_ms:.3}  p90 {p90_ms:.3}  p99 {p99_ms:.3}  p99.9 {p999_ms:.3}  max {max_ms:.3}"
+            "p50 {p50_ms:.3}  p90 {p90_ms:.3}  p95 {p95_ms:.3}  p99 {p99_ms:.3}  p99.9 {p999_ms:.3}  max {max_ms:.3}"
         )
     }
 

@@ -8,11 +8,12 @@ use log_client::verify::VerifiedCheckpoints;
 use log_proto::log_v1::Receipt;
 use tonic::transport::Channel;
 
+use super::audit::AuditLoad;
 use super::report::{Floor, Report, Results};
 use super::{BenchArgs, Mode};
 use crate::args::Server;
 use crate::bench::grpc::{Unary, connect};
-use crate::bench::http::{Authority, Poster};
+use crate::bench::http::{Authority, Counted, Poster, Prepared};
 use crate::bench::load::{self, Call, Measured, Schedule, float};
 use crate::bench::publication::{Published, UntilPublished};
 use crate::bench::read::Reader;
@@ -73,22 +74,12 @@ fn cpu_us_per_call(from: Duration, to: Duration, measured: &Measured) -> f64 {
 
 impl BenchArgs {
     fn channels(&self) -> usize {
-        match self.mode {
-            // One gRPC channel for watching, and for the size of the log.
-            Mode::Http => 1,
-            Mode::Unary | Mode::Batch | Mode::Stream | Mode::Read => {
-                self.connections.min(self.in_flight()).into()
-            }
-        }
+        // Modes over HTTP have one gRPC channel for watching, and for the size of the log.
+        if self.mode.is_http() { 1 } else { self.connections.min(self.in_flight()).into() }
     }
 
     pub(super) fn connections(&self) -> u16 {
-        match self.mode {
-            Mode::Http => self.in_flight(),
-            Mode::Unary | Mode::Batch | Mode::Stream | Mode::Read => {
-                self.connections.min(self.in_flight())
-            }
-        }
+        if self.mode.is_http() { self.in_flight() } else { self.connections.min(self.in_flight()) }
     }
 
     fn schedule(&self) -> Schedule {
@@ -96,12 +87,8 @@ impl BenchArgs {
     }
 
     fn shape(&self) -> Result<Shape, CliError> {
-        let mut run = [0; 8];
-        getrandom::fill(&mut run).map_err(|source| CliError::Random { source })?;
-        let entries = match self.mode {
-            Mode::Batch | Mode::Stream => self.batch,
-            Mode::Unary | Mode::Http | Mode::Read => 1,
-        };
+        let run = random_run()?;
+        let entries = self.batch().unwrap_or(1);
         Ok(Shape {
             log: self.log.clone(),
             entries,
@@ -135,10 +122,9 @@ impl Bench<'_> {
             return Ok(None);
         }
         let schedule = Schedule { warmup: FLOOR_WARMUP, duration, rate: None };
-        let measured = if self.args.mode == Mode::Http {
-            let template = Arc::new(Template::bare(&self.args.shape()?));
-            let posters = self.posters("/healthz", &template, 0)?;
-            if !self.has_empty_post(&template, ui).await? {
+        let measured = if self.args.mode.is_http() {
+            let posters = self.posters("/healthz", Counted::Nothing)?;
+            if !self.has_empty_post(ui).await? {
                 return Ok(None);
             }
             load::run(posters, schedule).await
@@ -169,10 +155,15 @@ impl Bench<'_> {
                 load::run(self.workers(call), schedule).await
             }
             Mode::Http => {
-                let template = Arc::new(Template::bare(&shape));
                 let path = format!("/logs/{}/add", self.args.log);
-                self.run_published(self.posters(&path, &template, 1)?, schedule).await?
+                self.run_published(self.posters(&path, Counted::Sent)?, schedule).await?
             }
+            Mode::Events
+            | Mode::EventsJson
+            | Mode::K8s
+            | Mode::Otlp
+            | Mode::Search
+            | Mode::Counts => self.audit_load(verifier, schedule).await?,
             Mode::Stream => stream::run(self.producers(&shape)?, schedule).await,
             Mode::Read => {
                 let remembered = remembered(vkeys)?;
@@ -180,6 +171,25 @@ impl Bench<'_> {
                     Reader::new(channel, self.args.log.clone(), size, Arc::clone(&remembered))
                 };
                 load::run(self.workers(reader), schedule).await
+            }
+        })
+    }
+
+    /// The calls of an audit log.
+    async fn audit_load(
+        &self,
+        verifier: receipts::Verifier,
+        schedule: Schedule,
+    ) -> Result<Measured, CliError> {
+        Ok(match AuditLoad::prepare(self.args, self.server)? {
+            AuditLoad::Messages(templates) => {
+                let call = |channel| {
+                    Unary::record_events(channel, Arc::clone(&templates), verifier.clone())
+                };
+                load::run(self.workers(call), schedule).await
+            }
+            AuditLoad::Requests { requests, counted } => {
+                load::run(self.workers_over_http(&requests, counted)?, schedule).await
             }
         })
     }
@@ -198,14 +208,21 @@ impl Bench<'_> {
         Ok(load::run(waiting.collect(), schedule).await)
     }
 
-    fn posters(
+    /// Workers that post one entry to `path`.
+    fn posters(&self, path: &str, counted: Counted) -> Result<Vec<Poster>, CliError> {
+        let authority = Authority::of(&self.server.server)?;
+        let body = Template::bare(&self.args.shape()?);
+        let requests = [Prepared::post(&authority, path, None, body)].into();
+        self.workers_over_http(&requests, counted)
+    }
+
+    fn workers_over_http(
         &self,
-        path: &str,
-        template: &Arc<Template>,
-        leaves: u64,
+        requests: &Arc<[Prepared]>,
+        counted: Counted,
     ) -> Result<Vec<Poster>, CliError> {
         let authority = Authority::of(&self.server.server)?;
-        let poster = || Poster::new(authority.clone(), path, Arc::clone(template), leaves);
+        let poster = || Poster::new(authority.clone(), Arc::clone(requests), counted);
         Ok((0..self.args.in_flight()).map(|_| poster()).collect())
     }
 
@@ -230,9 +247,9 @@ impl Bench<'_> {
     }
 
     /// Whether the server answers the empty POST; said on stderr if not.
-    async fn has_empty_post(&self, template: &Arc<Template>, ui: &Ui) -> Result<bool, CliError> {
-        let authority = Authority::of(&self.server.server)?;
-        let mut poster = Poster::new(authority, "/healthz", Arc::clone(template), 0);
+    async fn has_empty_post(&self, ui: &Ui) -> Result<bool, CliError> {
+        let mut posters = self.posters("/healthz", Counted::Nothing)?;
+        let Some(mut poster) = posters.pop() else { return Ok(false) };
         let status = poster.probe().await.map_err(|source| CliError::Post { source })?;
         if status != 200 {
             ui.note(format_args!(
@@ -241,6 +258,13 @@ impl Bench<'_> {
         }
         Ok(status == 200)
     }
+}
+
+/// What makes the entries of this run differ from those of all others.
+pub(super) fn random_run() -> Result<[u8; 8], CliError> {
+    let mut run = [0; 8];
+    getrandom::fill(&mut run).map_err(|source| CliError::Random { source })?;
+    Ok(run)
 }
 
 fn remembered(vkeys: &[String]) -> Result<Arc<VerifiedCheckpoints>, CliError> {

@@ -23,7 +23,7 @@ fn demo(script: &str, events: Option<&Path>) -> String {
     said
 }
 
-/// Two CloudTrail log files with 300 records, every third a deletion.
+/// Two log files of `CloudTrail` with 300 records, every third a deletion.
 fn cloudtrail(home: &Home) -> PathBuf {
     let record = |n: u32| {
         let name = if n.is_multiple_of(3) { "DeleteBucket" } else { "GetBucketAcl" };
@@ -35,12 +35,12 @@ fn cloudtrail(home: &Home) -> PathBuf {
         )
     };
     let records: Vec<_> = (0..300).map(record).collect();
-    fs::create_dir(home.path("events")).unwrap();
+    fs::create_dir(home.path("events")).expect("the folder is made");
     for (name, part) in [("a.json", &records[..120]), ("b.json", &records[120..])] {
         let text = format!(r#"{{"Records":[{}]}}"#, part.join(","));
         home.file(&format!("events/{name}"), text.as_bytes());
     }
-    PathBuf::from(home.path("events"))
+    home.path("events")
 }
 
 #[test]

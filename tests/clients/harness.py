@@ -21,8 +21,8 @@ PATIENCE_S = 60
 class Server:
     """A cairn-server of its own, on free ports of loopback."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, *options):
+        self.folder, self.options = folder, options
         self.url = None
         self.syslog = None
         self.process = None
@@ -31,7 +31,7 @@ class Server:
         """Starts it; the second time on the same data and the same ports."""
         listen = self.url.removeprefix("http://") if self.url else "127.0.0.1:0"
         command = [BIN / "cairn-server", "--data-dir", self.folder / "data", "--listen", listen]
-        command += ["--syslog-listen", self.syslog or "127.0.0.1:0"]
+        command += ["--syslog-listen", self.syslog or "127.0.0.1:0", *self.options]
         out, err = self.folder / "out", self.folder / "err"
         with out.open("wb") as said, err.open("wb") as told:
             self.process = subprocess.Popen(command, stdout=said, stderr=told, env=environment())

@@ -30,6 +30,7 @@ use crate::receivers;
 use crate::routes;
 use crate::system::System;
 use crate::witnesses::HttpWitnesses;
+use answering::Events;
 use audit_index::{AuditIndexes, IndexOptions};
 use audit_receive::syslog::Syslog;
 use audit_trail::Trail;
@@ -300,14 +301,8 @@ impl Parts {
             .register_encoded_file_descriptor_set(log_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
-        let handler = self.handler(
-            config,
-            &health,
-            &reporter,
-            reflection,
-            (audit, streams.clone()),
-            &stopping,
-        );
+        let events = Events { audit, destinations: streams.clone() };
+        let handler = self.handler(config, &health, &reporter, reflection, events, &stopping);
         let receive = handler.receive.clone();
         let stack = chain.around(handler);
         let indexes = Arc::clone(&self.indexes);

@@ -86,7 +86,8 @@ impl DestinationSettings {
 
     fn destination(self) -> Destination {
         let url = self.url.0;
-        let known = self.pin.map_or_else(|| url.known(), |PinText(pin)| Known::ByKey(pin));
+        let pinned = self.pin.map(|PinText(pin)| Known::ByKey(pin));
+        let known = pinned.unwrap_or_else(|| url.known());
         let logs =
             self.logs.unwrap_or_default().into_iter().map(|LogKey(log)| log.as_str().to_owned());
         let mut logs: Vec<String> = logs.collect();

@@ -26,6 +26,12 @@ use crate::handler::Handler;
 use crate::receivers;
 use crate::routes::{self, To};
 
+/// What answers for events.
+pub(super) struct Events {
+    pub(super) audit: Audit,
+    pub(super) destinations: Destinations,
+}
+
 impl Parts {
     pub(super) fn handler<R>(
         &self,
@@ -33,9 +39,10 @@ impl Parts {
         health: &Health,
         reporter: &HealthReporter,
         reflection: R,
-        (audit, destinations): (Audit, Destinations),
+        events: Events,
         stopping: &CancellationToken,
     ) -> Handler<R> {
+        let Events { audit, destinations } = events;
         let (reads, metrics) = (Arc::clone(&self.reads), Arc::clone(&self.metrics));
         let logs = Logs::new(self.registry.clone(), reads, Arc::clone(&metrics));
         let service = Service::new(logs.clone(), config.service, stopping.clone());

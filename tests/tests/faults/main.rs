@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where its fixtures do")]
 
+mod audit;
 mod damage;
 mod full_disk;
 mod recover;

@@ -115,12 +115,12 @@ fn with_id(name: &str, mut members: Map<String, Value>) -> Item {
 
 /// A record whose first attribute is the id.
 fn record(mut members: Map<String, Value>) -> Item {
-    let attributes = match members.remove("attributes") {
+    let mut others = match members.remove("attributes") {
         Some(Value::Array(attributes)) => attributes,
         _ => Vec::new(),
     };
-    let others = attributes.iter().filter(|attribute| attribute["key"] != RECORD_UID);
-    let others: Vec<String> = others.map(|attribute| format!(",{attribute}")).collect();
+    others.retain(|attribute| attribute["key"] != RECORD_UID);
+    let others: Vec<String> = others.iter().map(|attribute| format!(",{attribute}")).collect();
     let others = others.concat();
     let before_id = format!(r#"{{"attributes":[{{"key":"{RECORD_UID}","value":{{"stringValue":""#);
     let after_id = format!("\"}}}}{others}]{}", rest(members));

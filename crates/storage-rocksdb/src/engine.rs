@@ -246,11 +246,16 @@ impl Engine for RocksEngine {
 
     fn attachments(&self, log: LogId, index: LeafIndex) -> Result<Vec<Beside>, StorageError> {
         let rows = self.scan(Family::Attachments, &keys::entry_key(log, index));
-        rows.map(|row| {
+        let mut beside = Vec::new();
+        for row in rows {
             let (key, value) = row?;
-            Ok(keys::decode_beside(&key, &value.into_vec().into())?)
-        })
-        .collect()
+            match keys::decode_beside(&key, &value.into_vec().into()) {
+                Ok(row) => beside.push(row),
+                // One bad row hides no other. The entry says which ones there have to be.
+                Err(corrupt) => tracing::error!(error = %corrupt, "an attachment is damaged"),
+            }
+        }
+        Ok(beside)
     }
 
     fn tile(&self, log: LogId, coord: TileCoord) -> Result<Option<FullTile>, StorageError> {

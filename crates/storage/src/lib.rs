@@ -104,7 +104,8 @@ pub trait Engine: Send + Sync + 'static {
         bytes_max: usize,
     ) -> Result<Vec<StoredEntry>, StorageError>;
 
-    /// What is stored beside an entry, by kind: an attachment, or the tombstone of an erased one.
+    /// What is stored beside an entry, by kind: an attachment, or the tombstone of an erased one. A row that
+    /// is damaged is left out, so that it hides no other; the entry says which there have to be.
     fn attachments(&self, log: LogId, index: LeafIndex) -> Result<Vec<Beside>, StorageError>;
 
     /// A full tile, `None` if it is not stored.

@@ -1,6 +1,7 @@
 //! What kills, restores and damages a server does not change what its audit log promised.
 
 mod crash;
+mod damage;
 mod restored;
 
 use std::fs;

@@ -200,8 +200,7 @@ impl Answer for RecordEventsResponse {
 
     fn done(self, _: u64, template: &Template, check: &Verifier) -> Result<Done, String> {
         check.reached(self.receipt_reached())?;
-        let bytes = u64::try_from(template.len()).unwrap_or(u64::MAX);
-        let mut done = Done { bytes, ..Done::default() };
+        let mut done = Done { bytes: template.items_bytes(), ..Done::default() };
         for result in self.results {
             match result.result {
                 Some(Recorded::Recorded(recorded)) => {

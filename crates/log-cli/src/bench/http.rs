@@ -139,7 +139,7 @@ impl Poster {
                 last_index: std::str::from_utf8(body)
                     .ok()
                     .and_then(|it| it.trim_end().parse().ok()),
-                bytes: wide(sent.len()),
+                bytes: sent.items_bytes(),
                 ..Done::default()
             },
             Counted::Page => {

@@ -37,6 +37,8 @@ pub(crate) enum ItemsError {
 pub(crate) struct Item {
     pub(super) before_id: Vec<u8>,
     pub(super) after_id: Vec<u8>,
+    /// Bytes of the item as JSON, whatever it is sent as.
+    pub(super) json_bytes: usize,
 }
 
 /// What stands around the items of a request.
@@ -95,6 +97,8 @@ fn item(members: Map<String, Value>, form: Form, line: usize) -> Result<Item, It
 fn message(mut members: Map<String, Value>, line: usize) -> Result<Item, ItemsError> {
     members.remove("id");
     let text = Value::Object(members).to_string();
+    // With its id: `"id":"…",`.
+    let json_bytes = text.len() + ID_LEN + 8;
     let read = json::read(text.as_bytes(), EVENT_BYTES_MAX);
     let event = read.map_err(|source| ItemsError::Event { line, source })?.event;
     let after_id = events::message(event).encode_to_vec();
@@ -103,14 +107,14 @@ fn message(mut members: Map<String, Value>, line: usize) -> Result<Item, ItemsEr
     let mut before_id = vec![FIELD_2_BYTES];
     encode_varint(length, &mut before_id);
     before_id.extend_from_slice(&[FIELD_1_BYTES, id_len]);
-    Ok(Item { before_id, after_id })
+    Ok(Item { before_id, after_id, json_bytes })
 }
 
 /// An object whose member `name` is the id.
 fn with_id(name: &str, mut members: Map<String, Value>) -> Item {
     members.remove(name);
-    let before_id = format!("{{\"{name}\":\"").into_bytes();
-    Item { before_id, after_id: format!("\"{}", rest(members)).into_bytes() }
+    let before_id = format!("{{\"{name}\":\"");
+    around(before_id, format!("\"{}", rest(members)))
 }
 
 /// A record whose first attribute is the id.
@@ -124,7 +128,13 @@ fn record(mut members: Map<String, Value>) -> Item {
     let others = others.concat();
     let before_id = format!(r#"{{"attributes":[{{"key":"{RECORD_UID}","value":{{"stringValue":""#);
     let after_id = format!("\"}}}}{others}]{}", rest(members));
-    Item { before_id: before_id.into_bytes(), after_id: after_id.into_bytes() }
+    around(before_id, after_id)
+}
+
+/// The item of a text in two parts.
+fn around(before_id: String, after_id: String) -> Item {
+    let json_bytes = before_id.len() + ID_LEN + after_id.len();
+    Item { before_id: before_id.into_bytes(), after_id: after_id.into_bytes(), json_bytes }
 }
 
 /// What follows the first member of an object.
@@ -218,17 +228,15 @@ mod tests {
     fn what_is_built_in_is_of_the_size_of_real_events() {
         let time = "2026-03-04T09:10:11Z";
         let sets = [
+            (builtin::events(time), Form::Message),
             (builtin::events(time), Form::Json),
             (builtin::kubernetes(time), Form::Kubernetes),
             (builtin::records("1772615411123456789"), Form::Otlp),
         ];
         for (given, form) in sets {
             let count = given.len();
-            let bytes: usize = items(given, form)
-                .unwrap()
-                .iter()
-                .map(|item| item.before_id.len() + ID_LEN + item.after_id.len())
-                .sum();
+            let items = items(given, form).unwrap();
+            let bytes: usize = items.iter().map(|item| item.json_bytes).sum();
             let mean = bytes / count;
             assert!((1_100..=1_300).contains(&mean), "{form:?}: {mean} bytes");
         }

@@ -49,7 +49,7 @@ pub(crate) struct Done {
     pub(crate) last_index: Option<u64>,
     /// Events of an audit log that were found or counted.
     pub(crate) found: u64,
-    /// Bytes of the body that carried the events: sent with new ones, received with what was found.
+    /// Bytes of the events that were sent, as JSON, or of the answer with those that were found.
     pub(crate) bytes: u64,
 }
 

@@ -50,6 +50,8 @@ pub(crate) struct Template {
     entry_bytes: usize,
     run: [u8; 8],
     stamp_form: StampForm,
+    /// Bytes of the items, as JSON.
+    items_bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +120,7 @@ impl Template {
             template.filler(ID_LEN, template.entries);
             template.bytes.extend_from_slice(&item.after_id);
             template.entries += 1;
+            template.items_bytes += item.json_bytes;
         }
         template.bytes.extend_from_slice(&framing.after);
         template
@@ -132,6 +135,7 @@ impl Template {
             entry_bytes: 0,
             run: [0; 8],
             stamp_form: StampForm::Bytes,
+            items_bytes: 0,
         }
     }
 
@@ -142,6 +146,11 @@ impl Template {
 
     pub(crate) fn entries(&self) -> u64 {
         self.entries
+    }
+
+    /// Bytes of the items of one request, as JSON.
+    pub(crate) fn items_bytes(&self) -> u64 {
+        wide(self.items_bytes)
     }
 
     /// Writes request number `request`; numbers never repeat within a run.

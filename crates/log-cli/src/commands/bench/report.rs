@@ -43,7 +43,7 @@ pub(super) struct Report {
     calls_per_s: f64,
     /// Events of an audit log: new ones, or those that were found or counted.
     events_per_s: Option<f64>,
-    /// Of the bodies that carried them.
+    /// Of the events that were sent, as JSON, or of the answers with those that were found.
     bytes_per_event: Option<f64>,
     p50_ms: f64,
     p90_ms: f64,

@@ -46,7 +46,10 @@ fn every_command_of_the_deployment_guide_works_in_order() {
     place.run("echo one | cairn append default --lines");
     place.run("cairn log show default --vkeys > /tmp/default.vkey");
     place.run("cairn checkpoint default --out newest.checkpoint");
-    place.run("mkdir /var/lib/cairn-backup && cp /var/lib/cairn/keys/default default");
+    place.run("mkdir /var/lib/cairn-backup");
+    for key in ["default", "audit", "audit.audit", "system", "system.audit"] {
+        place.run(&format!("cp /var/lib/cairn/keys/{key} {key}"));
+    }
     // The document's names of a log.
     place.replace("NAME", "default");
 

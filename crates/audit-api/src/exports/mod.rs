@@ -36,6 +36,8 @@ use make::{Made, Maker};
 pub const KEPT: Duration = Duration::from_hours(7 * 24);
 /// Exports that may wait or be kept.
 pub const EXPORTS_MAX: usize = 1_000;
+/// How long an export waits for a checkpoint of what was committed before it.
+const PUBLISHED_WITHIN: Duration = Duration::from_secs(10);
 /// How often old ones are looked for.
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
 
@@ -180,6 +182,7 @@ impl Exports {
             return self.ended(&job.id, |job| failed(job, "not an audit log".to_owned()));
         }
         self.ended(&job.id, |job| job.state = State::Running);
+        self.published(&log).await;
         let (exports, asked, of) = (self.clone(), job.clone(), log.clone());
         let made = base::tasks::blocking(move || exports.make_now(&of, &asked)).await;
         match made {
@@ -202,6 +205,18 @@ impl Exports {
                 tracing::warn!(log = %log.name(), %error, "an export was not made");
                 self.ended(&job.id, |job| failed(job, error.to_string()));
             }
+        }
+    }
+
+    /// Waits, within a limit, until the published checkpoint covers what is committed now: an export holds
+    /// what was acknowledged before it was asked for. Without a quorum of witnesses it goes on without.
+    async fn published(&self, log: &Log) {
+        let wanted = log.tree().head.size;
+        let mut checkpoints = log.watch_published();
+        let reached = checkpoints.wait_for(|published| published.head.size >= wanted);
+        let clock: &dyn Clock = &**self.clock();
+        if clock.timeout(PUBLISHED_WITHIN, reached).await.is_err() {
+            tracing::warn!(log = %log.name(), "an export is made of what is published so far");
         }
     }
 

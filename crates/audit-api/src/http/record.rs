@@ -50,12 +50,6 @@ pub(crate) async fn read<B>(body: B, bytes_max: usize) -> Result<Bytes, Refusal>
 where
     B: http_body::Body<Data = Bytes> + Send,
 {
-    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX);
-    // What says that it is too large is not read.
-    let said = body.size_hint().lower();
-    if said > limit {
-        return Err(Refusal::body_too_large(said, bytes_max));
-    }
     body::read(body, bytes_max).await.map_err(|unread| match unread {
         Unread::CutShort => refusal::body_cut_short(),
         Unread::TooLarge { bytes } => {

@@ -45,7 +45,7 @@ Examples:
   cairn record deploy.finished --actor service:ci --target app:shop --meta commit=4f2a9c1
   cairn record invoice.updated --target invoice:4711 --change 'amount=100:120' --receipt signed
   cairn record backup.finished --outcome failure --spool spool --json
-  cairn record - --receipt signed --out kept < events.ndjson";
+  cairn record - --receipt signed --out recorded < events.ndjson";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]

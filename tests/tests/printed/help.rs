@@ -15,6 +15,12 @@ use crate::place::Place;
 const LINES: usize = 210;
 const ENTRIES: u16 = 213;
 
+/// A log file of `CloudTrail` with one record.
+const CLOUDTRAIL: &str = r#"{"Records":[{"eventVersion":"1.09","eventID":"6f1c1a52-7d0b-4a53-9a55-0c6a0f6a1d11",
+"eventTime":"2026-03-02T10:00:00Z","eventSource":"s3.amazonaws.com","eventName":"DeleteObject",
+"awsRegion":"eu-west-1","recipientAccountId":"123456789012","sourceIPAddress":"192.0.2.1",
+"userIdentity":{"type":"IAMUser","userName":"ana","arn":"arn:aws:iam::123456789012:user/ana"}}]}"#;
+
 /// The examples of a program and of all that is below it, with the words that lead there.
 fn all_examples(place: &Place, words: &str) -> Vec<(String, String)> {
     let help = place.run(&format!("{words} --help"));
@@ -55,7 +61,7 @@ impl Site {
             place.file(&format!("{name}.json"), format!("{{\"of\":\"{name}\"}}"));
         }
         place.file("trail.json", r#"{"Records":[{"n":1},{"n":2}]}"#);
-        place.file("AWSLogs/a.json", r#"{"Records":[{"eventID":"1"}]}"#);
+        place.file("AWSLogs/a.json", CLOUDTRAIL);
         place.file("public-keys.json", r#"{"PublicKeyList":[]}"#);
         place.file("events.ndjson", events(EVENTS));
         place.file("events/more.ndjson", events(3));

@@ -45,7 +45,7 @@ Exit codes: 0 made and brought here; 1 the server refused to make it, or --compl
 2 a filter has a bad value, or the file is there already; 3 the server could not be reached, or failed.
 
 Examples:
-  cairn export audit --from 2026-01-01 --to 2026-04-01 --format csv --purpose 'audit Q1' --out q1.zip
+  cairn export audit --from 2026-01-01 --to 2026-04-01 --format csv --purpose audit --out q1.zip
   cairn export audit --action invoice.deleted --withhold actor,origin --out deleted
   cairn export audit --from 2026-03-01 --complete --yes --format parquet --out march.zip --json";
 

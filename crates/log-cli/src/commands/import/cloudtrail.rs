@@ -45,7 +45,7 @@ is cut short or is of another form, and the others were imported; 3 the server c
 
 Examples:
   cairn import cloudtrail AWSLogs/ --public-keys public-keys.json
-  cairn import cloudtrail trail.json --json";
+  cairn import cloudtrail AWSLogs/a.json --json";
 
 #[derive(Debug, Args)]
 pub(crate) struct CloudtrailArgs {

@@ -16,9 +16,8 @@ use audit_index::{AuditFollower, AuditIndexes, By, IndexOptions, Query};
 use base::clock::{Clock, ManualClock, SystemClock};
 use bytes::Bytes;
 use log_core::follow::Follow;
-use log_core::observe::Unobserved;
 use log_core::read::Reads;
-use log_core::{CreateLog, Limits, Log, NewLeaf, Registry, RegistryOptions};
+use log_core::{CreateLog, Limits, Log, NewLeaf, Registry, RegistryOptions, testing};
 use storage::memory::MemoryEngine;
 use storage::{Attachment, IndexedEngine, LogKind};
 
@@ -103,16 +102,10 @@ fn leaf(number: u64) -> (NewLeaf, usize) {
 
 fn limits() -> Limits {
     Limits {
-        queue_entries_max: 100_000,
-        queue_bytes_max: 64 * 1024 * 1024,
-        batch_entries_max: 20_000,
-        batch_bytes_max: 8 * 1024 * 1024,
-        logs_max: 10,
-        linger_max: Duration::ZERO,
-        min_free_bytes: 100,
         publish_interval_min: Duration::from_secs(1),
         history_interval: Duration::from_hours(1),
         clock_step_max: Duration::from_hours(24_000),
+        ..testing::limits()
     }
 }
 
@@ -123,24 +116,15 @@ async fn main() {
     let engine = Arc::new(MemoryEngine::new());
     let clock = Arc::new(ManualClock::new(1_772_615_411_000));
     let registry = Registry::open(RegistryOptions {
-        engine: Arc::clone(&engine) as Arc<dyn storage::Store>,
-        clock: Arc::clone(&clock) as Arc<dyn Clock>,
         limits: limits(),
-        keys_dir: dir.path().join("keys"),
-        key_readers: base::keys::Readers::Nobody,
-        heads_dir: dir.path().join("heads"),
-        hostname: "host.example".to_owned(),
-        read_only: false,
-        adopt_journal: false,
-        witness: None,
-        observer: Arc::new(Unobserved),
-        supervisor: base::tasks::Supervisor::new(),
-        on_fatal: Arc::new(|fatal| panic!("{fatal:?}")),
+        ..testing::options(
+            dir.path(),
+            Arc::clone(&engine) as Arc<dyn storage::Store>,
+            Arc::clone(&clock) as Arc<dyn Clock>,
+        )
     })
     .unwrap();
-    let (name, kind) = ("trail".to_owned(), LogKind::Audit);
-    let new = CreateLog { name, origin: None, kind, deduplicate_entries: false };
-    let log = registry.create(new).await.unwrap();
+    let log = registry.create(CreateLog::new("trail", LogKind::Audit)).await.unwrap();
     let mut json_bytes = 0;
     for start in (0..size).step_by(1_000) {
         let leaves = (start..size.min(start + 1_000)).map(leaf);

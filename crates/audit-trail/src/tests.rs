@@ -7,8 +7,7 @@ use audit_event::event::{Actor, ActorKind};
 use audit_event::mapping::{Intake, cloudevents};
 use audit_event::{Flag, Instant, Tag};
 use base::clock::ManualClock;
-use log_core::observe::Unobserved;
-use log_core::{CreateLog, Limits, RegistryOptions};
+use log_core::{CreateLog, testing};
 use merkle::LeafIndex;
 use serde_json::{Value, json};
 use storage::memory::MemoryEngine;
@@ -31,28 +30,16 @@ impl Rig {
         let dir = tempfile::tempdir().unwrap();
         let engine = Arc::new(MemoryEngine::new());
         let clock = Arc::new(ManualClock::new(START_MS));
-        let registry = Registry::open(RegistryOptions {
-            engine: Arc::clone(&engine) as Arc<dyn storage::Store>,
-            clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            limits: limits(),
-            keys_dir: dir.path().join("keys"),
-            key_readers: base::keys::Readers::Nobody,
-            heads_dir: dir.path().join("heads"),
-            hostname: "host.example".to_owned(),
-            read_only: false,
-            adopt_journal: false,
-            witness: None,
-            observer: Arc::new(Unobserved),
-            supervisor: base::tasks::Supervisor::new(),
-            on_fatal: Arc::new(|fatal| panic!("{fatal:?}")),
-        });
+        let registry = Registry::open(testing::options(
+            dir.path(),
+            Arc::clone(&engine) as Arc<dyn storage::Store>,
+            Arc::clone(&clock) as Arc<dyn Clock>,
+        ));
         let registry = registry.unwrap();
         for (name, kind) in
             [("default", LogKind::Plain), ("audit", LogKind::Audit), ("system", LogKind::Audit)]
         {
-            let name = name.to_owned();
-            let new = CreateLog { name, origin: None, kind, deduplicate_entries: false };
-            registry.create(new).await.unwrap();
+            registry.create(CreateLog::new(name, kind)).await.unwrap();
         }
         Self { _dir: dir, trail: Trail::new(registry), engine, clock }
     }
@@ -78,21 +65,6 @@ impl Rig {
 
     async fn stop(self) {
         self.trail.registry().shutdown().await;
-    }
-}
-
-fn limits() -> Limits {
-    Limits {
-        queue_entries_max: 100_000,
-        queue_bytes_max: 64 << 20,
-        batch_entries_max: 20_000,
-        batch_bytes_max: 8 << 20,
-        logs_max: 10,
-        linger_max: Duration::ZERO,
-        min_free_bytes: 0,
-        publish_interval_min: Duration::ZERO,
-        history_interval: Duration::from_secs(1),
-        clock_step_max: Duration::from_hours(24),
     }
 }
 

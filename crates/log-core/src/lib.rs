@@ -68,6 +68,9 @@ mod watch;
 pub mod invariants;
 pub mod observe;
 
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
 pub use append::ProducerLease;
 pub use error::{
     AppendError, CreateError, Damage, EntryRefusal, EraseError, Fatal, FreezeError, SignError,

@@ -46,25 +46,6 @@ pub struct Limits {
     pub clock_step_max: Duration,
 }
 
-/// For tests: a server's defaults stand in its settings.
-#[cfg(test)]
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            queue_entries_max: 100_000,
-            queue_bytes_max: 64 * 1024 * 1024,
-            batch_entries_max: 20_000,
-            batch_bytes_max: 8 * 1024 * 1024,
-            logs_max: 10_000,
-            linger_max: Duration::from_millis(1),
-            min_free_bytes: 256 * 1024 * 1024,
-            publish_interval_min: Duration::from_millis(4),
-            history_interval: Duration::from_secs(1),
-            clock_step_max: Duration::from_hours(24),
-        }
-    }
-}
-
 /// An entry as a caller hands it in, unchecked.
 #[derive(Clone, Debug)]
 pub struct NewEntry {
@@ -266,4 +247,11 @@ pub struct CreateLog {
     /// The leaf hash is the deduplication key of every entry. Not for an audit log, in which no two
     /// entries are equal.
     pub deduplicate_entries: bool,
+}
+
+impl CreateLog {
+    /// A log that takes equal entries, with the origin that the server gives it.
+    pub fn new(name: &str, kind: LogKind) -> Self {
+        Self { name: name.to_owned(), origin: None, kind, deduplicate_entries: false }
+    }
 }

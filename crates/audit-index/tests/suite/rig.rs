@@ -13,9 +13,8 @@ use base::clock::{Clock, ManualClock};
 use base::durable::FileError;
 use bytes::Bytes;
 use log_core::follow::{Follow, FollowerHandle};
-use log_core::observe::Unobserved;
 use log_core::read::Reads;
-use log_core::{CreateLog, Limits, Log, NewLeaf, Registry, RegistryOptions};
+use log_core::{CreateLog, Log, NewLeaf, Registry, testing};
 use merkle::LeafIndex;
 use storage::memory::MemoryEngine;
 use storage::{Attachment, IndexedEngine, LogKind};
@@ -90,29 +89,13 @@ impl Rig {
     pub(crate) async fn without_follower() -> Self {
         let (dir, engine) = (tempfile::tempdir().unwrap(), Arc::new(MemoryEngine::new()));
         let clock = Arc::new(ManualClock::new(START_MS));
-        let registry = Registry::open(RegistryOptions {
-            engine: Arc::clone(&engine) as Arc<dyn storage::Store>,
-            clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            limits: limits(),
-            keys_dir: dir.path().join("keys"),
-            key_readers: base::keys::Readers::Nobody,
-            heads_dir: dir.path().join("heads"),
-            hostname: "host.example".to_owned(),
-            read_only: false,
-            adopt_journal: false,
-            witness: None,
-            observer: Arc::new(Unobserved),
-            supervisor: base::tasks::Supervisor::new(),
-            on_fatal: Arc::new(|fatal| panic!("{fatal:?}")),
-        });
+        let registry = Registry::open(testing::options(
+            dir.path(),
+            Arc::clone(&engine) as Arc<dyn storage::Store>,
+            Arc::clone(&clock) as Arc<dyn Clock>,
+        ));
         let registry = registry.unwrap();
-        let new = CreateLog {
-            name: "trail".to_owned(),
-            origin: None,
-            kind: LogKind::Audit,
-            deduplicate_entries: false,
-        };
-        let log = registry.create(new).await.unwrap();
+        let log = registry.create(CreateLog::new("trail", LogKind::Audit)).await.unwrap();
         let disk = Arc::new(FaultyDisk::default());
         let indexes = indexes(&dir, &disk);
         Self { dir, engine, clock, disk, registry, log, indexes, handle: None, follower: None }
@@ -222,21 +205,6 @@ fn indexes(dir: &TempDir, disk: &Arc<FaultyDisk>) -> Arc<AuditIndexes> {
     options.scan_max = SCAN_MAX;
     options.disk = Arc::clone(disk) as Arc<dyn Disk>;
     Arc::new(AuditIndexes::new(options))
-}
-
-fn limits() -> Limits {
-    Limits {
-        queue_entries_max: 100_000,
-        queue_bytes_max: 64 * 1024 * 1024,
-        batch_entries_max: 20_000,
-        batch_bytes_max: 8 * 1024 * 1024,
-        logs_max: 10,
-        linger_max: Duration::ZERO,
-        min_free_bytes: 100,
-        publish_interval_min: Duration::ZERO,
-        history_interval: Duration::from_secs(1),
-        clock_step_max: Duration::from_hours(24),
-    }
 }
 
 /// The leaf of an event as JSON, with its blocks.

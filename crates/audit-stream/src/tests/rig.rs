@@ -11,8 +11,7 @@ use base::durable;
 use base::tasks::{Background, Supervisor};
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
-use log_core::observe::Unobserved;
-use log_core::{CreateLog, Limits, Log, Registry, RegistryOptions};
+use log_core::{CreateLog, Limits, Log, Registry, RegistryOptions, testing};
 use merkle::LeafIndex;
 use serde_json::{Value, json};
 use storage::LogKind;
@@ -101,19 +100,8 @@ impl Rig {
         let slept = Arc::new(Mutex::new(Vec::new()));
         let clock = QuickClock { real: SystemClock::new(), slept: Arc::clone(&slept) };
         let registry = Registry::open(RegistryOptions {
-            engine: Arc::new(MemoryEngine::new()),
-            clock: Arc::new(clock),
             limits: limits(),
-            keys_dir: dir.path().join("keys"),
-            key_readers: base::keys::Readers::Nobody,
-            heads_dir: dir.path().join("heads"),
-            hostname: "host.example".to_owned(),
-            read_only: false,
-            adopt_journal: false,
-            witness: None,
-            observer: Arc::new(Unobserved),
-            supervisor: Supervisor::new(),
-            on_fatal: Arc::new(|fatal| panic!("{fatal:?}")),
+            ..testing::options(dir.path(), Arc::new(MemoryEngine::new()), Arc::new(clock))
         });
         let registry = registry.unwrap();
         for (name, kind, origin) in [
@@ -121,8 +109,7 @@ impl Rig {
             ("system", LogKind::Audit, None),
             ("plain", LogKind::Plain, None),
         ] {
-            let name = name.to_owned();
-            let new = CreateLog { name, origin, kind, deduplicate_entries: false };
+            let new = CreateLog { origin, ..CreateLog::new(name, kind) };
             registry.create(new).await.unwrap();
         }
         let trail = Trail::new(registry);
@@ -249,16 +236,7 @@ impl Rig {
 }
 
 fn limits() -> Limits {
-    Limits {
-        queue_entries_max: 100_000,
-        queue_bytes_max: 64 << 20,
-        batch_entries_max: 20_000,
-        batch_bytes_max: 8 << 20,
-        logs_max: 10,
-        linger_max: Duration::ZERO,
-        min_free_bytes: 0,
-        publish_interval_min: Duration::from_secs(1),
-        history_interval: Duration::from_hours(1),
-        clock_step_max: Duration::from_hours(24),
-    }
+    let (publish_interval_min, history_interval) =
+        (Duration::from_secs(1), Duration::from_hours(1));
+    Limits { publish_interval_min, history_interval, ..testing::limits() }
 }

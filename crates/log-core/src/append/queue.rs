@@ -254,7 +254,7 @@ mod tests {
     }
 
     fn limits(entries: usize, bytes: usize) -> Limits {
-        Limits { queue_entries_max: entries, queue_bytes_max: bytes, ..Limits::default() }
+        Limits { queue_entries_max: entries, queue_bytes_max: bytes, ..crate::testing::limits() }
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl Sim {
             growth: Growth::default(),
             on_fatal: Arc::new(move |fatal| told.lock().unwrap().push(fatal)),
         });
-        let limits = Arc::new(Limits { linger_max: Duration::ZERO, ..Limits::default() });
+        let limits = Arc::new(crate::testing::limits());
         let inbox = Arc::new(Inbox::new(1, Doorbell::new()));
         let store = Arc::clone(&engine) as Arc<dyn Engine>;
         let (parts, created) = found(kind, &engine);

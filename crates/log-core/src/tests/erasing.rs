@@ -38,7 +38,7 @@ fn targets(of: &[(u64, &[u8])]) -> Targets {
 /// An audit log with three events.
 async fn trail(rig: &Rig) -> (Registry, Log) {
     let registry = rig.open().unwrap();
-    let new = CreateLog { kind: LogKind::Audit, ..new_log("trail") };
+    let new = CreateLog::new("trail", LogKind::Audit);
     let log = registry.create(new).await.unwrap();
     log.append_stamped((0..3).map(|number| leaf(number, 1)).collect()).await.unwrap();
     (registry, log)

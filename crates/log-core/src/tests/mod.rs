@@ -17,7 +17,7 @@ mod starting;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use base::clock::ManualClock;
+use base::clock::{Clock, ManualClock};
 use bytes::Bytes;
 use merkle::TreeSize;
 use tempfile::TempDir;
@@ -45,17 +45,11 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let limits = Limits {
-            linger_max: Duration::ZERO,
-            publish_interval_min: Duration::ZERO,
-            min_free_bytes: 100,
-            ..Limits::default()
-        };
         Self {
             dir: tempfile::tempdir().unwrap(),
             engine: Arc::new(FaultyEngine::new(Arc::new(MemoryEngine::new()))),
             clock: Arc::new(ManualClock::new(START_MS)),
-            limits,
+            limits: testing::limits(),
             fatals: Arc::default(),
             read_only: false,
             adopt_journal: false,
@@ -65,20 +59,14 @@ impl Rig {
 
     fn open(&self) -> Result<Registry, StartError> {
         let fatals = Arc::clone(&self.fatals);
+        let engine = Arc::clone(&self.engine) as Arc<dyn Store>;
         Registry::open(RegistryOptions {
-            engine: Arc::clone(&self.engine) as Arc<dyn Store>,
-            clock: Arc::clone(&self.clock) as Arc<dyn base::clock::Clock>,
             limits: self.limits.clone(),
-            keys_dir: self.dir.path().join("keys"),
-            key_readers: base::keys::Readers::Nobody,
-            heads_dir: self.dir.path().join("heads"),
-            hostname: "host.example".to_owned(),
             read_only: self.read_only,
             adopt_journal: self.adopt_journal,
-            witness: None,
             observer: Arc::clone(&self.observer),
-            supervisor: base::tasks::Supervisor::new(),
             on_fatal: Arc::new(move |fatal| fatals.lock().unwrap().push(fatal)),
+            ..testing::options(self.dir.path(), engine, Arc::clone(&self.clock) as Arc<dyn Clock>)
         })
     }
 
@@ -99,8 +87,7 @@ impl Rig {
 }
 
 fn new_log(name: &str) -> CreateLog {
-    let name = name.to_owned();
-    CreateLog { name, origin: None, kind: LogKind::Plain, deduplicate_entries: false }
+    CreateLog::new(name, LogKind::Plain)
 }
 
 fn entry(data: impl Into<String>) -> NewEntry {

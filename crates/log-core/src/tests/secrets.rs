@@ -18,7 +18,7 @@ async fn stopped(entries: u64) -> (Rig, Vec<u8>) {
     let mut rig = Rig::new();
     let registry = rig.open().unwrap();
     registry.create(new_log("default")).await.unwrap();
-    let new = CreateLog { kind: LogKind::Audit, ..new_log("trail") };
+    let new = CreateLog::new("trail", LogKind::Audit);
     let log = registry.create(new).await.unwrap();
     for _ in 0..entries {
         log.append_stamped(leaf()).await.unwrap();

@@ -9,7 +9,7 @@ const HOUR_MS: u64 = 3_600_000;
 
 async fn audit_log(rig: &Rig) -> (Registry, Log) {
     let registry = rig.open().unwrap();
-    let new = CreateLog { kind: LogKind::Audit, ..new_log("trail") };
+    let new = CreateLog::new("trail", LogKind::Audit);
     let log = registry.create(new).await.unwrap();
     (registry, log)
 }

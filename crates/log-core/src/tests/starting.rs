@@ -10,7 +10,7 @@ use super::*;
 async fn the_kind_of_a_log_outlives_the_process_and_decides_what_it_takes() {
     let mut rig = Rig::new();
     let registry = rig.open().unwrap();
-    let audit = CreateLog { kind: LogKind::Audit, ..new_log("trail") };
+    let audit = CreateLog::new("trail", LogKind::Audit);
     let both = CreateLog { deduplicate_entries: true, ..audit.clone() };
     let refused = registry.create(both).await;
     assert!(matches!(refused, Err(CreateError::AuditDeduplicates)), "{refused:?}");

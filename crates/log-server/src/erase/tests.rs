@@ -12,8 +12,7 @@ use audit_event::{
 };
 use base::clock::SystemClock;
 use base::tasks::Supervisor;
-use log_core::observe::Unobserved;
-use log_core::{CreateLog, NewLeaf, Once, RegistryOptions, Repeats};
+use log_core::{CreateLog, NewLeaf, Once, Repeats, testing};
 use merkle::TreeSize;
 use serve::admin::AdminServer;
 use serve::config::Values;
@@ -39,21 +38,8 @@ impl Opened {
     fn new(data: &Path) -> Self {
         let engine =
             Arc::new(RocksEngine::open(&data.join("db"), &RocksOptions::default()).unwrap());
-        let registry = Registry::open(RegistryOptions {
-            engine: Arc::<RocksEngine>::clone(&engine),
-            clock: Arc::new(SystemClock::new()),
-            limits: config(data).limits,
-            keys_dir: data.join("keys"),
-            heads_dir: data.join("heads"),
-            key_readers: base::keys::Readers::Nobody,
-            hostname: "host.example".to_owned(),
-            read_only: false,
-            adopt_journal: false,
-            witness: None,
-            observer: Arc::new(Unobserved),
-            supervisor: Supervisor::new(),
-            on_fatal: Arc::new(|fatal| panic!("{fatal:?}")),
-        });
+        let store = Arc::<RocksEngine>::clone(&engine);
+        let registry = Registry::open(testing::options(data, store, Arc::new(SystemClock::new())));
         let copies = Copies::of_folder(&config(data));
         Self { engine, registry: registry.unwrap(), copies }
     }
@@ -62,9 +48,7 @@ impl Opened {
     async fn filled(data: &Path) -> Self {
         let opened = Self::new(data);
         for (name, kind) in [(LOG, LogKind::Audit), ("plain", LogKind::Plain)] {
-            let name = name.to_owned();
-            let new = CreateLog { name, origin: None, kind, deduplicate_entries: false };
-            opened.registry.create(new).await.unwrap();
+            opened.registry.create(CreateLog::new(name, kind)).await.unwrap();
         }
         opened.log().append_stamped((0..3).map(event).collect()).await.unwrap();
         opened

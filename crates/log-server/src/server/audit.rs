@@ -29,9 +29,7 @@ const FIRST_LOGS: [(&str, LogKind); 3] =
 
 pub(super) async fn create_first_logs(registry: &Registry) -> Result<(), StartError> {
     for (name, kind) in FIRST_LOGS {
-        let new =
-            CreateLog { name: name.to_owned(), origin: None, kind, deduplicate_entries: false };
-        let created = registry.create(new).await;
+        let created = registry.create(CreateLog::new(name, kind)).await;
         created.map_err(|source| StartError::FirstLog { name, source })?;
     }
     Ok(())

@@ -45,12 +45,7 @@ async fn a_source_has_a_log_and_defaults_of_its_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn items_of_one_request_go_to_the_logs_of_their_sources() {
     let rig = Rig::configured("[sources.\"hec://b\"]\nlog = \"doors\"").await;
-    let new = log_core::CreateLog {
-        name: "doors".to_owned(),
-        origin: None,
-        kind: storage::LogKind::Audit,
-        deduplicate_entries: false,
-    };
+    let new = log_core::CreateLog::new("doors", storage::LogKind::Audit);
     rig.server.registry().create(new).await.unwrap();
     let body =
         r#"{"host":"a","event":"1"}{"host":"b","event":"2"}{"host":"b"}{"host":"a","event":"3"}"#;

@@ -6,15 +6,12 @@ use std::sync::Arc;
 
 use base::clock::SystemClock;
 use bytes::Bytes;
-use log_core::observe::Unobserved;
-use log_core::{CreateLog, Log, NewEntry, Registry, RegistryOptions, Submission};
+use log_core::{CreateLog, Log, NewEntry, Registry, Submission, testing};
 use merkle::LeafIndex;
 use storage::{Attachment, Beside, ContentDigest, DedupKey, Engine, LogKind, Scope};
 use storage_rocksdb::backup::{Secrets, backup, restore};
 use storage_rocksdb::{RocksEngine, RocksOptions, fsck};
 use tempfile::TempDir;
-
-use crate::deadline::limits;
 
 const LOG: &str = "attached";
 const ENTRIES: u64 = 300;
@@ -29,21 +26,8 @@ impl Opened {
     fn new(data: &Path) -> Self {
         let engine = RocksEngine::open(&data.join("db"), &RocksOptions::default()).unwrap();
         let engine = Arc::new(engine);
-        let registry = Registry::open(RegistryOptions {
-            engine: Arc::<RocksEngine>::clone(&engine),
-            clock: Arc::new(SystemClock::new()),
-            limits: limits(),
-            keys_dir: data.join("keys"),
-            heads_dir: data.join("heads"),
-            key_readers: base::keys::Readers::Nobody,
-            hostname: "host.example".to_owned(),
-            read_only: false,
-            adopt_journal: false,
-            witness: None,
-            observer: Arc::new(Unobserved),
-            supervisor: base::tasks::Supervisor::new(),
-            on_fatal: Arc::new(|fatal| panic!("{fatal:?}")),
-        });
+        let store = Arc::<RocksEngine>::clone(&engine);
+        let registry = Registry::open(testing::options(data, store, Arc::new(SystemClock::new())));
         Self { engine, registry: registry.unwrap() }
     }
 
@@ -105,9 +89,7 @@ async fn attachments_go_where_their_entries_go() {
     let folder = TempDir::new().unwrap();
     let [data, out, restored] = ["data", "backup", "restored"].map(|name| folder.path().join(name));
     let opened = Opened::new(&data);
-    let (name, kind) = (LOG.to_owned(), LogKind::Plain);
-    let new = CreateLog { name, origin: None, kind, deduplicate_entries: false };
-    opened.registry.create(new).await.unwrap();
+    opened.registry.create(CreateLog::new(LOG, LogKind::Plain)).await.unwrap();
     assert_eq!(append(&opened.log(), "one").await, 0);
     opened.close().await;
     check(&data, 2 * ENTRIES);

@@ -15,7 +15,7 @@ use log_api::receipts::Waits;
 use log_api::service::{Service, ServiceOptions};
 use log_core::observe::Observer;
 use log_core::read::Reads;
-use log_core::{CreateLog, Limits, Registry, RegistryOptions};
+use log_core::{CreateLog, Limits, Registry, RegistryOptions, testing};
 use log_proto::log_v1 as pb;
 use log_proto::log_v1::log_service_server::LogService as _;
 use merkle::leaf_hash;
@@ -94,26 +94,14 @@ impl Rig {
         let dir = tempfile::tempdir().unwrap();
         let engine: Arc<dyn Store> = Arc::new(MemoryEngine::new());
         let gate = Arc::new(Gate::default());
+        let clock = Arc::new(CallClock(SystemClock::new()));
         let registry = Registry::open(RegistryOptions {
-            engine: Arc::<dyn Store>::clone(&engine),
-            clock: Arc::new(CallClock(SystemClock::new())),
             limits: limits(),
-            keys_dir: dir.path().join("keys"),
-            key_readers: base::keys::Readers::Nobody,
-            heads_dir: dir.path().join("heads"),
-            hostname: "host.example".to_owned(),
-            read_only: false,
-            adopt_journal: false,
-            witness: None,
             observer: Arc::<Gate>::clone(&gate),
-            supervisor: base::tasks::Supervisor::new(),
-            on_fatal: Arc::new(|fatal| panic!("{fatal:?}")),
+            ..testing::options(dir.path(), Arc::<dyn Store>::clone(&engine), clock)
         });
         let registry = registry.unwrap();
-        let name = LOG.to_owned();
-        let kind = storage::LogKind::Plain;
-        let log = CreateLog { name, origin: None, kind, deduplicate_entries: false };
-        registry.create(log).await.unwrap();
+        registry.create(CreateLog::new(LOG, storage::LogKind::Plain)).await.unwrap();
         let options = ServiceOptions { waits: Waits { default: HOUR, max: HOUR }, streams_max: 1 };
         let reads = Arc::new(Reads::new(engine, 1 << 20));
         let metrics =
@@ -226,17 +214,7 @@ async fn what_is_signed_in_time_has_its_receipt() {
     rig.stop().await;
 }
 
-pub(crate) fn limits() -> Limits {
-    Limits {
-        queue_entries_max: 100_000,
-        queue_bytes_max: 64 << 20,
-        batch_entries_max: 20_000,
-        batch_bytes_max: 8 << 20,
-        logs_max: 1,
-        linger_max: Duration::ZERO,
-        min_free_bytes: 0,
-        publish_interval_min: Duration::from_millis(4),
-        history_interval: Duration::from_secs(1),
-        clock_step_max: Duration::from_hours(24),
-    }
+fn limits() -> Limits {
+    let publish_interval_min = Duration::from_millis(4);
+    Limits { publish_interval_min, logs_max: 1, min_free_bytes: 0, ..testing::limits() }
 }

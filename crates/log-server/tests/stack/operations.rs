@@ -104,9 +104,7 @@ async fn a_missing_secret_makes_a_server_unready_unless_its_log_is_final() {
         [(LogState::Active, 503), (LogState::Frozen, 200), (LogState::Retired, 200)]
     {
         let stack = Stack::new().await;
-        let name = "trail".to_owned();
-        let new =
-            CreateLog { name, origin: None, kind: LogKind::Audit, deduplicate_entries: false };
+        let new = CreateLog::new("trail", LogKind::Audit);
         let log = stack.server.registry().create(new).await.unwrap();
         let leaf = NewLeaf { leaf: vec![0; 20].into(), once: None, attachments: vec![] };
         log.append_stamped(vec![leaf]).await.unwrap();
